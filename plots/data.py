@@ -1,0 +1,346 @@
+"""What a report is made of: frozen records that the caller fills in and every figure reads.
+
+Nothing here computes or draws. All numbers are floats in the unit named beside the field; `nan`
+means missing (not measured, not permitted, failed), never zero. Arrays are one-dimensional numpy
+arrays unless a shape is given. Threads, trials and counts are ints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite, nan
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Kind = Literal["null", "system", "hakmem", "peer"]
+Severity = Literal["ok", "note", "warning", "unknown"]
+Better = Literal["higher", "lower", "neither"]
+
+
+def no_floats() -> Floats:
+    """Return an empty array, shape (0,)."""
+    return np.empty(0, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95 % interval, all in one unit; `nan` where missing.
+
+    low <= value <= high where finite. A value without an interval (a single trial) has nan bounds.
+    """
+
+    value: float
+    low: float = nan
+    high: float = nan
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a value at all."""
+        return isfinite(self.value)
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is a value and both bounds."""
+        return self.present and isfinite(self.low) and isfinite(self.high)
+
+
+MISSING = Interval(nan)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One thing a cell may hold beside its throughput: the key and how to show it."""
+
+    key: str
+    label: str
+    unit: str
+    better: Better
+    meaning: str
+
+
+# A table reads better in columns than one argument a line.
+# fmt: off
+METRICS: tuple[Metric, ...] = (
+    Metric("ratio", "ratio to baseline", "x", "higher",
+           "throughput over the baseline's: median of paired ratios, one pair a block"),
+    Metric("speedup", "speedup", "x", "higher", "X(N) / X(1)"),
+    Metric("efficiency", "efficiency", "", "higher", "speedup / N, 1 is ideal"),
+    Metric("karp_flatt", "serial fraction", "", "lower", "(1/S - 1/N) / (1 - 1/N), N > 1"),
+    Metric("vs_cores", "relative to threads = cores", "x", "higher", "X(N) / X(cores), N >= cores"),
+    Metric("fairness", "Jain's fairness", "", "higher",
+           "(sum x)^2 / (N sum x^2) over threads' operations; 1 is even, 1/N is one thread only"),
+    Metric("progressed", "threads that progressed", "threads", "higher",
+           "threads that completed at least one operation in the window"),
+    Metric("malloc_p50_ns", "malloc p50", "ns", "lower", "service time of malloc, median"),
+    Metric("malloc_p90_ns", "malloc p90", "ns", "lower", "service time of malloc, 90 %"),
+    Metric("malloc_p99_ns", "malloc p99", "ns", "lower", "service time of malloc, 99 %"),
+    Metric("malloc_p999_ns", "malloc p99.9", "ns", "lower", "service time of malloc, 99.9 %"),
+    Metric("free_p50_ns", "free p50", "ns", "lower", "service time of free, median"),
+    Metric("free_p90_ns", "free p90", "ns", "lower", "service time of free, 90 %"),
+    Metric("free_p99_ns", "free p99", "ns", "lower", "service time of free, 99 %"),
+    Metric("free_p999_ns", "free p99.9", "ns", "lower", "service time of free, 99.9 %"),
+    Metric("voluntary_per_mop", "voluntary switches", "per million operations", "lower",
+           "voluntary context switches: a thread gave up the core to wait"),
+    Metric("involuntary_per_mop", "involuntary switches", "per million operations", "lower",
+           "involuntary context switches: the scheduler took the core away"),
+    Metric("futex_per_mop", "futex calls", "per million operations", "lower", "futex system calls"),
+    Metric("system_share", "system time", "share of CPU time", "lower",
+           "system / (user + system) CPU seconds of the window, 0..1"),
+    Metric("faults_per_mop", "page faults", "per million operations", "lower",
+           "minor and major page faults"),
+    Metric("migrations_per_mop", "CPU migrations", "per million operations", "lower",
+           "moves of a thread to another CPU"),
+    Metric("peak_over_live", "peak memory over live bytes", "x", "lower",
+           "(peak resident - resident before) / peak bytes requested and alive"),
+    Metric("rss_peak", "peak resident memory", "bytes", "lower", "peak resident set in the window"),
+    Metric("rss_drained", "resident after drain", "bytes", "lower",
+           "resident set after every block was freed"),
+    Metric("drained_over_live", "after drain over live bytes", "x", "lower",
+           "(resident after drain - resident before) / peak bytes requested and alive"),
+    Metric("lock_acq_per_op", "lock acquisitions", "per operation", "lower",
+           "acquisitions of the allocator's own locks, all of them"),
+    Metric("lock_contended_per_op", "contended acquisitions", "per operation", "lower",
+           "acquisitions that spun or waited"),
+    Metric("lock_wait_share", "lock wait", "share of thread time", "lower",
+           "wait time in locks / (threads x window), 0..1"),
+    Metric("net_ns_per_op", "net cost of an operation", "ns", "lower",
+           "thread time an operation minus the null allocator's in the same cell"),
+    Metric("cycles_per_op", "cycles", "per operation", "lower", "CPU cycles"),
+    Metric("instructions_per_op", "instructions", "per operation", "lower", "retired instructions"),
+    Metric("cache_misses_per_op", "cache misses", "per operation", "lower", "last-level misses"),
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class LatencyCurve:
+    """Service time over percentiles, merged over threads and trials.
+
+    percentiles: in 0..100, rising, shape (k,); 30 to 100 points, dense near 100, draw well.
+    ns: service time at each, shape (k,). samples: how many calls were timed.
+    """
+
+    percentiles: Floats
+    ns: Floats
+    samples: int
+
+
+@dataclass(frozen=True)
+class MemorySeries:
+    """Memory through one trial: all of shape (k,); seconds from the window's start, bytes.
+
+    rss: resident set minus the resident set before the workload. live: bytes requested and alive;
+    nan where unknown.
+    """
+
+    t_s: Floats
+    rss: Floats
+    live: Floats
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (allocator, workload, threads): the median of its trials.
+
+    trials: how many succeeded. failed: how many did not. throughput: workload units a second.
+    metrics: by keys of METRICS; absent or None is missing; `missing` may say why, by key.
+    trial_throughput, trial_order: each good trial's units a second and its place in the run
+    (0, 1, 2.. over all trials of the run), shape (trials,); flagged: modified z above 3.5, bool.
+    latency: "malloc" and "free", where sampled. memory: one representative trial.
+    """
+
+    allocator: str
+    workload: str
+    threads: int
+    trials: int
+    failed: int
+    throughput: Interval
+    metrics: Mapping[str, Interval | None] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    trial_throughput: Floats = field(default_factory=no_floats)
+    trial_order: Floats = field(default_factory=no_floats)
+    flagged: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    latency: Mapping[str, LatencyCurve] = field(default_factory=dict)
+    memory: MemorySeries | None = None
+
+    def metric(self, key: str) -> Interval:
+        """Return the metric, or MISSING."""
+        return self.metrics.get(key) or MISSING
+
+
+@dataclass(frozen=True)
+class Allocator:
+    """A malloc under test. label: what the user typed and every figure shows, unique in a run."""
+
+    label: str
+    kind: Kind
+    version: str = ""
+    path: str = ""
+    sha256: str = ""
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WorkloadInfo:
+    """A workload. unit: what is counted, in the plural: "operations", "writes", "threads"."""
+
+    name: str
+    description: str
+    unit: str = "operations"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One trial that gave no number. status: crash, timeout, mismatch, violation or error."""
+
+    allocator: str
+    workload: str
+    threads: int
+    block: int
+    status: str
+    reason: str
+    signal: str = ""
+    exit_code: int | None = None
+    stderr_tail: str = ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One machine fact. harm: what it does to numbers ("" if nothing). remedy: the command."""
+
+    name: str
+    found: str
+    harm: str = ""
+    remedy: str = ""
+    severity: Severity = "ok"
+
+
+@dataclass(frozen=True)
+class LockRow:
+    """One lock of an allocator that counts its own, in one cell, medians over trials.
+
+    Shares are 0..1; contended: acquisitions that spun or waited / acquisitions; wait_share: wait
+    time / (threads x window). max_wait_ns, hold_ns: nanoseconds, nan where not sampled.
+    """
+
+    allocator: str
+    workload: str
+    threads: int
+    lock: str
+    acquisitions_per_op: float
+    contended: float = nan
+    wait_share: float = nan
+    max_wait_ns: float = nan
+    hold_ns: float = nan
+    max_waiters: float = nan
+    owner_switches_per_op: float = nan
+
+
+@dataclass(frozen=True)
+class UslFit:
+    """Universal Scalability Law for one (allocator, workload), or why there is none.
+
+    reason: "" if fitted. rate (lambda): units/s at one thread; sigma: contention; kappa:
+    coherency; peak: threads, nan where kappa's interval touches zero. threads, observed, fitted
+    (units/s): shape (k,), only N up to usable cores. superlinear: some S(N) > N.
+    """
+
+    allocator: str
+    workload: str
+    reason: str = ""
+    rate: Interval = MISSING
+    sigma: Interval = MISSING
+    kappa: Interval = MISSING
+    peak: Interval = MISSING
+    extrapolated: bool = False
+    superlinear: bool = False
+    threads: Floats = field(default_factory=no_floats)
+    observed: Floats = field(default_factory=no_floats)
+    fitted: Floats = field(default_factory=no_floats)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A sentence made from numbers, and the numbers behind it ("1.31 x [1.27, 1.36], n = 5").
+
+    tone: for the mark beside it. workload: where to look, "" for the whole run.
+    """
+
+    text: str
+    evidence: str = ""
+    tone: Literal["good", "bad", "neutral"] = "neutral"
+    workload: str = ""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A step of the registry ladder, lowest first. label: the allocator's; isolates: what it
+    shows beside the rung below."""
+
+    label: str
+    name: str
+    isolates: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything a report shows of one run on one host.
+
+    source: name of the run directory. created: ISO 8601 UTC. cores: logical CPUs this process may
+    use, cgroup quota counted. threads: planned counts, rising. cells: any order, failed ones
+    included with a missing throughput. baseline: label behind the metric "ratio". main_workload:
+    shown first, "" for the first. noise_threshold: smallest ratio effect worth a word.
+    """
+
+    title: str
+    command: str
+    created: str
+    host: str
+    cores: int
+    seed: int
+    allocators: tuple[Allocator, ...]
+    workloads: tuple[WorkloadInfo, ...]
+    threads: tuple[int, ...]
+    cells: tuple[Cell, ...]
+    source: str = ""
+    version: str = ""
+    schema: int = 1
+    machine: str = ""
+    window_s: float = nan
+    warmup_s: float = nan
+    trials_planned: int = 0
+    elapsed_s: float = nan
+    baseline: str = ""
+    main_workload: str = ""
+    noise_threshold: float = 0.02
+    latency_every: int = 0
+    complete: bool = True
+    failures: tuple[Failure, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    ladder: tuple[Rung, ...] = ()
+    locks: tuple[LockRow, ...] = ()
+    usl: tuple[UslFit, ...] = ()
+
+    def cell(self, allocator: str, workload: str, threads: int) -> Cell | None:
+        """Return the cell, or None if the run has none there."""
+        for cell in self.cells:
+            if (cell.allocator, cell.workload, cell.threads) == (allocator, workload, threads):
+                return cell
+        return None
+
+    def curve(self, allocator: str, workload: str) -> tuple[Cell, ...]:
+        """Return the cells of one allocator and workload, by rising threads."""
+        found = [c for c in self.cells if c.allocator == allocator and c.workload == workload]
+        return tuple(sorted(found, key=lambda cell: cell.threads))
+
+    def workload(self, name: str) -> WorkloadInfo:
+        """Return the workload; one without a description if the run does not list it."""
+        for info in self.workloads:
+            if info.name == name:
+                return info
+        return WorkloadInfo(name, "")
