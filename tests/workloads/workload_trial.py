@@ -1,0 +1,36 @@
+"""One trial in a fresh process, as a worker would run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import workloads
+
+WORKER = "import json, sys, workloads;print(json.dumps(workloads.execute(sys.stdin.buffer.read())))"
+
+
+def run_trial(
+    spec: workloads.Workload, *, threads: int = 1, preload: Path | None = None, **options: Any
+) -> dict[str, Any]:
+    """The record of a short trial; options are those of workloads.request."""
+    options = {"duration": 0.03, "warmup": 0.0, "seed": 1, **options}
+    message = workloads.request(spec, threads=threads, **options)
+    environment = dict(os.environ)
+    if preload is not None:
+        environment["LD_PRELOAD"] = str(preload)
+    worker = subprocess.run(
+        [sys.executable, "-c", WORKER],
+        input=message,
+        capture_output=True,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+    assert worker.returncode == 0, worker.stderr.decode()
+    record: dict[str, Any] = json.loads(worker.stdout)
+    return record

@@ -1,0 +1,106 @@
+"""The request for one trial: made in the parent, where numpy is, read in the worker."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from workloads.errors import number, refuse, whole
+from workloads.kernels import KERNELS
+from workloads.spec import CALLS, PHASES, TOUCHES, Workload
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+MAGIC = b"MTW1"
+HEAD = struct.Struct("<4sI")
+CALL_TABLE = 4096
+ALIGNMENT_TABLE = 4096
+LARGE_MEAN = 32768
+"""Mean size in bytes above which a thread looks at the stop flag at each operation."""
+
+
+def request(
+    spec: Workload,
+    *,
+    threads: int,
+    duration: float,
+    warmup: float,
+    seed: int,
+    verify: bool = False,
+    latency_every: int = 256,
+    affinity: Sequence[int] | None = None,
+    operation_limit: int = 0,
+) -> bytes:
+    """All a worker needs for one trial, sampled and self-contained.
+
+    `duration` and `warmup` are seconds; one operation in `latency_every` is timed (0: none);
+    `affinity` gives each thread a processor, in turn; a thread stops after `operation_limit`
+    operations (0: none). Raises SpecError.
+    """
+    whole("threads", threads, 1, 65536)
+    number("duration", duration, 0.001, 86400, "seconds")
+    number("warmup", warmup, 0, 86400, "seconds")
+    whole("seed", seed, 0, 2**63 - 1)
+    whole("latency_every", latency_every, 0, 1 << 30)
+    whole("operation_limit", operation_limit, 0, 1 << 60)
+    for processor in affinity or ():
+        whole("affinity", processor, 0, 1023)
+    sizes = spec.sizes.sample(seed)
+    calls = _table(dict(enumerate_weights(spec)), CALL_TABLE, seed)
+    alignments = _table(
+        {size.bit_length() - 1: weight for size, weight in spec.alignments.items()},
+        ALIGNMENT_TABLE,
+        seed + 1,
+    )
+    kernel = KERNELS[spec.kernel]
+    chunk = 1 if float(sizes.mean()) > LARGE_MEAN else 32
+    if spec.life:
+        chunk = max(1, min(chunk, spec.life // 4))
+    header = {
+        "kernel": spec.kernel,
+        "threads": threads,
+        "duration": float(duration),
+        "warmup": float(warmup),
+        "seed": seed,
+        "verify": bool(verify),
+        "latency_every": latency_every,
+        "chunk": chunk,
+        "operation_limit": operation_limit,
+        "life": spec.life,
+        "work": spec.work,
+        "touch": TOUCHES.index(spec.touch),
+        "plain": set(calls.tolist()) == {0},
+        "unit": {"operations": 0, "threads": 1}.get(spec.unit, 2),
+        "affinity": list(affinity or ()),
+        "parameters": {
+            item.name: item.native(spec.parameters[item.name]) for item in kernel.parameters
+        },
+        "stages": [[PHASES.index(phase.kind), phase.seconds] for phase in spec.phases],
+    }
+    text = json.dumps(header).encode()
+    tables = sizes.astype("<u4").tobytes() + calls.tobytes() + alignments.tobytes()
+    return HEAD.pack(MAGIC, len(text)) + text + tables
+
+
+def enumerate_weights(spec: Workload) -> list[tuple[int, float]]:
+    """(position in CALLS, weight) of each call the workload makes."""
+    return [(CALLS.index(name), weight) for name, weight in spec.calls.items()]
+
+
+def _table(weights: dict[int, float], length: int, seed: int) -> npt.NDArray[np.uint8]:
+    """`length` entries in exact proportion to the weights (largest remainders), shuffled."""
+    import numpy as np
+
+    share = np.array(list(weights.values()), dtype=np.float64)
+    if not share.sum() > 0:
+        raise refuse("weights", weights, "above 0 for at least one")
+    exact = share / share.sum() * length
+    counts = np.floor(exact).astype(np.int64)
+    for place in np.argsort(counts - exact, kind="stable")[: length - int(counts.sum())]:
+        counts[place] += 1
+    table = np.repeat(np.array(list(weights), dtype=np.uint8), counts)
+    return np.random.default_rng([seed & (2**64 - 1), length]).permutation(table)

@@ -1,0 +1,70 @@
+"""The native half: what it is made of, the null malloc, and what its loops cost bare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from workloads.spec import Workload
+
+_kernels: Any = import_module("workloads._kernels")
+
+
+@dataclass(frozen=True)
+class Build:
+    """Identity of the built engine: SHA-256 over its sources and flags, and the flags."""
+
+    source_hash: str
+    flags: str
+
+
+def _build() -> Build:
+    text = [_kernels.lib.wk_source_hash(), _kernels.lib.wk_build_flags()]
+    source_hash, flags = (_kernels.ffi.string(item).decode() for item in text)
+    return Build(source_hash, flags)
+
+
+BUILD = _build()
+
+
+def null_library() -> Path:
+    """libnull.so, the malloc that does nothing, for LD_PRELOAD. It lies beside the engine.
+
+    Raises FileNotFoundError where the installation has lost it.
+    """
+    path = Path(_kernels.__file__).with_name("libnull.so")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: install mtbench again")
+    return path
+
+
+@cache
+def kernel_names() -> tuple[str, ...]:
+    """The kernels the engine has."""
+    names: list[str] = []
+    while (name := _kernels.lib.wk_kernel_name(len(names))) != _kernels.ffi.NULL:
+        names.append(_kernels.ffi.string(name).decode())
+    return tuple(names)
+
+
+def counter_stride() -> int:
+    """Bytes between the published counters of two neighbouring threads."""
+    return int(_kernels.lib.wk_counter_stride())
+
+
+def bare_cost(spec: Workload, seed: int = 1) -> float | None:
+    """Nanoseconds an operation of the workload's loop with a bump of a pointer for malloc.
+
+    Measured in this process, on one thread, in about a second; None for a kernel that has no such
+    loop. Set it beside the null allocator's cost: the difference is two function calls.
+    """
+    from workloads.message import request
+    from workloads.running import native_request
+
+    keep: list[object] = []
+    asked = native_request(request(spec, threads=1, duration=1.0, warmup=0.0, seed=seed), keep)
+    cost = float(_kernels.lib.wk_bare_cost(spec.kernel.encode(), asked))
+    return cost if cost >= 0 else None

@@ -1,0 +1,199 @@
+"""The worker's side: one request in, one trial run in C, one dictionary out. No numpy here."""
+
+from __future__ import annotations
+
+import json
+import struct
+from importlib import import_module
+from typing import Any
+
+_kernels: Any = import_module("workloads._kernels")
+
+_HEAD = struct.Struct("<4sI")
+_MAGIC = b"MTW1"
+_STAGES = ("steady", "ramp", "drain")
+SCHEME = "log-linear-64"
+
+
+class RunError(RuntimeError):
+    """A trial that could not be run; the message is one line."""
+
+
+def execute(request: bytes) -> dict[str, Any]:
+    """Runs the trial of `workloads.request` in this process and returns what was measured.
+
+    Sizes are bytes, times seconds unless the key says otherwise; a number the machine refuses is
+    {"missing": reason}. Raises RunError where the trial cannot be run at all (threads, memory),
+    ValueError where the bytes are no request.
+    """
+    ffi, native = _kernels.ffi, _kernels.lib
+    header, tables = _split(request)
+    threads = header["threads"]
+    keep: list[Any] = []  # cffi memory that the request points to
+    asked = _request(ffi, native, header, tables, keep)
+    result = ffi.new("struct wk_result *")
+    arrays = {
+        "per_thread": ffi.new("uint64_t[]", threads),
+        "digests": ffi.new("uint64_t[]", threads),
+        "malloc_counts": ffi.new("uint64_t[]", native.WK_BUCKETS),
+        "free_counts": ffi.new("uint64_t[]", native.WK_BUCKETS),
+        "samples": ffi.new("struct wk_sample[]", native.WK_SAMPLES),
+        "stages": ffi.new("struct wk_stage_memory[]", native.WK_STAGES),
+    }
+    for name, array in arrays.items():
+        setattr(result, name, array)
+    if native.wk_run(asked, result):
+        raise RunError(_text(ffi, result.error))
+    return _answer(ffi, native, header, result)
+
+
+def native_request(request: bytes, keep: list[Any]) -> Any:
+    """The request as the engine's struct; it lives as long as `keep` and what is in it."""
+    header, tables = _split(request)
+    asked = _request(_kernels.ffi, _kernels.lib, header, tables, keep)
+    keep += [request, asked]
+    return asked
+
+
+def _split(request: bytes) -> tuple[dict[str, Any], memoryview]:
+    if len(request) < _HEAD.size:
+        raise ValueError("not a workload request: too short")
+    magic, length = _HEAD.unpack_from(request)
+    if magic != _MAGIC:
+        raise ValueError(f"not a workload request: starts with {magic!r}, not {_MAGIC!r}")
+    start = _HEAD.size + length
+    return json.loads(request[_HEAD.size : start]), memoryview(request)[start:]
+
+
+def _request(
+    ffi: Any, native: Any, header: dict[str, Any], tables: memoryview, keep: list[Any]
+) -> Any:
+    ends = (4 * native.WK_SIZES, native.WK_CALLS, native.WK_ALIGNMENTS)
+    if len(tables) != sum(ends):
+        raise ValueError(f"not a workload request: {len(tables)} bytes of tables, not {sum(ends)}")
+    asked = ffi.new("struct wk_request *")
+    kernel = ffi.new("char[]", header["kernel"].encode())
+    asked.kernel = kernel
+    for name in ("threads", "duration", "warmup", "seed", "verify", "latency_every", "chunk"):
+        setattr(asked, name, header[name])
+    for name in ("operation_limit", "life", "work", "touch", "plain", "unit"):
+        setattr(asked, name, header[name])
+    asked.sizes = ffi.from_buffer("uint32_t[]", tables[: ends[0]])
+    asked.calls = ffi.from_buffer("uint8_t[]", tables[ends[0] : ends[0] + ends[1]])
+    asked.alignments = ffi.from_buffer("uint8_t[]", tables[ends[0] + ends[1] :])
+    affinity = ffi.new("int32_t[]", header["affinity"])
+    names = [ffi.new("char[]", name.encode()) for name in header["parameters"]]
+    parameters = ffi.new(
+        "struct wk_parameter[]", list(zip(names, header["parameters"].values(), strict=True))
+    )
+    stages = ffi.new("struct wk_stage[]", [tuple(stage) for stage in header["stages"]])
+    asked.affinity, asked.affinity_count = affinity, len(affinity)
+    asked.parameters, asked.parameter_count = parameters, len(names)
+    asked.stages, asked.stage_count = stages, len(stages)
+    keep += [tables, kernel, affinity, names, parameters, stages]
+    return asked
+
+
+def _text(ffi: Any, array: Any) -> str:
+    return str(ffi.string(array).decode(errors="replace"))
+
+
+def _counted(ffi: Any, counted: Any) -> int | dict[str, str]:
+    reason = _text(ffi, counted.reason)
+    return {"missing": reason} if reason else int(counted.value)
+
+
+def _sparse(counts: Any, length: int) -> list[list[int]]:
+    return [[place, counts[place]] for place in range(length) if counts[place]]
+
+
+def _answer(ffi: Any, native: Any, header: dict[str, Any], result: Any) -> dict[str, Any]:
+    per_thread = list(result.per_thread[0 : header["threads"]])
+    total, squares = sum(per_thread), sum(count * count for count in per_thread)
+    latency = None
+    if header["latency_every"]:
+        latency = {
+            name: {"scheme": SCHEME, "counts": _sparse(counts, native.WK_BUCKETS)}
+            for name, counts in (("malloc", result.malloc_counts), ("free", result.free_counts))
+        }
+    answer = {
+        "operations": result.operations,
+        "elapsed_s": result.elapsed,
+        "threads": header["threads"],
+        "progressed": result.progressed,
+        "per_thread": per_thread,
+        "fairness": {
+            "min": min(per_thread),
+            "max": max(per_thread),
+            "jain": total * total / (len(per_thread) * squares) if squares else None,
+        },
+        "latency": latency,
+        "memory": _memory(result),
+        "cpu": {
+            "user_s": result.usage.user,
+            "system_s": result.usage.system,
+            "voluntary": int(result.usage.voluntary),
+            "involuntary": int(result.usage.involuntary),
+            "minor_faults": int(result.usage.minor_faults),
+            "major_faults": int(result.usage.major_faults),
+            "migrations": _counted(ffi, result.migrations),
+        },
+        "perf": {
+            "cycles": _counted(ffi, result.cycles),
+            "instructions": _counted(ffi, result.instructions),
+            "cache_misses": _counted(ffi, result.cache_misses),
+        },
+        "futex_calls": _counted(ffi, result.futex_calls),
+        "failed_allocations": result.failed_allocations,
+        "failed_successors": result.failed_successors,
+        "lives": result.lives,
+        "fallback_frees": result.fallback_frees,
+        "verify": {"checked": result.checked, "violation": _violation(ffi, result.violation)},
+    }
+    if header["operation_limit"]:
+        answer["digests"] = [f"{digest:016x}" for digest in result.digests[0 : header["threads"]]]
+    return answer
+
+
+def _memory(result: Any) -> dict[str, Any]:
+    memory: dict[str, Any] = {
+        "rss_before": result.resident_before,
+        "rss_start": result.resident_start,
+        "rss_peak": result.resident_peak,
+        "rss_end": result.resident_end,
+        "rss_drained": result.resident_drained,
+        "virtual_peak": result.virtual_peak,
+        "live_bytes_peak": result.live_peak,
+        "live_bytes_mean": result.live_mean,
+        "live_bytes_drained": result.live_drained,
+        "samples": [
+            [round(row.seconds, 4), row.resident, row.live]
+            for row in result.samples[0 : result.sample_count]
+        ],
+    }
+    if result.stage_count:
+        memory["phases"] = [
+            {
+                "kind": _STAGES[row.kind],
+                "start_s": row.start,
+                "end_s": row.end,
+                "rss_peak": row.resident_peak,
+                "rss_end": row.resident_end,
+                "live_bytes_peak": row.live_peak,
+            }
+            for row in result.stages[0 : min(result.stage_count, 64)]
+        ]
+    return memory
+
+
+def _violation(ffi: Any, violation: Any) -> dict[str, Any] | None:
+    if not violation.found_one:
+        return None
+    return {
+        "what": _text(ffi, violation.what),
+        "thread": violation.thread,
+        "operation": violation.operation,
+        "address": f"{violation.address:#x}",
+        "found": f"{violation.found:#x}",
+        "expected": f"{violation.expected:#x}",
+    }

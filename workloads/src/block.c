@@ -1,0 +1,213 @@
+#include "block.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "clock.h"
+#include "verify.h"
+
+enum { SMALLEST_PAGE = 4096 };
+
+/* Counts down to the next timed operation; the distance is uniform in 1 .. 2 x every - 1, so no
+ * period of the workload can hide from the sample. */
+static inline bool timed_now(struct worker *worker) {
+    if (--worker->until_timed)
+        return false;
+    uint32_t every = worker->run->request->latency_every;
+    worker->until_timed = 1 + random_below(&worker->timing, 2 * every - 1);
+    return atomic_load_explicit(&worker->run->in_window, memory_order_acquire);
+}
+
+static void add_time(struct worker *worker, struct histogram *histogram, uint64_t ticks) {
+    histogram_add(histogram, (uint64_t)((double)ticks * worker->run->tick_ns));
+}
+
+static inline void record_stream(struct worker *worker, uint64_t kind, uint64_t detail) {
+    worker->digest = (worker->digest ^ (kind << 56 | detail)) * 0x9e3779b97f4a7c15u;
+    worker->digest ^= worker->digest >> 29;
+}
+
+static void *call(struct worker *worker, enum wk_call kind, size_t size, size_t alignment) {
+    switch (kind) {
+    case WK_CALLOC:
+        return calloc(1, size);
+    case WK_ALIGNED_ALLOC:
+        /* C11 asks for a multiple of the alignment; callers know only their size. */
+        (void)worker;
+        return aligned_alloc(alignment, (size + alignment - 1) & ~(alignment - 1));
+    default:
+        return malloc(size);
+    }
+}
+
+static void touch(const struct block *block, enum wk_touch how) {
+    switch (how) {
+    case WK_TOUCH_NONE:
+        break;
+    case WK_TOUCH_PAGES:
+        for (uint32_t at = 0; at < block->size; at += SMALLEST_PAGE)
+            ((volatile char *)block->address)[at] = 1;
+        break;
+    case WK_TOUCH_ALL:
+        memset(block->address, 1, block->size);
+        break;
+    default:
+        block_touch(block->address, block->size, how);
+    }
+}
+
+static void work(struct worker *worker, uint32_t rounds) {
+    uint64_t value = worker->sink;
+    for (uint32_t round = 0; round < rounds; round++) {
+        value = value * 6364136223846793005u + 1442695040888963407u;
+        __asm__ volatile("" : "+r"(value)); /* or the compiler folds the rounds */
+    }
+    worker->sink = value;
+}
+
+static struct block make(struct worker *worker, enum wk_call kind, struct block block,
+                         uint64_t alignment) {
+    const struct wk_request *request = worker->run->request;
+    worker->operations++;
+    record_stream(worker, kind + 1, block.size);
+    if (timed_now(worker)) {
+        uint64_t start = clock_ticks();
+        block.address = call(worker, kind, block.size, alignment);
+        add_time(worker, worker->malloc_times, clock_ticks() - start);
+    } else {
+        block.address = call(worker, kind, block.size, alignment);
+    }
+    if (UNLIKELY(!block.address)) {
+        worker->failed++;
+        return block;
+    }
+    worker->live += block.size;
+    if (UNLIKELY(request->verify)) {
+        if ((kind == WK_CALLOC && !verify_zero(worker, &block)) ||
+            !verify_aligned(worker, &block, alignment))
+            return block;
+        verify_fill(worker, &block);
+    } else {
+        touch(&block, (enum wk_touch)request->touch);
+    }
+    if (request->work)
+        work(worker, request->work);
+    return block;
+}
+
+static struct block next_size(struct worker *worker) {
+    uint32_t place = size_place(worker->cursor++, worker->stride, worker->offset);
+    struct block block = {NULL, worker->run->request->sizes[place], place};
+    return block;
+}
+
+/* What malloc promises for any size: max_align_t, but no more than the size needs. */
+static uint64_t natural_alignment(uint32_t size) {
+    return size >= 16 ? 16 : size >= 8 ? 8 : 1;
+}
+
+static struct block make_by_realloc(struct worker *worker, enum wk_call kind, struct block last) {
+    struct block first = next_size(worker);
+    if (kind == WK_REALLOC_GROW ? first.size > last.size
+                                : kind == WK_REALLOC_SHRINK && first.size < last.size) {
+        struct block larger = first;
+        first = last;
+        last = larger;
+    }
+    first = make(worker, WK_MALLOC, first, natural_alignment(first.size));
+    if (first.address) {
+        block_resize(worker, &first, last.size);
+        if (first.size == last.size)
+            first.index = last.index;
+    }
+    return first;
+}
+
+struct block block_make(struct worker *worker) {
+    const struct wk_request *request = worker->run->request;
+    struct block block = next_size(worker);
+    if (request->plain)
+        return make(worker, WK_MALLOC, block, natural_alignment(block.size));
+    uint32_t turn = worker->call_cursor++;
+    enum wk_call kind = request->calls[turn % WK_CALLS];
+    if (kind == WK_ALIGNED_ALLOC) {
+        /* The alignment goes its own way through its table, or it would follow the call's. */
+        uint32_t place = (uint32_t)(random_scatter(turn) % WK_ALIGNMENTS);
+        return make(worker, kind, block, (uint64_t)1 << request->alignments[place]);
+    }
+    if (kind == WK_MALLOC || kind == WK_CALLOC)
+        return make(worker, kind, block, natural_alignment(block.size));
+    return make_by_realloc(worker, kind, block);
+}
+
+struct block block_make_sized(struct worker *worker, uint32_t size) {
+    struct block block = {NULL, size, 0};
+    return make(worker, WK_MALLOC, block, natural_alignment(size));
+}
+
+void block_resize(struct worker *worker, struct block *block, uint32_t size) {
+    struct run *run = worker->run;
+    bool verify = run->request->verify;
+    if (verify && (atomic_load_explicit(&run->violated, memory_order_relaxed) ||
+                   !block_check(worker, block, worker->index)))
+        return;
+    uint64_t base = (uint64_t)(uintptr_t)block->address;
+    worker->operations++;
+    record_stream(worker, WK_REALLOC_GROW + 1, size);
+    char *moved;
+    if (timed_now(worker)) {
+        uint64_t start = clock_ticks();
+        moved = realloc(block->address, size);
+        add_time(worker, worker->malloc_times, clock_ticks() - start);
+    } else {
+        moved = realloc(block->address, size);
+    }
+    if (!moved) {
+        worker->failed++;
+        return;
+    }
+    uint32_t before = block->size;
+    worker->live += (int64_t)size - before;
+    block->address = moved;
+    block->size = size;
+    if (!verify) {
+        touch(block, (enum wk_touch)run->request->touch);
+        return;
+    }
+    if (verify_check(worker, moved, base, before, before < size ? before : size, worker->index) &&
+        verify_aligned(worker, block, natural_alignment(size)))
+        verify_fill(worker, block);
+}
+
+bool block_check(struct worker *worker, const struct block *block, uint32_t owner) {
+    if (!worker->run->request->verify || !block->address)
+        return true;
+    return verify_check(worker, block->address, (uint64_t)(uintptr_t)block->address, block->size,
+                        block->size, owner);
+}
+
+void block_release(struct worker *worker, struct block *block, uint32_t owner) {
+    struct run *run = worker->run;
+    char *address = block->address;
+    if (!address)
+        return;
+    block->address = NULL;
+    if (UNLIKELY(run->request->verify)) {
+        struct block whole = {address, block->size, block->index};
+        /* After a violation nothing is freed: a broken heap should live to be reported. */
+        if (atomic_load_explicit(&run->violated, memory_order_relaxed) ||
+            !block_check(worker, &whole, owner))
+            return;
+        verify_mark_released(&whole);
+    }
+    worker->operations++;
+    worker->live -= block->size;
+    record_stream(worker, 0, 0);
+    if (timed_now(worker)) {
+        uint64_t start = clock_ticks();
+        free(address);
+        add_time(worker, worker->free_times, clock_ticks() - start);
+    } else {
+        free(address);
+    }
+}
