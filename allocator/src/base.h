@@ -1,0 +1,27 @@
+/* What every file of the allocator may assume: constants of the layout and the compiler's words. */
+#ifndef HAK_BASE_H
+#define HAK_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define COLD __attribute__((cold, noinline))
+#define CACHE_LINE 64
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+#define GIB ((size_t)1 << 30)
+
+/* The page map's unit. One granule belongs to one span. */
+#define GRANULE_SHIFT 16
+#define GRANULE ((size_t)1 << GRANULE_SHIFT)
+#define PAGE ((size_t)4096)
+
+static inline size_t align_up(size_t n, size_t alignment) {
+    return (n + alignment - 1) & ~(alignment - 1);
+}
+
+#endif

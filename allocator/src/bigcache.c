@@ -1,0 +1,131 @@
+#include "bigcache.h"
+#include "config.h"
+#include "lock.h"
+#include "os.h"
+
+static struct resting {
+    void *mapping; /* NULL: empty slot */
+    size_t bytes;
+    uint64_t since_ms;
+} slots[BIGCACHE_SLOTS];
+
+static struct lock lock;
+static size_t bytes_resting;
+static uint64_t hits, misses;
+
+void bigcache_init(void) {
+    lock_init(&lock, "bigcache", -1);
+}
+
+size_t bigcache_round(size_t size) {
+    size_t bytes = align_up(size, PAGE);
+    if (bytes < 8 * PAGE) {
+        return bytes;
+    }
+    size_t step = (size_t)1 << (60 - __builtin_clzll(bytes - 1));
+    return align_up(size, step < PAGE ? PAGE : step);
+}
+
+static void vacate(struct resting *slot) {
+    bytes_resting -= slot->bytes;
+    slot->mapping = NULL;
+}
+
+void *bigcache_take(size_t bytes, size_t alignment, size_t *got) {
+    struct resting *best = NULL;
+    void *mapping = NULL;
+    lock_acquire(&lock);
+    for (int i = 0; i < BIGCACHE_SLOTS; i++) {
+        struct resting *slot = &slots[i];
+        if (slot->mapping != NULL && slot->bytes >= bytes && slot->bytes - bytes <= bytes / 8 &&
+            ((uintptr_t)slot->mapping & (alignment - 1)) == 0 &&
+            (best == NULL || slot->bytes < best->bytes)) {
+            best = slot;
+        }
+    }
+    if (best != NULL) {
+        mapping = best->mapping;
+        *got = best->bytes;
+        vacate(best);
+        hits++;
+    } else {
+        misses++;
+    }
+    lock_release(&lock);
+    return mapping;
+}
+
+/* The longest-resting slot; requires the lock. */
+static struct resting *oldest(void) {
+    struct resting *found = NULL;
+    for (int i = 0; i < BIGCACHE_SLOTS; i++) {
+        if (slots[i].mapping != NULL && (found == NULL || slots[i].since_ms < found->since_ms)) {
+            found = &slots[i];
+        }
+    }
+    return found;
+}
+
+/* Room for `bytes` and a free slot: NULL after having emptied one into *out, to be ended first. */
+static struct resting *make_room(size_t bytes, struct resting *out) {
+    struct resting *free_slot = NULL;
+    for (int i = 0; i < BIGCACHE_SLOTS && free_slot == NULL; i++) {
+        if (slots[i].mapping == NULL) {
+            free_slot = &slots[i];
+        }
+    }
+    if (free_slot != NULL && bytes_resting + bytes <= config.bigcache) {
+        return free_slot;
+    }
+    struct resting *leaving = oldest();
+    *out = *leaving;
+    vacate(leaving);
+    return NULL;
+}
+
+void bigcache_give(void *mapping, size_t bytes) {
+    if (bytes > config.bigcache) {
+        os_unmap(mapping, bytes);
+        return;
+    }
+    uint64_t now = os_coarse_ms();
+    for (;;) {
+        struct resting leaving = {0};
+        lock_acquire(&lock);
+        struct resting *slot = make_room(bytes, &leaving);
+        if (slot != NULL) {
+            *slot = (struct resting){mapping, bytes, now};
+            bytes_resting += bytes;
+        }
+        lock_release(&lock);
+        if (slot != NULL) {
+            return;
+        }
+        os_unmap(leaving.mapping, leaving.bytes);
+    }
+}
+
+size_t bigcache_decay(uint64_t now_ms) {
+    size_t total = 0;
+    for (;;) {
+        struct resting leaving = {0};
+        lock_acquire(&lock);
+        struct resting *slot = oldest();
+        if (slot != NULL && (now_ms == UINT64_MAX || slot->since_ms + config.decay_ms <= now_ms)) {
+            leaving = *slot;
+            vacate(slot);
+        }
+        lock_release(&lock);
+        if (leaving.mapping == NULL) {
+            return total;
+        }
+        os_unmap(leaving.mapping, leaving.bytes);
+        total += leaving.bytes;
+    }
+}
+
+void bigcache_stats(struct bigcache_stats *out) {
+    lock_acquire(&lock);
+    *out = (struct bigcache_stats){hits, misses, bytes_resting};
+    lock_release(&lock);
+}

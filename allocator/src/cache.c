@@ -1,0 +1,349 @@
+#include "cache.h"
+#include "central.h"
+#include "config.h"
+#include "decay.h"
+#include "lock.h"
+#include "os.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* However many threads there are, each may cache this much: less, and every operation would be a
+ * slow one. */
+#define SHARE_LEAST ((size_t)128 * KIB)
+
+/* The bottom NULL of bins that have no slots. */
+static void *nothing[2];
+#define NO_SLOTS {&nothing[1], &nothing[1]}
+
+/* Before the first and after the last operation of a thread. */
+static struct cache cache_none = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
+static struct cache cache_gone = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
+
+_Thread_local struct cache *cache_self __attribute__((tls_model("initial-exec"))) = &cache_none;
+
+static struct lock lock; /* CACHES */
+static struct cache *all, *unused;
+static _Atomic uint32_t used_count, active_count;
+static _Atomic size_t rooms; /* bytes of room over all caches */
+static pthread_key_t key;
+static size_t slots_total;
+
+#define RELAXED memory_order_relaxed
+
+static void retire(void *cache);
+
+void cache_init(void) {
+    lock_init(&lock, "caches", -1);
+    pthread_key_create(&key, retire);
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        slots_total += sizeclass[cls].slots + 1u;
+    }
+}
+
+static size_t room_of(const struct cache *cache, unsigned cls) {
+    return (size_t)(cache->bin[cls].end - cache->base[cls]);
+}
+
+static size_t filled_of(const struct cache *cache, unsigned cls) {
+    return (size_t)(bin_top(&cache->bin[cls]) - cache->base[cls]);
+}
+
+static void set_room(struct cache *cache, unsigned cls, size_t room) {
+    size_t change = (room - room_of(cache, cls)) * sizeclass[cls].size;
+    size_t own = atomic_load_explicit(&cache->room_bytes, RELAXED) + change;
+    atomic_store_explicit(&cache->room_bytes, own, RELAXED);
+    atomic_fetch_add_explicit(&rooms, change, RELAXED);
+    cache->bin[cls].end = cache->base[cls] + room;
+}
+
+/* The thread's part of what active threads may share: the budget less what sleeping ones hold. */
+static void set_share(struct cache *cache) {
+    size_t active = atomic_load_explicit(&active_count, RELAXED);
+    size_t share = config.budget / (active != 0 ? active : 1);
+    size_t others =
+        atomic_load_explicit(&rooms, RELAXED) - atomic_load_explicit(&cache->room_bytes, RELAXED);
+    size_t left = config.budget > others ? config.budget - others : 0;
+    share = share < left ? share : left;
+    cache->share_bytes = share > SHARE_LEAST ? share : SHARE_LEAST;
+}
+
+static struct cache *cache_new(void) {
+    struct cache *cache =
+        os_map(align_up(sizeof(struct cache) + slots_total * sizeof(void *), PAGE), PAGE);
+    if (cache == NULL) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < CLASS_LIMIT; i++) {
+        bin_set_top(&cache->bin[i], &nothing[1]);
+        cache->bin[i].end = &nothing[1];
+    }
+    void **slot = cache->slots;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        *slot++ = NULL;
+        cache->base[cls] = slot;
+        bin_set_top(&cache->bin[cls], slot);
+        cache->bin[cls].end = slot;
+        slot += sizeclass[cls].slots;
+    }
+    return cache;
+}
+
+/* Gives the calling thread a cache; false if it cannot have one (no memory, or it is ending). */
+static bool adopt(void) {
+    if (cache_self == &cache_gone) {
+        return false;
+    }
+    lock_acquire(&lock);
+    struct cache *cache = unused;
+    if (cache != NULL) {
+        unused = cache->next_unused;
+        cache->used = true;
+    }
+    lock_release(&lock);
+    if (cache == NULL) {
+        cache = cache_new();
+        if (cache == NULL) {
+            return false;
+        }
+        lock_acquire(&lock);
+        cache->used = true;
+        cache->next = all;
+        all = cache;
+        lock_release(&lock);
+    }
+    atomic_fetch_add_explicit(&used_count, 1, RELAXED);
+    atomic_fetch_add_explicit(&active_count, 1, RELAXED);
+    cache->tick = decay_period();
+    atomic_store_explicit(&cache->active, cache->tick, RELAXED);
+    set_share(cache);
+    cache_self = cache;
+    /* May allocate (keys above 32): from the cache that has just been set. */
+    pthread_setspecific(key, cache);
+    return true;
+}
+
+/* Makes the bin hold at most `keep` blocks; the oldest go. */
+static void spill(struct cache *cache, unsigned cls, size_t keep) {
+    size_t filled = filled_of(cache, cls);
+    if (filled <= keep) {
+        return;
+    }
+    size_t out = filled - keep;
+    void **base = cache->base[cls];
+    central_give(cls, base, (unsigned)out);
+    memmove(base, base + out, keep * sizeof *base);
+    bin_set_top(&cache->bin[cls], base + keep);
+}
+
+static void empty(struct cache *cache) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        spill(cache, cls, 0);
+        if (room_of(cache, cls) != 0) {
+            set_room(cache, cls, 0);
+        }
+    }
+}
+
+/* Takes room from bins that had no slow path since they were last looked at. */
+static void take_idle_room(struct cache *cache, unsigned cls, size_t bytes) {
+    for (int looks = 0; looks < 8 && bytes != 0; looks++) {
+        if (++cache->victim >= CLASS_COUNT) {
+            cache->victim = CLASS_FIRST;
+        }
+        unsigned victim = cache->victim;
+        size_t room = room_of(cache, victim);
+        if (victim == cls || room == 0) {
+            continue;
+        }
+        if (cache->events[victim] != 0) {
+            cache->events[victim] = 0;
+            continue;
+        }
+        size_t keep = room / 2;
+        spill(cache, victim, keep);
+        set_room(cache, victim, keep);
+        size_t won = (room - keep) * sizeclass[victim].size;
+        bytes = bytes > won ? bytes - won : 0;
+    }
+}
+
+/* Lets the bin grow by a batch, if the thread's share permits or other bins have idle room. */
+static void grow(struct cache *cache, unsigned cls) {
+    const struct sizeclass *class = &sizeclass[cls];
+    size_t room = room_of(cache, cls);
+    size_t more = class->batch;
+    if (room + more > class->slots) {
+        more = class->slots - room;
+    }
+    size_t bytes = more * class->size;
+    size_t own = atomic_load_explicit(&cache->room_bytes, RELAXED);
+    if (own + bytes > cache->share_bytes) {
+        take_idle_room(cache, cls, own + bytes - cache->share_bytes);
+        own = atomic_load_explicit(&cache->room_bytes, RELAXED);
+    }
+    if (more != 0 && own + bytes <= cache->share_bytes) {
+        set_room(cache, cls, room + more);
+    }
+}
+
+/* Once a decay period: bins that rested give half of what they hold back. */
+static void trim(struct cache *cache) {
+    cache->tick = decay_period();
+    set_share(cache);
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        if (room_of(cache, cls) != 0 && cache->events[cls] == 0) {
+            size_t keep = room_of(cache, cls) / 2;
+            spill(cache, cls, keep);
+            set_room(cache, cls, keep);
+        }
+        cache->events[cls] = 0;
+    }
+    while (atomic_load_explicit(&cache->room_bytes, RELAXED) > cache->share_bytes) {
+        size_t before = atomic_load_explicit(&cache->room_bytes, RELAXED);
+        take_idle_room(cache, 0, before - cache->share_bytes);
+        if (atomic_load_explicit(&cache->room_bytes, RELAXED) == before) {
+            break;
+        }
+    }
+}
+
+/* What every slow path does beside its own work. */
+static void slow_event(struct cache *cache, unsigned cls) {
+    cache->events[cls]++;
+    if (unlikely(decay_due())) {
+        decay_run();
+    }
+    if (unlikely(cache->tick != decay_period())) {
+        atomic_store_explicit(&cache->active, decay_period(), RELAXED);
+        trim(cache);
+    }
+}
+
+COLD void *cache_refill(unsigned cls) {
+    struct cache *cache = cache_self;
+    if (unlikely(cache == &cache_none || cache == &cache_gone)) {
+        if (!adopt()) {
+            void *block;
+            return central_take(cls, &block, 1) == 1 ? block : NULL;
+        }
+        cache = cache_self;
+    }
+    slow_event(cache, cls);
+    lock_bump(&cache->refills[cls], 1);
+    grow(cache, cls);
+    /* Half of the room, so that frees find room too. */
+    size_t want = (room_of(cache, cls) + 1) / 2;
+    if (want == 0) {
+        want = 1;
+    }
+    void *batch[256];
+    unsigned got = central_take(cls, batch, (unsigned)(want < 256 ? want : 256));
+    if (got == 0) {
+        return NULL;
+    }
+    /* Reversed, so that the first taken are the first out: neighbours in memory, in order. */
+    void **top = bin_top(&cache->bin[cls]);
+    for (unsigned i = got; i > 1; i--) {
+        *top++ = batch[i - 1];
+    }
+    bin_set_top(&cache->bin[cls], top);
+    return batch[0];
+}
+
+COLD void cache_flush(unsigned cls, void *block) {
+    struct cache *cache = cache_self;
+    if (unlikely(cache == &cache_none || cache == &cache_gone)) {
+        if (!adopt()) {
+            central_give(cls, &block, 1);
+            return;
+        }
+        cache = cache_self;
+    }
+    slow_event(cache, cls);
+    lock_bump(&cache->flushes[cls], 1);
+    struct bin *bin = &cache->bin[cls];
+    grow(cache, cls);
+    if (bin_top(bin) == bin->end) {
+        if (room_of(cache, cls) == 0) {
+            central_give(cls, &block, 1);
+            return;
+        }
+        spill(cache, cls, room_of(cache, cls) / 2);
+    }
+    void **top = bin_top(bin);
+    *top = block;
+    bin_set_top(bin, top + 1);
+}
+
+void cache_drain(void) {
+    struct cache *cache = cache_self;
+    if (cache != &cache_none && cache != &cache_gone) {
+        empty(cache);
+    }
+}
+
+/* Requires CACHES. */
+static void shelve(struct cache *cache) {
+    cache->used = false;
+    cache->next_unused = unused;
+    unused = cache;
+}
+
+/* The thread's destructor. Other destructors, and libc's own, may still allocate and free: they go
+ * straight to the central store. */
+static void retire(void *value) {
+    struct cache *cache = value;
+    cache_self = &cache_gone;
+    empty(cache);
+    atomic_fetch_sub_explicit(&used_count, 1, RELAXED);
+    if (atomic_load_explicit(&active_count, RELAXED) > 1) {
+        atomic_fetch_sub_explicit(&active_count, 1, RELAXED);
+    }
+    lock_acquire(&lock);
+    shelve(cache);
+    lock_release(&lock);
+}
+
+void cache_count_active(void) {
+    uint32_t active = 0, now = decay_period();
+    lock_acquire(&lock);
+    for (struct cache *cache = all; cache != NULL; cache = cache->next) {
+        active += cache->used && now - atomic_load_explicit(&cache->active, RELAXED) <= 1;
+    }
+    lock_release(&lock);
+    atomic_store_explicit(&active_count, active != 0 ? active : 1, RELAXED);
+}
+
+void cache_after_fork(void) {
+    /* A block that another thread was just taking out or putting in is either still in its bin or
+     * lost to this child; it is in no bin twice, because a bin changes by one store. */
+    struct cache *self = cache_self;
+    for (struct cache *cache = all; cache != NULL; cache = cache->next) {
+        if (cache->used && cache != self) {
+            shelve(cache);
+        }
+    }
+    atomic_store_explicit(&used_count, self->used ? 1 : 0, RELAXED);
+    atomic_store_explicit(&active_count, 1, RELAXED);
+}
+
+void cache_stats(struct cache_stats *out) {
+    memset(out, 0, sizeof *out);
+    lock_acquire(&lock);
+    for (struct cache *cache = all; cache != NULL; cache = cache->next) {
+        out->threads += cache->used;
+        out->registry_lookups += atomic_load_explicit(&cache->registry_lookups, RELAXED);
+        out->leaked += atomic_load_explicit(&cache->leaked, RELAXED);
+        for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+            ptrdiff_t filled = bin_top(&cache->bin[cls]) - cache->base[cls];
+            out->blocks[cls] += filled > 0 ? (uint64_t)filled : 0;
+            out->refills[cls] += atomic_load_explicit(&cache->refills[cls], RELAXED);
+            out->flushes[cls] += atomic_load_explicit(&cache->flushes[cls], RELAXED);
+        }
+    }
+    lock_release(&lock);
+    out->active = atomic_load_explicit(&active_count, RELAXED);
+    size_t active = out->active != 0 ? out->active : 1;
+    out->share = config.budget / active > SHARE_LEAST ? config.budget / active : SHARE_LEAST;
+}

@@ -1,0 +1,106 @@
+/* cache: a thread's own free blocks, and the rules by which they come and go.
+ *
+ * Per class a bin: an array of block pointers, filled from the bottom. `top` is where the next
+ * freed block goes; below the first slot lies a NULL, so that malloc needs one test; `end` is where
+ * free must stop. No block is touched, so a block freed by one thread and taken by another costs no
+ * cache miss here. Bins of numbers that are no class have top == end and NULL below: both fast
+ * paths fail there, and the slow ones sort it out.
+ *
+ * A bin's room (end - base) grows as it proves useful and shrinks when it does not. The sum of all
+ * rooms, in bytes, never exceeds the thread's share of config.budget, which is divided among the
+ * threads that were active lately. Nothing is counted per operation.
+ *
+ * Only its thread touches a cache, except: the list of all caches (lock CACHES), and racy reads by
+ * the statistics.
+ */
+#ifndef HAK_CACHE_H
+#define HAK_CACHE_H
+
+#include "sizeclass.h"
+
+#include <stdatomic.h>
+
+struct bin {
+    _Atomic(void **) top; /* atomic for the statistics' sake; relaxed, so plain moves */
+    void **end;
+};
+
+static inline void **bin_top(const struct bin *bin) {
+    return atomic_load_explicit(&bin->top, memory_order_relaxed);
+}
+
+static inline void bin_set_top(struct bin *bin, void **top) {
+    atomic_store_explicit(&bin->top, top, memory_order_relaxed);
+}
+
+struct cache {
+    struct bin bin[CLASS_LIMIT]; /* all the fast path touches */
+    struct cache *next;          /* in the list of all caches; CACHES */
+    struct cache *next_unused;   /* CACHES */
+    bool used;                   /* some thread owns it; CACHES */
+    uint32_t victim;             /* class whose idle room is looked at next */
+    uint32_t tick;               /* the decay period in which the cache was last trimmed */
+    _Atomic uint32_t active;     /* the decay period of the last slow path */
+    _Atomic size_t room_bytes;   /* sum over classes of room x size */
+    size_t share_bytes;          /* what room_bytes may become */
+    _Atomic uint64_t refills[CLASS_COUNT], flushes[CLASS_COUNT];
+    _Atomic uint64_t registry_lookups, leaked;
+    uint32_t events[CLASS_COUNT]; /* slow paths of this bin since the last trim */
+    void **base[CLASS_COUNT];
+    void *slots[];
+};
+
+/* The calling thread's cache. Never NULL: before the first slow path, and after the thread's
+ * destructors ran, it is a constant one whose bins are all empty and full. */
+extern _Thread_local struct cache *cache_self __attribute__((tls_model("initial-exec")));
+
+void cache_init(void);
+
+/* malloc's slow path for class `cls`: a block, having refilled the bin; NULL if there is no memory.
+ */
+void *cache_refill(unsigned cls);
+
+/* free's slow path for a block known to be of class `cls`: puts it into the bin, having made room.
+ */
+void cache_flush(unsigned cls, void *block);
+
+/* malloc and free through the bin where there is something in it, else as above: for callers that
+ * learned the class on their own (large blocks, routed frees). */
+static inline void *cache_pop(unsigned cls) {
+    struct bin *bin = &cache_self->bin[cls];
+    void **top = bin_top(bin), *block = top[-1];
+    if (likely(block != NULL)) {
+        bin_set_top(bin, top - 1);
+        return block;
+    }
+    return cache_refill(cls);
+}
+
+static inline void cache_push(unsigned cls, void *block) {
+    struct bin *bin = &cache_self->bin[cls];
+    void **top = bin_top(bin);
+    if (likely(top != bin->end)) {
+        *top = block;
+        bin_set_top(bin, top + 1);
+        return;
+    }
+    cache_flush(cls, block);
+}
+
+/* Empties the calling thread's cache into the central stores. */
+void cache_drain(void);
+
+/* Counts the threads active in this decay period or the last; the budget is divided by it. */
+void cache_count_active(void);
+
+/* In the child of a fork, which holds CACHES: the threads of the other caches are no more. */
+void cache_after_fork(void);
+
+struct cache_stats {
+    uint64_t threads, active, share;
+    uint64_t registry_lookups, leaked;
+    uint64_t blocks[CLASS_COUNT], refills[CLASS_COUNT], flushes[CLASS_COUNT];
+};
+void cache_stats(struct cache_stats *out);
+
+#endif

@@ -1,0 +1,218 @@
+#include "central.h"
+#include "config.h"
+#include "os.h"
+#include "pagemap.h"
+#include "pages.h"
+#include "route.h"
+
+#include <string.h>
+
+/* Bytes of blocks a store holds at most, and the most pointers: enough that threads which exchange
+ * blocks meet here and not at the spans. */
+#define STORE_BYTES (2 * MIB)
+#define STORE_SLOTS 2048
+
+struct store {
+    struct lock lock; /* CENTRAL: count, low, taken, given, slot[] */
+    uint32_t count;
+    uint32_t low;      /* least count since the last decay */
+    uint32_t capacity; /* of slot[] */
+    _Atomic uint64_t taken, given;
+    struct lock spans_lock;      /* SPANS: list, and bits of the class's spans */
+    struct span *list;           /* spans with at least one free block */
+    _Atomic uint64_t spans, cut; /* spans of this class; blocks taken from them directly */
+    void *slot[STORE_SLOTS];
+};
+
+/* About 1.2 MB of address space, of which only what is used is ever touched. */
+static struct store stores[CLASS_COUNT];
+
+void central_init(void) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        size_t fit = STORE_BYTES / sizeclass[cls].size;
+        size_t least = (size_t)sizeclass[cls].slots * 2;
+        fit = fit < least ? least : fit;
+        stores[cls].capacity = (uint32_t)(fit > STORE_SLOTS ? STORE_SLOTS : fit);
+        lock_init(&stores[cls].lock, "central", (int)sizeclass[cls].size);
+    }
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        lock_init(&stores[cls].spans_lock, "spans", (int)sizeclass[cls].size);
+    }
+}
+
+static void list_insert(struct store *store, struct span *span) {
+    span->prev = NULL;
+    span->next = store->list;
+    if (span->next != NULL) {
+        span->next->prev = span;
+    }
+    store->list = span;
+    span->listed = 1;
+}
+
+static void list_remove(struct store *store, struct span *span) {
+    *(span->prev != NULL ? &span->prev->next : &store->list) = span->next;
+    if (span->next != NULL) {
+        span->next->prev = span->prev;
+    }
+    span->listed = 0;
+}
+
+/* Blocks of the spans at hand. */
+static unsigned take_from_spans(struct store *store, void **out, unsigned n) {
+    unsigned taken = 0;
+    lock_acquire(&store->spans_lock);
+    while (taken < n && store->list != NULL) {
+        struct span *span = store->list;
+        taken += span_take(span, out + taken, n - taken);
+        if (span->free == 0) {
+            list_remove(store, span);
+        }
+    }
+    lock_bump(&store->cut, taken);
+    lock_release(&store->spans_lock);
+    return taken;
+}
+
+/* Blocks of a new span. Everything that can fault or fail happens before the lock is taken. */
+static unsigned take_from_new_span(unsigned cls, struct store *store, void **out, unsigned n) {
+    bool zero;
+    struct span *span = pages_take(sizeclass[cls].granules, 1, &zero);
+    if (span == NULL) {
+        return 0;
+    }
+    span_cut(span, cls);
+    if (!route_enter(span, cls)) {
+        pages_give(span);
+        return 0;
+    }
+    unsigned taken = span_take(span, out, n);
+    lock_acquire(&store->spans_lock);
+    lock_bump(&store->spans, 1);
+    lock_bump(&store->cut, taken);
+    if (span->free != 0) {
+        list_insert(store, span);
+    }
+    lock_release(&store->spans_lock);
+    return taken;
+}
+
+unsigned central_take(unsigned cls, void **out, unsigned n) {
+    struct store *store = &stores[cls];
+    lock_acquire(&store->lock);
+    unsigned taken = store->count < n ? store->count : n;
+    store->count -= taken;
+    memcpy(out, &store->slot[store->count], taken * sizeof *out);
+    if (store->count < store->low) {
+        store->low = store->count;
+    }
+    lock_bump(&store->taken, taken);
+    lock_release(&store->lock);
+    if (taken != 0) {
+        return taken;
+    }
+    taken = take_from_spans(store, out, n);
+    if (taken == 0) {
+        taken = take_from_new_span(cls, store, out, n);
+    }
+    return taken;
+}
+
+/* Returns blocks to their spans, and empty spans to the page heap. */
+static void give_to_spans(unsigned cls, struct store *store, void *const *blocks, unsigned n) {
+    struct span *empty = NULL;
+    void *bad = NULL;
+    lock_acquire(&store->spans_lock);
+    for (unsigned i = 0; i < n; i++) {
+        struct span *span = pagemap_span(blocks[i]);
+        if (span->cls != cls || !span_put(span, blocks[i])) {
+            bad = blocks[i];
+            break;
+        }
+        if (!span->listed) {
+            list_insert(store, span);
+        }
+        if (span->free == sizeclass[cls].blocks) {
+            list_remove(store, span);
+            lock_bump(&store->spans, (uint64_t)-1);
+            span->next = empty;
+            empty = span;
+        }
+    }
+    lock_release(&store->spans_lock);
+    if (bad != NULL) {
+        os_die("free(): invalid pointer or double free", bad);
+    }
+    while (empty != NULL) {
+        struct span *span = empty;
+        empty = span->next;
+        route_leave(span, cls);
+        pages_give(span);
+    }
+}
+
+void central_give(unsigned cls, void *const *blocks, unsigned n) {
+    struct store *store = &stores[cls];
+    lock_acquire(&store->lock);
+    unsigned room = store->capacity - store->count;
+    unsigned kept = n < room ? n : room;
+    memcpy(&store->slot[store->count], blocks, kept * sizeof *blocks);
+    store->count += kept;
+    lock_bump(&store->given, n);
+    lock_release(&store->lock);
+    if (kept < n) {
+        give_to_spans(cls, store, blocks + kept, n - kept);
+    }
+}
+
+/* Returns up to `most` of the longest-stored blocks to the spans. */
+static void shed(unsigned cls, unsigned most) {
+    struct store *store = &stores[cls];
+    void *blocks[64];
+    while (most > 0) {
+        lock_acquire(&store->lock);
+        unsigned n = most < 64 ? most : 64;
+        n = n < store->count ? n : store->count;
+        memcpy(blocks, store->slot, n * sizeof *blocks);
+        store->count -= n;
+        memmove(store->slot, store->slot + n, store->count * sizeof *blocks);
+        store->low = store->count;
+        lock_release(&store->lock);
+        if (n == 0) {
+            return;
+        }
+        give_to_spans(cls, store, blocks, n);
+        most -= n;
+    }
+}
+
+void central_decay(void) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct store *store = &stores[cls];
+        lock_acquire(&store->lock);
+        /* Never below `low`: so many were not missed. Half of them, so that it decays. */
+        unsigned spare = (store->low + 1) / 2;
+        store->low = store->count;
+        lock_release(&store->lock);
+        shed(cls, spare);
+    }
+}
+
+void central_drain(void) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        shed(cls, STORE_SLOTS);
+    }
+}
+
+void central_stats(unsigned cls, struct central_stats *out) {
+    struct store *store = &stores[cls];
+    lock_acquire(&store->lock);
+    *out = (struct central_stats){
+        .taken = atomic_load_explicit(&store->taken, memory_order_relaxed) +
+                 atomic_load_explicit(&store->cut, memory_order_relaxed),
+        .given = atomic_load_explicit(&store->given, memory_order_relaxed),
+        .stored = store->count,
+        .spans = atomic_load_explicit(&store->spans, memory_order_relaxed),
+    };
+    lock_release(&store->lock);
+}

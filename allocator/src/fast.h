@@ -1,0 +1,43 @@
+/* fast: malloc and free, whole, for every size up to 32 KiB. Everything else is a cold call.
+ *
+ * malloc: size -> class (one table load), class -> bin of this thread's cache, pop. free: address
+ * -> class (one page map load), class -> bin, push. No lock, no counter, no branch on
+ * configuration: a bin without blocks, a full bin, a foreign pointer, a class that must ask the
+ * route, a thread without a cache all fail one of the two tests.
+ */
+#ifndef HAK_FAST_H
+#define HAK_FAST_H
+
+#include "cache.h"
+#include "pagemap.h"
+
+void *malloc_slow(size_t size);
+void free_slow(void *block);
+
+static inline __attribute__((always_inline)) void *fast_malloc(size_t size) {
+    if (likely(size <= SMALL_MAX)) {
+        struct bin *bin = &cache_self->bin[sizeclass_small(size)];
+        void **top = bin_top(bin), *block = top[-1];
+        if (likely(block != NULL)) {
+            bin_set_top(bin, top - 1);
+            return block;
+        }
+    }
+    return malloc_slow(size);
+}
+
+static inline __attribute__((always_inline)) void fast_free(void *block) {
+    uintptr_t offset = (uintptr_t)block - pagemap.base;
+    if (likely(offset < pagemap.bytes)) {
+        struct bin *bin = &cache_self->bin[pagemap.class_of[offset >> GRANULE_SHIFT]];
+        void **top = bin_top(bin);
+        if (likely(top != bin->end)) {
+            *top = block;
+            bin_set_top(bin, top + 1);
+            return;
+        }
+    }
+    free_slow(block);
+}
+
+#endif

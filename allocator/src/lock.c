@@ -1,0 +1,140 @@
+#define _GNU_SOURCE
+#include "lock.h"
+#include "os.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A critical section here is some 20 to 100 ns; spinning for about a microsecond covers a running
+ * holder and gives up soon on one that was preempted. */
+#define SPINS 64
+
+#define LOCKS_MAX 512
+
+enum lock_kind lock_kind_now = LOCK_FUTEX;
+
+static struct lock *locks[LOCKS_MAX];
+static int locks_named;
+
+static _Thread_local char self_marker __attribute__((tls_model("initial-exec")));
+
+uint32_t lock_self(void) {
+    uint32_t token = (uint32_t)((uintptr_t)&self_marker >> 4);
+    return token != 0 ? token : 1;
+}
+
+void lock_choose(enum lock_kind kind) {
+    lock_kind_now = kind;
+}
+
+void lock_init(struct lock *lock, const char *name, int number) {
+    memset(lock, 0, sizeof *lock);
+    pthread_mutex_init(&lock->mutex, NULL);
+    size_t n = strlen(name);
+    memcpy(lock->name, name, n);
+    if (number >= 0) {
+        char digits[8];
+        int count = 0;
+        do {
+            digits[count++] = (char)('0' + number % 10);
+            number /= 10;
+        } while (number != 0 && count < 8);
+        lock->name[n++] = '.';
+        while (count > 0) {
+            lock->name[n++] = digits[--count];
+        }
+    }
+    if (locks_named < LOCKS_MAX) {
+        locks[locks_named++] = lock;
+    }
+}
+
+int lock_count(void) {
+    return locks_named;
+}
+
+struct lock *lock_at(int index) {
+    return locks[index];
+}
+
+static void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static bool try_state(struct lock *lock, uint32_t held) {
+    uint32_t free = 0;
+    return atomic_load_explicit(&lock->state, memory_order_relaxed) == 0 &&
+           atomic_compare_exchange_strong_explicit(&lock->state, &free, held, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
+static void futex(struct lock *lock, int operation, uint32_t value) {
+    int saved = errno;
+    syscall(SYS_futex, &lock->state, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+    errno = saved;
+}
+
+COLD void lock_slow(struct lock *lock) {
+    if (lock_kind_now == LOCK_MUTEX && pthread_mutex_trylock(&lock->mutex) == 0) {
+        return;
+    }
+    uint64_t start = os_now_ns();
+    uint64_t waiting = atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_relaxed) + 1;
+    bool slept = false;
+    if (lock_kind_now == LOCK_MUTEX) {
+        pthread_mutex_lock(&lock->mutex);
+        slept = true;
+    } else {
+        bool got = false;
+        for (unsigned spin = 0; !got && (spin < SPINS || lock_kind_now == LOCK_SPIN); spin++) {
+            relax();
+            got = try_state(lock, 1);
+        }
+        /* A sleeper leaves 2 behind: it cannot know whether others still sleep. */
+        while (!got) {
+            slept = true;
+            if (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) == 0) {
+                break;
+            }
+            futex(lock, FUTEX_WAIT, 2);
+        }
+    }
+    atomic_fetch_sub_explicit(&lock->waiters, 1, memory_order_relaxed);
+    uint64_t waited = os_now_ns() - start;
+    lock_bump(slept ? &lock->waited : &lock->spun, 1);
+    lock_bump(&lock->wait_ns, waited);
+    if (waited > atomic_load_explicit(&lock->max_wait_ns, memory_order_relaxed)) {
+        atomic_store_explicit(&lock->max_wait_ns, waited, memory_order_relaxed);
+    }
+    if (waiting > atomic_load_explicit(&lock->max_waiters, memory_order_relaxed)) {
+        atomic_store_explicit(&lock->max_waiters, waiting, memory_order_relaxed);
+    }
+}
+
+COLD void lock_wake(struct lock *lock) {
+    futex(lock, FUTEX_WAKE, 1);
+}
+
+COLD void lock_sampled_acquire(struct lock *lock) {
+    lock->hold_start = os_now_ns();
+}
+
+COLD void lock_sampled_release(struct lock *lock) {
+    lock_bump(&lock->hold_ns, os_now_ns() - lock->hold_start);
+    lock_bump(&lock->hold_samples, 1);
+    lock->hold_start = 0;
+}
+
+void lock_after_fork(struct lock *lock) {
+    atomic_store_explicit(&lock->state, 0, memory_order_relaxed);
+    atomic_store_explicit(&lock->waiters, 0, memory_order_relaxed);
+    lock->hold_start = 0;
+    pthread_mutex_init(&lock->mutex, NULL);
+}

@@ -1,0 +1,97 @@
+/* lock: short critical sections that may sleep, and say what they cost.
+ *
+ * A lock spins briefly, then sleeps on a futex: with more threads than cores the holder is often
+ * not running, and a waiter that spins keeps it from running. No lock is ever held across a system
+ * call, a page fault of fresh memory, or a walk of unbounded length.
+ *
+ * Ranks, low taken first (a thread holding one only takes a higher): FORK < CACHES < CENTRAL <
+ * SPANS < REGISTRY < HUGE < PAGES. Within a rank at most one is held, except by fork.
+ *
+ * Counters are plain fields, written while the lock is held and read racily by the statistics.
+ */
+#ifndef HAK_LOCK_H
+#define HAK_LOCK_H
+
+#include "base.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum lock_kind { LOCK_FUTEX, LOCK_SPIN, LOCK_MUTEX };
+
+struct lock {
+    _Atomic uint32_t state; /* 0 free, 1 held, 2 held and somebody may sleep */
+    _Atomic uint32_t waiters;
+    uint32_t owner; /* token of the last owner */
+    uint32_t unused;
+    _Atomic uint64_t acquisitions;
+    _Atomic uint64_t spun, waited, wait_ns, max_wait_ns, owner_switches, max_waiters;
+    _Atomic uint64_t hold_ns, hold_samples;
+    uint64_t hold_start; /* when a sampled acquisition began, else 0 */
+    pthread_mutex_t mutex;
+    char name[24];
+} __attribute__((aligned(CACHE_LINE)));
+
+/* 1 acquisition in this many has its hold time measured. A power of two. */
+#define LOCK_HOLD_SAMPLE 64
+
+/* Which kind all locks are; set once, before the first lock is taken. */
+void lock_choose(enum lock_kind kind);
+
+/* Names the lock and enters it in the list that the statistics read. Call once, before use. */
+void lock_init(struct lock *lock, const char *name, int number);
+
+void lock_slow(struct lock *lock);
+void lock_wake(struct lock *lock);
+void lock_sampled_release(struct lock *lock);
+void lock_sampled_acquire(struct lock *lock);
+
+/* In the child of a fork, which owns every lock: makes it free. */
+void lock_after_fork(struct lock *lock);
+
+/* The locks named so far. */
+int lock_count(void);
+struct lock *lock_at(int index);
+
+/* A number that is this thread's alone while it lives. Never 0. */
+uint32_t lock_self(void);
+
+/* Adds to a counter that only the lock's holder writes: a plain add, yet no data race to a reader.
+ */
+static inline uint64_t lock_bump(_Atomic uint64_t *counter, uint64_t by) {
+    uint64_t n = atomic_load_explicit(counter, memory_order_relaxed) + by;
+    atomic_store_explicit(counter, n, memory_order_relaxed);
+    return n;
+}
+
+extern enum lock_kind lock_kind_now;
+
+static inline void lock_acquire(struct lock *lock) {
+    uint32_t free = 0;
+    if (unlikely(lock_kind_now == LOCK_MUTEX) ||
+        unlikely(!atomic_compare_exchange_strong_explicit(
+            &lock->state, &free, 1, memory_order_acquire, memory_order_relaxed))) {
+        lock_slow(lock);
+    }
+    uint32_t self = lock_self();
+    if (lock->owner != self) {
+        lock->owner = self;
+        lock_bump(&lock->owner_switches, 1);
+    }
+    if (unlikely(lock_bump(&lock->acquisitions, 1) % LOCK_HOLD_SAMPLE == 0)) {
+        lock_sampled_acquire(lock);
+    }
+}
+
+static inline void lock_release(struct lock *lock) {
+    if (unlikely(lock->hold_start != 0)) {
+        lock_sampled_release(lock);
+    }
+    if (unlikely(lock_kind_now == LOCK_MUTEX)) {
+        pthread_mutex_unlock(&lock->mutex);
+    } else if (unlikely(atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2)) {
+        lock_wake(lock);
+    }
+}
+
+#endif

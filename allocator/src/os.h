@@ -1,0 +1,46 @@
+/* os: the kernel's memory and clock. Nothing above this file makes a system call for memory.
+ *
+ * Owns no state. Takes no lock; no caller may hold one (a system call under a lock stalls every
+ * thread that wants it). All functions leave errno as it was: failure is in the return value.
+ */
+#ifndef HAK_OS_H
+#define HAK_OS_H
+
+#include "base.h"
+
+/* Address space without memory, aligned to `alignment` (a power of two >= PAGE). NULL if refused.
+ */
+void *os_reserve(size_t bytes, size_t alignment);
+
+/* Makes [at, at+bytes) of a reservation usable; it reads as zero. False if refused. */
+bool os_commit(void *at, size_t bytes);
+
+/* Gives the pages of [at, at+bytes) back; they read as zero when touched again. False if refused:
+ * then the contents are as they were. */
+bool os_purge(void *at, size_t bytes);
+
+/* Usable, zero memory of its own mapping, aligned to `alignment`. NULL if refused. */
+void *os_map(size_t bytes, size_t alignment);
+
+/* Ends a mapping. False if refused (the memory is then still mapped). */
+bool os_unmap(void *at, size_t bytes);
+
+/* Resizes a mapping of os_map, moving its pages, not their contents, where it must. NULL if
+ * refused: the old mapping stands. */
+void *os_remap(void *at, size_t old_bytes, size_t new_bytes);
+
+/* Monotonic clocks: exact, and coarse (a few ms, about 5 ns a call). */
+uint64_t os_now_ns(void);
+uint64_t os_coarse_ms(void);
+
+/* Bytes this process may map (RLIMIT_AS), SIZE_MAX if unlimited. */
+size_t os_address_limit(void);
+
+/* CPU time of this process in ns, and its page faults: the learner's costs. */
+void os_costs(uint64_t *cpu_ns, uint64_t *faults);
+
+/* Writes one line to standard error without allocating; `abort` variant then ends the process. */
+void os_say(const char *line);
+_Noreturn void os_die(const char *what, const void *address);
+
+#endif

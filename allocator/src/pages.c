@@ -1,0 +1,446 @@
+#include "pages.h"
+#include "config.h"
+#include "os.h"
+
+/* Lists 1..LENGTHS-1 hold runs of exactly that many granules, list 0 all longer ones. */
+#define LENGTHS 256
+
+/* Address space asked for first; halved until the system agrees. Costs no memory: the page map's
+ * bytes and descriptors are committed as they are used. */
+#define RESERVE_FIRST (256 * GIB)
+#define RESERVE_LEAST (4 * MIB)
+
+/* Made usable at a time. */
+#define COMMIT_LEAST (4 * MIB)
+#define COMMIT_MOST (64 * MIB)
+
+#define PURGE_BATCH 64
+
+struct run_lists {
+    struct span *head[LENGTHS];
+    uint64_t occupied[LENGTHS / 64]; /* bit i: head[i] is not NULL */
+};
+
+struct lock pages_lock;
+
+static struct run_lists lists[SPAN_RAW + 1]; /* by state; [SPAN_USED] stays empty */
+static struct span *oldest, *newest;         /* dirty runs by age */
+static _Atomic uint64_t dirty_bytes, purged_bytes, purges;
+
+static size_t list_of(size_t granules) {
+    return granules < LENGTHS ? granules : 0;
+}
+
+static struct range *range_of(const struct span *span) {
+    return pagemap_range((void *)span->start);
+}
+
+static void age_insert_after(struct span *span, struct span *before) {
+    span->older = before;
+    span->newer = before != NULL ? before->newer : oldest;
+    *(before != NULL ? &before->newer : &oldest) = span;
+    *(span->newer != NULL ? &span->newer->older : &newest) = span;
+}
+
+static void age_remove(struct span *span) {
+    *(span->older != NULL ? &span->older->newer : &oldest) = span->newer;
+    *(span->newer != NULL ? &span->newer->older : &newest) = span->older;
+}
+
+static void list_insert(struct span *span) {
+    struct run_lists *in = &lists[span->state];
+    size_t i = list_of(span->granules);
+    span->prev = NULL;
+    span->next = in->head[i];
+    if (span->next != NULL) {
+        span->next->prev = span;
+    }
+    in->head[i] = span;
+    in->occupied[i / 64] |= (uint64_t)1 << (i % 64);
+    /* The last granule tells a neighbour where this run begins. */
+    struct span *last = span + span->granules - 1;
+    last->state = span->state;
+    last->back = span->granules - 1;
+    span->back = 0;
+}
+
+static void list_remove(struct span *span) {
+    struct run_lists *in = &lists[span->state];
+    size_t i = list_of(span->granules);
+    *(span->prev != NULL ? &span->prev->next : &in->head[i]) = span->next;
+    if (span->next != NULL) {
+        span->next->prev = span->prev;
+    }
+    if (in->head[i] == NULL) {
+        in->occupied[i / 64] &= ~((uint64_t)1 << (i % 64));
+    }
+}
+
+static size_t bytes_of(const struct span *span) {
+    return (size_t)span->granules * GRANULE;
+}
+
+/* Enters a run in the lists of its state. A dirty one takes its place by freed_at_ms: nearly always
+ * the newest, and where it is not, a few steps from there. */
+static void insert(struct span *span) {
+    list_insert(span);
+    if (span->state == SPAN_DIRTY) {
+        struct span *before = newest;
+        for (int steps = 0;
+             before != NULL && steps < 8 && (int32_t)(before->freed_at_ms - span->freed_at_ms) > 0;
+             steps++) {
+            before = before->older;
+        }
+        age_insert_after(span, before);
+        lock_bump(&dirty_bytes, bytes_of(span));
+    }
+}
+
+static void take_out(struct span *span) {
+    list_remove(span);
+    if (span->state == SPAN_DIRTY) {
+        age_remove(span);
+        lock_bump(&dirty_bytes, -bytes_of(span));
+    }
+}
+
+/* Joins a run that is in no list with free neighbours of its state, and enters the result. Of two
+ * dirty ages the longer part's counts: a large old run must not stay young by small gifts. */
+static void insert_joined(struct span *span) {
+    struct span *before = span - 1, *after = span + span->granules;
+    if (before->state == span->state) {
+        before -= before->back;
+        take_out(before);
+        if (before->granules < span->granules) {
+            before->freed_at_ms = span->freed_at_ms;
+        }
+        before->granules += span->granules;
+        span = before;
+    }
+    if (after->state == span->state) {
+        take_out(after);
+        if (after->granules > span->granules) {
+            span->freed_at_ms = after->freed_at_ms;
+        }
+        span->granules += after->granules;
+    }
+    insert(span);
+}
+
+/* The shortest run of at least `granules` among one state's. */
+static struct span *best_fit(enum span_state state, size_t granules) {
+    struct run_lists *in = &lists[state];
+    if (granules < LENGTHS) {
+        size_t word = granules / 64;
+        uint64_t bits = in->occupied[word] & (~(uint64_t)0 << (granules % 64));
+        /* List 0 is not "length 0". */
+        while (bits == 0 && ++word < LENGTHS / 64) {
+            bits = in->occupied[word];
+        }
+        if (bits != 0) {
+            return in->head[word * 64 + (size_t)__builtin_ctzll(bits)];
+        }
+    }
+    struct span *best = NULL;
+    for (struct span *span = in->head[0]; span != NULL; span = span->next) {
+        if (span->granules >= granules && (best == NULL || span->granules < best->granules)) {
+            best = span;
+        }
+    }
+    return best;
+}
+
+static void mark_used(struct span *span) {
+    /* Only short spans are cut into blocks, and only there does an inner granule matter. */
+    uint32_t step = span->granules <= 16 ? 1 : span->granules - 1;
+    for (uint32_t i = 0; i < span->granules; i += step) {
+        span[i].back = i;
+        span[i].state = SPAN_USED;
+    }
+}
+
+/* Cuts a run that is in no list after `granules`; the rest keeps state and age. */
+static void split(struct span *span, size_t granules) {
+    if (span->granules == granules) {
+        return;
+    }
+    struct span *rest = span + granules;
+    rest->start = span->start + granules * GRANULE;
+    rest->granules = (uint32_t)(span->granules - granules);
+    rest->state = span->state;
+    rest->freed_at_ms = span->freed_at_ms;
+    span->granules = (uint32_t)granules;
+    insert(rest);
+}
+
+/* A used run out of the free ones, or NULL. Requires the lock. */
+static struct span *take_free(size_t granules, bool *zero) {
+    struct span *span = best_fit(SPAN_DIRTY, granules);
+    if (span == NULL) {
+        span = best_fit(SPAN_CLEAN, granules);
+    }
+    if (span == NULL) {
+        return NULL;
+    }
+    *zero = span->state == SPAN_CLEAN;
+    take_out(span);
+    split(span, granules);
+    mark_used(span);
+    return span;
+}
+
+/* Claims address space nobody used yet; the run is in no list and not usable. Requires the lock. */
+static struct span *claim(size_t granules) {
+    struct span *raw = best_fit(SPAN_RAW, granules);
+    if (raw != NULL) {
+        take_out(raw);
+        split(raw, granules);
+        return raw;
+    }
+    int count = atomic_load_explicit(&range_count, memory_order_relaxed);
+    struct range *range = &ranges[count - 1];
+    size_t bytes = granules * GRANULE;
+    if (range->bytes - range->frontier < bytes) {
+        return NULL;
+    }
+    struct span *span = &range->spans[range->frontier >> GRANULE_SHIFT];
+    /* Its descriptor may not be usable yet: the caller commits, then fills it in. */
+    range->frontier += bytes;
+    return span;
+}
+
+static void give_raw(struct span *span, uintptr_t start, size_t granules) {
+    span->start = start;
+    span->granules = (uint32_t)granules;
+    span->state = SPAN_RAW;
+    insert_joined(span);
+}
+
+/* A used run from new address space: a generous piece if the system grants it, else just what is
+ * needed. Takes the lock and drops it; the system calls are made without it. */
+static struct span *grow(size_t granules, bool *zero) {
+    uint64_t committed = 0;
+    int count = atomic_load_explicit(&range_count, memory_order_acquire);
+    for (int i = 0; i < count; i++) {
+        committed += atomic_load_explicit(&ranges[i].committed, memory_order_relaxed);
+    }
+    size_t wanted = committed / 8 < COMMIT_LEAST ? COMMIT_LEAST : committed / 8;
+    wanted = wanted > COMMIT_MOST ? COMMIT_MOST : wanted & ~(COMMIT_LEAST - 1);
+    size_t pieces[2] = {wanted / GRANULE > granules ? wanted / GRANULE : granules, granules};
+    for (int attempt = 0; attempt < 2; attempt++) {
+        size_t n = pieces[attempt];
+        lock_acquire(&pages_lock);
+        struct span *span = claim(n);
+        lock_release(&pages_lock);
+        if (span == NULL) {
+            continue;
+        }
+        /* The descriptor's place gives the address; the descriptor itself may not be readable. */
+        struct range *range = NULL;
+        count = atomic_load_explicit(&range_count, memory_order_acquire);
+        for (int i = 0; i < count; i++) {
+            size_t all = ranges[i].bytes >> GRANULE_SHIFT;
+            if (span >= ranges[i].spans && span < ranges[i].spans + all) {
+                range = &ranges[i];
+            }
+        }
+        size_t offset = (size_t)(span - range->spans) * GRANULE;
+        bool usable = pagemap_commit(range, offset, n * GRANULE);
+        if (!usable && !pagemap_commit_spans(range, offset, n * GRANULE)) {
+            /* Not even the descriptors: nothing can be noted. If it is still the last claim, undo
+             * it; else this address space (not memory) is lost. */
+            lock_acquire(&pages_lock);
+            if (range->frontier == offset + n * GRANULE) {
+                range->frontier = offset;
+            }
+            lock_release(&pages_lock);
+            continue;
+        }
+        lock_acquire(&pages_lock);
+        if (!usable) {
+            give_raw(span, range->base + offset, n);
+            lock_release(&pages_lock);
+            continue;
+        }
+        span->start = range->base + offset;
+        span->granules = (uint32_t)n;
+        span->state = SPAN_CLEAN;
+        split(span, granules);
+        mark_used(span);
+        lock_release(&pages_lock);
+        *zero = true;
+        return span;
+    }
+    return NULL;
+}
+
+/* Serialises the adding of ranges: the one lock that is held across system calls, because whoever
+ * waits for it could do nothing but make the same ones. Rank RANGES, just below PAGES. */
+static struct lock ranges_lock;
+
+static bool add_range(size_t bytes) {
+    size_t limit = os_address_limit();
+    size_t most = limit == SIZE_MAX ? RESERVE_FIRST : limit / 4;
+    size_t least = bytes < RESERVE_LEAST ? RESERVE_LEAST : align_up(bytes, RESERVE_LEAST);
+    for (size_t ask = most > least ? most & ~(RESERVE_LEAST - 1) : least;; ask /= 2) {
+        ask = ask < least ? least : align_up(ask, RESERVE_LEAST);
+        if (pagemap_add_range(ask)) {
+            return true;
+        }
+        if (ask == least) {
+            return false;
+        }
+    }
+}
+
+bool pages_init(void) {
+    lock_init(&ranges_lock, "ranges", -1);
+    lock_init(&pages_lock, "pages", -1);
+    return add_range(0);
+}
+
+static struct span *take(size_t granules, bool *zero) {
+    lock_acquire(&pages_lock);
+    struct span *span = take_free(granules, zero);
+    lock_release(&pages_lock);
+    if (span == NULL) {
+        span = grow(granules, zero);
+    }
+    if (span == NULL) {
+        /* The range is full, or the system refuses: perhaps another range, perhaps somebody gave
+         * something back meanwhile. */
+        lock_acquire(&ranges_lock);
+        lock_acquire(&pages_lock);
+        span = take_free(granules, zero);
+        struct range *last = &ranges[atomic_load_explicit(&range_count, memory_order_relaxed) - 1];
+        bool full = last->bytes - last->frontier < granules * GRANULE;
+        lock_release(&pages_lock);
+        if (span == NULL && full && add_range(granules * GRANULE)) {
+            span = grow(granules, zero);
+        }
+        lock_release(&ranges_lock);
+    }
+    return span;
+}
+
+struct span *pages_take(size_t granules, size_t align_granules, bool *zero) {
+    if (granules + align_granules > PTRDIFF_MAX / GRANULE ||
+        granules + align_granules > UINT32_MAX) {
+        return NULL;
+    }
+    struct span *span = take(granules + align_granules - 1, zero);
+    if (span == NULL || align_granules == 1) {
+        return span;
+    }
+    size_t first = align_up(span->start, align_granules * GRANULE);
+    size_t skip = (first - span->start) >> GRANULE_SHIFT;
+    if (skip > 0) {
+        struct span *front = span;
+        span = front + skip;
+        lock_acquire(&pages_lock);
+        span->start = first;
+        span->granules = (uint32_t)(front->granules - skip);
+        front->granules = (uint32_t)skip;
+        mark_used(span);
+        mark_used(front);
+        lock_release(&pages_lock);
+        pages_give(front);
+    }
+    if (span->granules > granules) {
+        pages_shorten(span, granules);
+    }
+    return span;
+}
+
+void pages_give(struct span *span) {
+    uint32_t now = (uint32_t)os_coarse_ms();
+    lock_acquire(&pages_lock);
+    span->freed_at_ms = now;
+    span->state = SPAN_DIRTY;
+    insert_joined(span);
+    lock_release(&pages_lock);
+}
+
+void pages_shorten(struct span *span, size_t granules) {
+    uint32_t now = (uint32_t)os_coarse_ms();
+    lock_acquire(&pages_lock);
+    struct span *rest = span + granules;
+    rest->start = span->start + granules * GRANULE;
+    rest->granules = (uint32_t)(span->granules - granules);
+    span->granules = (uint32_t)granules;
+    mark_used(span);
+    rest->freed_at_ms = now;
+    rest->state = SPAN_DIRTY;
+    insert_joined(rest);
+    lock_release(&pages_lock);
+}
+
+bool pages_lengthen(struct span *span, size_t granules) {
+    size_t more = granules - span->granules;
+    bool done = false;
+    lock_acquire(&pages_lock);
+    struct span *after = span + span->granules;
+    struct range *range = range_of(span);
+    bool inside = span->start + bytes_of(span) < range->base + range->frontier;
+    if (inside && (after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) &&
+        after->granules >= more) {
+        take_out(after);
+        split(after, more);
+        span->granules = (uint32_t)granules;
+        mark_used(span);
+        done = true;
+    }
+    lock_release(&pages_lock);
+    return done;
+}
+
+size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
+    uint32_t cutoff = (uint32_t)(now_ms - age_ms);
+    size_t total = 0;
+    struct span *batch[PURGE_BATCH];
+    bool progress;
+    int n;
+    do {
+        n = 0;
+        progress = false;
+        lock_acquire(&pages_lock);
+        while (n < PURGE_BATCH && oldest != NULL && (int32_t)(cutoff - oldest->freed_at_ms) >= 0) {
+            batch[n] = oldest;
+            take_out(batch[n]);
+            mark_used(batch[n]);
+            n++;
+        }
+        lock_release(&pages_lock);
+        bool purged[PURGE_BATCH];
+        for (int i = 0; i < n; i++) {
+            purged[i] = os_purge((void *)batch[i]->start, bytes_of(batch[i]));
+        }
+        lock_acquire(&pages_lock);
+        for (int i = 0; i < n; i++) {
+            batch[i]->state = purged[i] ? SPAN_CLEAN : SPAN_DIRTY;
+            batch[i]->freed_at_ms = (uint32_t)now_ms;
+            total += purged[i] ? bytes_of(batch[i]) : 0;
+            progress |= purged[i];
+            insert_joined(batch[i]);
+        }
+        lock_bump(&purges, (uint64_t)(n > 0));
+        lock_release(&pages_lock);
+    } while (n == PURGE_BATCH && progress);
+    lock_acquire(&pages_lock);
+    lock_bump(&purged_bytes, total);
+    lock_release(&pages_lock);
+    return total;
+}
+
+void pages_stats(struct pages_stats *out) {
+    int count = atomic_load_explicit(&range_count, memory_order_acquire);
+    *out = (struct pages_stats){
+        .dirty = atomic_load_explicit(&dirty_bytes, memory_order_relaxed),
+        .purged = atomic_load_explicit(&purged_bytes, memory_order_relaxed),
+        .purges = atomic_load_explicit(&purges, memory_order_relaxed),
+    };
+    for (int i = 0; i < count; i++) {
+        out->reserved += ranges[i].bytes;
+        out->committed += atomic_load_explicit(&ranges[i].committed, memory_order_relaxed);
+    }
+}

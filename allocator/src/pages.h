@@ -1,0 +1,43 @@
+/* pages: the page heap. Runs of granules, out and back, and from there to the system by time.
+ *
+ * Free runs are kept by length, those that hold memory (dirty) apart from those that do not
+ * (clean); a dirty run is preferred, since it needs no page fault. Neighbours of one kind are
+ * joined. A dirty run that nobody wanted for config.decay_ms is purged, many runs in one go.
+ *
+ * One lock, rank PAGES, the highest: held for list work only. Committing and purging happen outside
+ * it, on runs that are in no list meanwhile.
+ */
+#ifndef HAK_PAGES_H
+#define HAK_PAGES_H
+
+#include "lock.h"
+#include "pagemap.h"
+
+/* Reserves the first range. False if the system refuses even the smallest. */
+bool pages_init(void);
+
+/* A used run of `granules`, starting at a multiple of align_granules; NULL if there is no memory.
+ * *zero says that all of it reads as zero. Its map bytes are CLASS_NONE. */
+struct span *pages_take(size_t granules, size_t align_granules, bool *zero);
+
+/* Gives a used run back. Its map bytes must be CLASS_NONE again. */
+void pages_give(struct span *span);
+
+/* Shortens a used run to `granules` (> 0, < its own); the rest is free. */
+void pages_shorten(struct span *span, size_t granules);
+
+/* Lengthens a used run in place; false if what lies behind it is not free, or too short. */
+bool pages_lengthen(struct span *span, size_t granules);
+
+/* Purges dirty runs that became free at least age_ms before now_ms. Returns bytes purged. */
+size_t pages_purge(uint64_t now_ms, uint64_t age_ms);
+
+/* Bytes free and dirty, committed, reserved; bytes and times purged so far. Racy reads. */
+struct pages_stats {
+    uint64_t dirty, committed, reserved, purged, purges;
+};
+void pages_stats(struct pages_stats *out);
+
+extern struct lock pages_lock;
+
+#endif

@@ -1,0 +1,80 @@
+#include "route.h"
+#include "cache.h"
+#include "config.h"
+#include "guard.h"
+#include "lookup.h"
+#include "os.h"
+#include "pagemap.h"
+#include "registry.h"
+#include "superreg.h"
+
+bool route_init(void) {
+    return registry_init() && lookup_init();
+}
+
+/* The table of the box that owns a class; only the cascade has them filled. */
+static bool enter_table(struct span *span, unsigned cls) {
+    if (class_is_mid(cls)) {
+        return registry_add(span, cls);
+    }
+    if (config.route == ROUTE_DIRECT || class_is_tiny(cls)) {
+        return true;
+    }
+    return lookup_add(cls <= CLASS_POOL_LAST ? LOOKUP_POOL : LOOKUP_L25, span, cls);
+}
+
+bool route_enter(struct span *span, unsigned cls) {
+    if (!enter_table(span, cls)) {
+        return false;
+    }
+    pagemap_set(span, span->granules, config_is_routed(cls) ? CLASS_ROUTED : cls);
+    return true;
+}
+
+void route_leave(struct span *span, unsigned cls) {
+    if (class_is_mid(cls)) {
+        registry_remove(span);
+    } else if (config.route != ROUTE_DIRECT && !class_is_tiny(cls)) {
+        lookup_remove(cls <= CLASS_POOL_LAST ? LOOKUP_POOL : LOOKUP_L25, span);
+    }
+    pagemap_set(span, span->granules, CLASS_NONE);
+}
+
+bool mid_route_free(void *block) {
+    lock_bump(&cache_self->registry_lookups, 1);
+    unsigned cls = registry_find(block);
+    if (!class_is_mid(cls)) {
+        return false;
+    }
+    cache_push(cls, block);
+    return true;
+}
+
+/* The four lookups that the report's free made before it gave up. True if one of them freed it. */
+static bool cascade(void *block) {
+    unsigned cls = lookup_find(LOOKUP_POOL, block);
+    if (cls == CLASS_NONE) {
+        cls = lookup_find(LOOKUP_L25, block);
+    }
+    if (cls != CLASS_NONE) {
+        cache_push(cls, block);
+        return true;
+    }
+    /* Neither a mapping of its own nor a stranger: the last two only say no. */
+    return superreg_find(block) != NULL || guard_knows(block);
+}
+
+void route_free(void *block) {
+    if (config.route != ROUTE_DIRECT) {
+        if (cascade(block)) {
+            return;
+        }
+        if (config.route == ROUTE_CASCADE_LEAK) {
+            lock_bump(&cache_self->leaked, 1);
+            return;
+        }
+    }
+    if (!mid_route_free(block)) {
+        os_die("free(): invalid pointer", block);
+    }
+}

@@ -1,0 +1,62 @@
+/* span: a run of granules with one purpose, and its descriptor.
+ *
+ * Descriptors lie in a table beside the page map, one for each granule, so that neither free nor
+ * the page heap touches the memory they describe. A span's descriptor is that of its first granule;
+ * the others only say how far back that is.
+ *
+ * A span cut into blocks keeps one bit a block, set while the block is in the span (neither handed
+ * out nor in a store): free == popcount(bits). Up to 64 blocks in the descriptor, more at the
+ * span's own end. The class's span lock protects it; the page heap's lock protects a free span.
+ */
+#ifndef HAK_SPAN_H
+#define HAK_SPAN_H
+
+#include "base.h"
+#include "sizeclass.h"
+
+enum span_state {
+    SPAN_USED,  /* also the sentinels' */
+    SPAN_DIRTY, /* free, holds memory */
+    SPAN_CLEAN, /* free, usable, reads as zero */
+    SPAN_RAW,   /* free, not usable until committed */
+};
+
+struct __attribute__((aligned(CACHE_LINE))) span {
+    uintptr_t start;
+    uint32_t granules;
+    uint32_t back; /* granules back to the span's first; only while used */
+    struct span *next, *prev;
+    union {
+        struct { /* used, cut into blocks */
+            uint64_t bits;
+            uint16_t free;
+            uint16_t hint; /* no word below this one has a bit set */
+        };
+        struct { /* dirty: in order of age */
+            struct span *older, *newer;
+        };
+    };
+    uint32_t freed_at_ms; /* when it became free */
+    uint8_t state;        /* enum span_state */
+    uint8_t cls;          /* while used: its class, or CLASS_RUN */
+    uint8_t listed;       /* 1: in its class's list of spans with free blocks */
+    uint8_t unused;
+};
+
+_Static_assert(sizeof(struct span) == CACHE_LINE, "one cache line a descriptor");
+
+/* Cuts a used span into blocks of its class, all of them free. Touches the span if the class keeps
+ * its bitmap there. */
+void span_cut(struct span *span, unsigned cls);
+
+/* Takes up to n free blocks, lowest addresses first; returns how many. */
+unsigned span_take(struct span *span, void **out, unsigned n);
+
+/* Puts a block back. False, and nothing changed, if `block` is not the start of a block of this
+ * span or is free already: the caller's caller freed it twice or freed something else. */
+bool span_put(struct span *span, void *block);
+
+/* The start of the block that holds `address`. */
+void *span_block_of(const struct span *span, const void *address);
+
+#endif

@@ -1,0 +1,31 @@
+/* superreg: the super registry, which knows the blocks that are mappings of their own.
+ *
+ * A hash of 4096 slots, at most 8 linear probes, read without a lock and written under one; a
+ * mapping that finds its 8 slots taken waits in a list, which readers search (under the lock) only
+ * while it is not empty. A reader asks about a block it owns, so the entry it wants stands still.
+ *
+ * Lock: HUGE, of the caller's writes too.
+ */
+#ifndef HAK_SUPERREG_H
+#define HAK_SUPERREG_H
+
+#include "base.h"
+
+#define SUPERREG_SLOTS 4096
+#define SUPERREG_PROBES 8
+
+/* A mapping: one block. Owned by the huge box. */
+struct mapping {
+    uintptr_t address; /* of the block, and of the mapping */
+    size_t bytes;      /* mapped */
+    struct mapping *next;
+};
+
+void superreg_init(void);
+void superreg_add(struct mapping *mapping);
+void superreg_remove(struct mapping *mapping);
+
+/* The mapping that begins at `address`, or NULL. */
+struct mapping *superreg_find(const void *address);
+
+#endif
