@@ -1,0 +1,53 @@
+"""`mtbench` and `python -m mtbench`: parse, hand over, turn errors into one line and a code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+from mtbench.command import build_parser
+from mtbench.errors import Exit, MtbenchError, UsageError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    parser = build_parser(arguments)
+    chosen = parser.parse_args(arguments)
+    if chosen.version:
+        from importlib.metadata import version
+
+        print(f"mtbench {version('mtbench')}")
+        return Exit.FINE
+    if chosen.command is None:
+        parser.print_help()
+        return Exit.USAGE
+    module, _, function = chosen.handler.partition(":")
+    try:
+        code = int(getattr(import_module(module), function)(chosen))
+        sys.stdout.flush()
+        return code
+    except MtbenchError as error:
+        return _say(str(error), error.code)
+    except KeyboardInterrupt:
+        return _say("interrupted", Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of the pipe has seen enough (`| head`); there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FINE
+    except OSError as error:
+        return _say(f"{error.filename or 'the system'}: {error.strerror or error}", Exit.FAILED)
+    except ValueError as error:
+        if type(error).__name__ == "SpecError":
+            return _say(str(error), UsageError.code)
+        raise
+
+
+def _say(message: str, code: int) -> int:
+    print(f"mtbench: {' '.join(message.split())}", file=sys.stderr)
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

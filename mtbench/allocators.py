@@ -1,0 +1,298 @@
+"""Which mallocs there are: found on the machine, named by the user, or hakmem with options.
+
+Finding costs no process start; `identify` starts one preloaded interpreter for each allocator,
+the same way a trial does, and so also proves that a library takes effect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import allocator as hakmem
+from mtbench.errors import UsageError
+
+PEERS: dict[str, tuple[str, ...]] = {
+    "jemalloc": ("libjemalloc.so",),
+    "tcmalloc": ("libtcmalloc_minimal.so", "libtcmalloc.so"),
+    "mimalloc": ("libmimalloc.so", "libmimalloc-secure.so"),
+    "tbbmalloc": ("libtbbmalloc_proxy.so",),
+    "snmalloc": ("libsnmallocshim.so",),
+    "rpmalloc": ("librpmallocwrap.so", "librpmalloc.so"),
+}
+"""Peer -> file names to look for through the linker's cache, best first."""
+
+FLAVOURS = {"hakmem": "runtime", "hakmem-fixed": "fixed"}
+LADDER = ("locked", "prealloc-locked", "prealloc-rwlock", "prealloc-seqlock", "flat")
+
+
+@dataclass(frozen=True)
+class Allocator:
+    """A malloc under test.
+
+    label: unique name, what the user typed. kind: "system", "null", "hakmem" or "peer".
+    path: real path of the library to preload, None for the system's own. environment: variables
+    set for the worker. version, sha256: filled in by `identify`.
+    """
+
+    label: str
+    kind: str
+    path: str | None
+    environment: dict[str, str] = field(default_factory=dict)
+    version: str = ""
+    sha256: str = ""
+
+
+@lru_cache(maxsize=1)
+def _linker_cache() -> dict[str, str]:
+    """File name -> path of each library the dynamic linker knows for this architecture."""
+    found: dict[str, str] = {}
+    for command in ("ldconfig", "/sbin/ldconfig", "/usr/sbin/ldconfig"):
+        try:
+            output = subprocess.run(
+                [command, "-p"], capture_output=True, text=True, check=True, timeout=10
+            ).stdout
+        except (OSError, subprocess.SubprocessError):
+            continue
+        for name, path in re.findall(r"^\s*(\S+) \(.*?\) => (\S+)$", output, re.MULTILINE):
+            found.setdefault(name, path)
+        break
+    return found
+
+
+def _installed(names: Iterable[str]) -> str | None:
+    """The first library found under one of `names`, whatever version follows the name."""
+    for name in names:
+        for candidate, path in sorted(_linker_cache().items()):
+            tail = candidate[len(name) :]
+            if candidate.startswith(name) and (not tail or tail[0] == ".") and Path(path).exists():
+                return os.path.realpath(path)
+    return None
+
+
+def _from_packages() -> str | None:
+    """libmimalloc of the PyPI package `cmeel-mimalloc`, if it is installed here."""
+    for folder in sys.path:
+        library = Path(folder) / "cmeel.prefix" / "lib" / "libmimalloc.so"
+        if library.exists():
+            return os.path.realpath(library)
+    return None
+
+
+def peers() -> list[Allocator]:
+    """Every installed malloc that is not ours, without versions."""
+    found = [
+        Allocator(name, "peer", path)
+        for name, files in PEERS.items()
+        if (path := _installed(files)) is not None
+    ]
+    packaged = _from_packages()
+    if packaged is not None:
+        found.append(Allocator("mimalloc-pypi", "peer", packaged))
+    return found
+
+
+def _flavour(label: str) -> Allocator:
+    try:
+        path = hakmem.library(FLAVOURS[label])
+    except (OSError, LookupError, ImportError, AttributeError) as error:
+        raise UsageError(
+            f"{label} is not built here ({error}); install with: pip install ."
+        ) from error
+    return Allocator(label, "hakmem", os.path.realpath(path))
+
+
+def _null() -> Allocator:
+    import workloads
+
+    return Allocator("null", "null", os.path.realpath(workloads.null_library()))
+
+
+def installed() -> list[Allocator]:
+    """Everything that can run here, in the order reports show it."""
+    found = [Allocator("system", "system", None)]
+    for label in FLAVOURS:
+        with suppress(UsageError):
+            found.append(_flavour(label))
+    return [*found, *peers(), _null()]
+
+
+def split(text: str) -> list[str]:
+    """Cut a comma-separated list; `hakmem:registry=locked,route=cascade` stays whole."""
+    names = {option.name for option in hakmem.OPTIONS}
+    parts: list[str] = []
+    for piece in filter(None, (part.strip() for part in text.split(","))):
+        key = piece.partition("=")[0]
+        if parts and ":" in parts[-1] and "=" in piece and key in names:
+            parts[-1] += f",{piece}"
+        else:
+            parts.append(piece)
+    return parts
+
+
+def resolve(text: str) -> Allocator:
+    """One allocator from what the user typed.
+
+    Raises UsageError: unknown name or option, a library that does not exist.
+    """
+    name, equals, path = text.partition("=")
+    if equals and ":" not in name:
+        return _library(name, path)
+    base, colon, options = text.partition(":")
+    if base in FLAVOURS:
+        chosen = _flavour(base)
+        return replace(chosen, label=text, environment=_options(base, options)) if colon else chosen
+    if base == "system" and not colon:
+        return Allocator("system", "system", None)
+    if base == "null" and not colon:
+        return _null()
+    for peer in peers():
+        if peer.label == text:
+            return peer
+    known = [entry.label for entry in installed()]
+    if base in PEERS or base == "mimalloc-pypi":
+        raise UsageError(
+            f"allocator '{base}' is not installed here; installed: {', '.join(known)}"
+            if not colon
+            else f"allocator '{base}' takes no options; only hakmem does"
+        )
+    raise UsageError(
+        f"unknown allocator '{text}'; accepted: {', '.join(known)}, "
+        "hakmem:OPTION=VALUE[,...], NAME=/path/to/library.so, all"
+    )
+
+
+def resolve_all(texts: Sequence[str]) -> list[Allocator]:
+    """Every allocator of several comma-separated lists, each once, `all` being all installed."""
+    found: dict[str, Allocator] = {}
+    for text in texts:
+        for part in split(text):
+            chosen = installed() if part == "all" else [resolve(part)]
+            for entry in chosen:
+                found.setdefault(entry.label, entry)
+    if not found:
+        raise UsageError("no allocator named; accepted: those of `mtbench list allocators`")
+    return list(found.values())
+
+
+def _library(label: str, path: str) -> Allocator:
+    library = Path(path).expanduser()
+    if not label or not re.fullmatch(r"[\w.+-]+", label):
+        raise UsageError(f"allocator name '{label}' must be letters, digits, '.', '_', '+', '-'")
+    if not library.is_file():
+        raise UsageError(f"allocator '{label}': no library at {path}; give the path of a .so file")
+    with library.open("rb") as file:
+        if file.read(4) != b"\x7fELF":
+            raise UsageError(f"allocator '{label}': {path} is not a shared library (ELF)")
+    if re.search(r"[\s:]", str(library.resolve())):
+        raise UsageError(f"allocator '{label}': {path}: LD_PRELOAD takes no path with ':' or space")
+    return Allocator(label, "peer", os.path.realpath(library))
+
+
+def _options(base: str, text: str) -> dict[str, str]:
+    """HAKMEM_* variables of `registry=locked,route=cascade`, each checked against the table."""
+    if base == "hakmem-fixed":
+        raise UsageError("hakmem-fixed has its options built in; set options on hakmem")
+    table = {option.name: option for option in hakmem.OPTIONS}
+    chosen: dict[str, str] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        option = table.get(name)
+        if option is None or not equals:
+            raise UsageError(
+                f"unknown hakmem option '{part}'; accepted: {', '.join(sorted(table))}"
+            )
+        if option.values is not None and value not in option.values:
+            raise UsageError(
+                f"hakmem option {name} cannot be '{value}'; accepted: {', '.join(option.values)}"
+            )
+        chosen[option.environment] = value
+    return chosen
+
+
+def worker_environment(chosen: Allocator) -> dict[str, str]:
+    """The environment of a process that `chosen` serves; nothing of another allocator in it."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("LD_PRELOAD", "PYTHONDONTWRITEBYTECODE", "PYTHONMALLOC", "PYTHONPROFILE")
+        and not name.startswith("HAKMEM_")
+    }
+    environment |= chosen.environment
+    if chosen.path is not None:
+        environment["LD_PRELOAD"] = chosen.path
+    return environment
+
+
+@lru_cache(maxsize=64)
+def file_hash(path: str) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def identify(chosen: Sequence[Allocator], *, timeout_s: float = 20.0) -> list[Allocator]:
+    """The same allocators with version and hash, each proved to take effect when preloaded.
+
+    Raises UsageError for a library that is no malloc, crashes or hangs at start, or is not what
+    serves malloc when preloaded.
+    """
+    script = str(Path(__file__).with_name("identity.py"))
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-I", "-S", script],
+            env=worker_environment(entry),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        for entry in chosen
+    ]
+    found: list[Allocator] = []
+    try:
+        for entry, process in zip(chosen, started, strict=True):
+            try:
+                output, complaint = process.communicate(timeout=timeout_s)
+            except subprocess.TimeoutExpired:
+                raise UsageError(
+                    f"allocator '{entry.label}': {entry.path} hangs when preloaded"
+                ) from None
+            found.append(_identified(entry, process.returncode, output, complaint))
+    finally:
+        for process in started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+    return found
+
+
+def _identified(entry: Allocator, code: int, output: bytes, complaint: bytes) -> Allocator:
+    lines = output.decode(errors="replace").split("\n")
+    if code != 0 or len(lines) < 3:
+        words = complaint.decode(errors="replace").strip().splitlines()
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        raise UsageError(
+            f"allocator '{entry.label}': a process it serves does not start ({how})"
+            + (f": {words[-1]}" if words else "")
+        )
+    path, version, mixed = lines[:3]
+    if entry.path is not None and path != entry.path:
+        raise UsageError(
+            f"allocator '{entry.label}': {entry.path} does not take effect when preloaded "
+            f"(malloc is served by {path or 'nothing'}); a library that defines malloc is needed"
+        )
+    if mixed:
+        raise UsageError(f"allocator '{entry.label}' is no whole malloc: {mixed}")
+    return replace(entry, version=version, sha256=file_hash(path))

@@ -1,0 +1,127 @@
+"""mtbench from Python: sweep and get numpy arrays."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtbench import options, progress, sweeping
+from mtbench.cells import Results, gather
+from mtbench.plan import Plan
+from mtbench.rundir import RunDirectory, new_path
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A measured grid. path: its run directory.
+
+    Arrays have the axes (allocator, workload, threads, trial) of `allocators`, `workloads`,
+    `threads`, in that order; nan where a trial failed or a cell was not planned.
+    """
+
+    path: Path
+    allocators: tuple[str, ...]
+    workloads: tuple[str, ...]
+    threads: tuple[int, ...]
+    trials: int
+    results: Results
+
+    @property
+    def throughput(self) -> NDArray[np.float64]:
+        """Units a second, shape (allocators, workloads, threads, trials)."""
+        return self.metric("throughput")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names that `metric` knows in this run."""
+        return tuple(sorted({name for data in self.results.cells.values() for name in data.values}))
+
+    def metric(self, name: str) -> NDArray[np.float64]:
+        """Any metric of the trials, same shape as `throughput`. Raises KeyError if unknown."""
+        if name not in self.metrics:
+            raise KeyError(f"no metric {name!r}; this run has: {', '.join(self.metrics)}")
+        shape = len(self.allocators), len(self.workloads), len(self.threads), self.trials
+        array = np.full(shape, np.nan)
+        for (allocator, workload, threads), data in self.results.cells.items():
+            place = (
+                self.allocators.index(allocator),
+                self.workloads.index(workload),
+                self.threads.index(threads),
+            )
+            array[place] = data.metric(name)
+        return array
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One dictionary a cell with medians and bounds: ready for any table library."""
+        for (allocator, workload, threads), data in self.results.cells.items():
+            value, low, high = data.estimate()
+            yield {
+                "allocator": allocator,
+                "workload": workload,
+                "threads": threads,
+                "throughput": value,
+                "low": low,
+                "high": high,
+                "failed": data.failed,
+            }
+
+
+def sweep(
+    allocators: Sequence[str] = ("all",),
+    workloads: Sequence[str] = (),
+    threads: str | Sequence[int] = "1-64",
+    *,
+    trials: int = options.DEFAULT_TRIALS,
+    duration: float = options.DEFAULT_DURATION,
+    warmup: float = options.DEFAULT_WARMUP,
+    seed: int = options.DEFAULT_SEED,
+    output: str | Path | None = None,
+    pin: str = "none",
+    verify: bool = False,
+    quiet: bool = True,
+) -> Sweep:
+    """Measure every combination, keep it in a run directory, and return the numbers.
+
+    duration, warmup: seconds a trial. threads: "1-64", "1,2,8" or numbers. output: the run
+    directory, by default under runs/. Raises UsageError for anything unknown and
+    KeyboardInterrupt when interrupted; what was measured until then is on the disk.
+    """
+    counts = threads if isinstance(threads, str) else ",".join(map(str, threads))
+    args = argparse.Namespace(
+        allocators=list(allocators),
+        workloads=list(workloads) or None,
+        threads=counts,
+        trials=trials,
+        duration=duration,
+        warmup=warmup,
+        seed=seed,
+        pin=pin,
+        verify=verify,
+        quick=False,
+        timeout=None,
+        latency_every=256,
+        memory=None,
+    )
+    job = options.job(args)
+    path = Path(output) if output else new_path(Path("runs"))
+    with RunDirectory.create(path, sweeping.manifest(job, None)) as run:
+        show = progress.shown(job.plan, 0, quiet=quiet, verbose=False)
+        if sweeping.measure(job, run, set(), show):
+            raise KeyboardInterrupt
+    return load(path)
+
+
+def load(path: str | Path) -> Sweep:
+    """The numbers of an existing run directory. Raises UsageError if it is none."""
+    directory = RunDirectory.read(Path(path))
+    plan = Plan.from_json(directory.manifest["plan"])
+    results = gather(directory.records(), plan)
+    return Sweep(
+        directory.path, plan.allocators, plan.workloads, plan.threads, plan.trials, results
+    )

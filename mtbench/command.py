@@ -1,0 +1,289 @@
+"""The command line: every option of every subcommand, and which function serves it.
+
+Handlers are named, not imported, so that `--help` costs only argparse.
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import NoReturn
+
+from mtbench.errors import Exit
+
+_SWEEP_EXAMPLES = """examples:
+  mtbench sweep --quick                          every installed malloc, 5 workloads, ~90 s
+  mtbench sweep -a hakmem,system,tcmalloc -w mid_gap,larson -t 1-64 -n 3
+  mtbench sweep -a hakmem,hakmem:registry=locked,mine=/opt/libmine.so -w all -t 1,2,4
+  mtbench sweep --resume runs/20261123T101500Z-host
+
+exit codes: 0 fine, 1 the tool failed, 2 wrong usage, 4 some cells failed, 130 interrupted"""
+
+_RUN_EXAMPLES = """examples:
+  mtbench run -a hakmem -w mid_gap -t 8
+  mtbench run -a jemalloc -w mid_exchange -t 64 -n 5 --json
+  mtbench run -a hakmem:registry=locked -w mid_gap -t 8 --locks"""
+
+_REPORT_EXAMPLES = """examples:
+  mtbench report runs/20261123T101500Z-host
+  mtbench report RUN --format png -o /tmp/figures
+  mtbench report RUN --markdown"""
+
+_COMPARE_EXAMPLES = """examples:
+  mtbench compare runs/before runs/after                 text; exit 3 on a regression over 5 %
+  mtbench compare A B C --format markdown --threshold 0.1"""
+
+_RANK_EXAMPLES = """examples:
+  mtbench rank runs/20261123T101500Z-host --of hakmem
+  mtbench rank RUN --of hakmem --fail-below 1.0          exit 3 if any cell is below"""
+
+_LIST_EXAMPLES = """examples:
+  mtbench list                 allocators and workloads
+  mtbench list options         hakmem's options, as -a hakmem:NAME=VALUE takes them
+  mtbench list sizes mid_gap   what a workload allocates"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for every other wrong use."""
+        self.exit(Exit.USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return value
+
+
+def _pause(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds, 0 or more")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 10:
+        raise argparse.ArgumentTypeError(f"{text} is not a share such as 0.05")
+    return value
+
+
+def _bytes(text: str) -> int:
+    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    number, unit = text.upper().removesuffix("IB").removesuffix("B"), ""
+    if number and number[-1] in units:
+        number, unit = number[:-1], number[-1]
+    try:
+        return int(float(number) * units[unit])
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a size such as 512M or 2G") from None
+
+
+for _type, _name in (
+    (_positive, "whole number"),
+    (_seconds, "number of seconds"),
+    (_pause, "number of seconds"),
+    (_share, "share"),
+    (_bytes, "size"),
+):
+    _type.__name__ = _name
+
+
+def _subcommand(
+    commands: argparse._SubParsersAction[_Parser], name: str, handler: str, help_: str, epilog: str
+) -> _Parser:
+    parser = commands.add_parser(
+        name,
+        help=help_,
+        description=help_[0].upper() + help_[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _add_measuring(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("-n", "--trials", type=_positive, metavar="N", help="trials a cell (default 5)")
+    add("--duration", type=_seconds, metavar="S", help="measuring window, seconds (default 0.5)")
+    add("--warmup", type=_pause, metavar="S", help="before the window, seconds (default 0.1)")
+    add(
+        "--timeout",
+        type=_seconds,
+        metavar="S",
+        help="end a trial after S seconds (default 10 x the expected time, at least 20)",
+    )
+    add("--seed", type=int, metavar="N", help="of the order and the workloads (default 1)")
+    add(
+        "--pin",
+        choices=("none", "compact", "spread"),
+        default="none",
+        help="bind threads to CPUs (default none)",
+    )
+    add(
+        "--verify",
+        action="store_true",
+        help="fill and check every block (finds corruption; not for speed)",
+    )
+    add(
+        "--latency-every",
+        type=int,
+        default=256,
+        metavar="N",
+        help="time one call in N, 0 for none (default 256)",
+    )
+    add(
+        "--memory",
+        type=_bytes,
+        metavar="SIZE",
+        help="most resident memory a worker may use (default 3/4 of what is available)",
+    )
+
+
+def _add_talk(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("--no-progress", action="store_true", help="no progress on stderr")
+    add("-q", "--quiet", action="store_true", help="only the results and errors")
+    add("-v", "--verbose", action="store_true", help="a line for every trial")
+
+
+def build_parser(argv: list[str]) -> argparse.ArgumentParser:
+    """The whole command line; `verify` brings its own options when it is asked for."""
+    parser = _Parser(
+        prog="mtbench",
+        description="How does a malloc behave when threads are added, and why?",
+        epilog="mtbench COMMAND --help shows examples. Start with: mtbench sweep --quick",
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    sweep = _subcommand(
+        commands,
+        "sweep",
+        "mtbench.sweeping:command",
+        "run the grid and write the report",
+        _SWEEP_EXAMPLES,
+    )
+    add = sweep.add_argument
+    add(
+        "-a",
+        "--allocators",
+        action="append",
+        metavar="LIST",
+        help="names, NAME=/path/lib.so, hakmem:OPTION=VALUE, or all (default all)",
+    )
+    add(
+        "-w",
+        "--workloads",
+        action="append",
+        metavar="LIST",
+        help="names, NAME:OPTION=VALUE, files.toml, or all (default the quick ones)",
+    )
+    add("-t", "--threads", metavar="LIST", help="1-64 (powers of two) or 1,2,3,8 (default 1-64)")
+    add("-o", "--output", metavar="DIR", help="run directory (default runs/TIME-HOST)")
+    add("--resume", metavar="RUN", help="finish what is missing in RUN; nothing is repeated")
+    add("--quick", action="store_true", help="a useful answer in about 90 s of measuring")
+    add("--title", help="title of the report")
+    add("--json", action="store_true", help="print the cells as JSON instead of tables")
+    _add_measuring(sweep)
+    _add_talk(sweep)
+
+    run = _subcommand(
+        commands, "run", "mtbench.onecell:command", "one cell, printed", _RUN_EXAMPLES
+    )
+    add = run.add_argument
+    add("-a", "--allocator", default="hakmem", metavar="NAME", help="default hakmem")
+    add("-w", "--workload", default="mid_gap", metavar="NAME", help="default mid_gap")
+    add("-t", "--threads", type=_positive, default=1, metavar="N", help="default 1")
+    add("--locks", action="store_true", help="the allocator's lock table, hottest first")
+    add("--json", action="store_true", help="every record and the summary as JSON")
+    _add_measuring(run)
+    _add_talk(run)
+
+    report = _subcommand(
+        commands,
+        "report",
+        "mtbench.report:command",
+        "rebuild figures and report from run directories",
+        _REPORT_EXAMPLES,
+    )
+    add = report.add_argument
+    add("run", nargs="+", metavar="RUN", help="run directory; several stand side by side")
+    add("-o", "--output", metavar="DIR", help="where to write (default the first RUN)")
+    add("--format", action="append", choices=("svg", "png", "pdf"), help="of figures (default svg)")
+    add("--markdown", action="store_true", help="print the report as Markdown, write nothing")
+    add("--title", help="title of the report")
+    add("-q", "--quiet", action="store_true", help="print nothing but errors")
+
+    compare = _subcommand(
+        commands,
+        "compare",
+        "mtbench.compare:command",
+        "two or more runs: ratios with intervals",
+        _COMPARE_EXAMPLES,
+    )
+    add = compare.add_argument
+    add("runs", nargs="+", metavar="RUN", help="the first is the base")
+    add(
+        "--threshold",
+        type=_share,
+        default=0.05,
+        metavar="SHARE",
+        help="a slower cell beyond this is a regression, exit 3 (default 0.05)",
+    )
+    add("--across-machines", action="store_true", help="compare runs of different machines")
+    add("--format", choices=("text", "markdown", "json", "csv"), default="text")
+    add("--json", action="store_const", const="json", dest="format", help="same as --format json")
+
+    rank = _subcommand(
+        commands,
+        "rank",
+        "mtbench.rank:command",
+        "one run: an allocator against the best of the others",
+        _RANK_EXAMPLES,
+    )
+    add = rank.add_argument
+    add("run", metavar="RUN")
+    add("--of", default="hakmem", metavar="NAME", help="the allocator to rank (default hakmem)")
+    add("--against", metavar="LIST", help="only these (default all but null and its own variants)")
+    add("--fail-below", type=float, metavar="X", help="exit 3 if any cell's ratio is below X")
+    add("--json", action="store_true")
+    add("--markdown", action="store_true", help="a table for documents")
+
+    list_ = _subcommand(
+        commands,
+        "list",
+        "mtbench.listing:command",
+        "allocators | workloads | sizes | options",
+        _LIST_EXAMPLES,
+    )
+    add = list_.add_argument
+    add("what", nargs="?", choices=("allocators", "workloads", "sizes", "options"))
+    add("name", nargs="?", help="one workload, for sizes and workloads")
+    add("--json", action="store_true")
+
+    doctor = _subcommand(
+        commands,
+        "doctor",
+        "mtbench.checkup:command",
+        "what on this machine will spoil measurements, and what to do about it",
+        "exit code 0 if nothing spoils them, 4 if something does",
+    )
+    doctor.add_argument("--json", action="store_true")
+
+    verify = _subcommand(
+        commands, "verify", "mtbench.verify:main", "does a malloc keep its promises?", ""
+    )
+    if "verify" in argv[:1]:
+        import_module("mtbench.verify").add_arguments(verify)
+    return parser

@@ -1,0 +1,352 @@
+"""What on this machine will spoil measurements, how, and what to do about it.
+
+A table of checks, each returning one Fact. Nothing is changed on the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mtbench import machine
+
+Check = Callable[[], Iterator["Fact"]]
+_ORDER = {"warning": 0, "unknown": 1, "note": 2, "ok": 3}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One fact. harm: what it does to numbers, "" if nothing. remedy: the command that mends it.
+
+    severity: "warning" spoils numbers, "note" must be known to read them, "unknown" could not be
+    read here, "ok" is fine. weight: among warnings, the worst is largest.
+    """
+
+    name: str
+    found: str
+    harm: str = ""
+    remedy: str = ""
+    severity: str = "ok"
+    weight: int = 0
+
+
+def examine() -> list[Fact]:
+    """Every fact, the worst first."""
+    facts = [fact for check in CHECKS for fact in check()]
+    return sorted(facts, key=lambda fact: (_ORDER[fact.severity], -fact.weight))
+
+
+def as_json(facts: list[Fact]) -> list[dict[str, Any]]:
+    """Facts for the manifest and for --json."""
+    return [asdict(fact) for fact in facts]
+
+
+def _processor() -> Iterator[Fact]:
+    yield Fact("processor", f"{machine.cpu_model()} ({platform.machine()})")
+    found = machine.topology()
+    yield Fact(
+        "cores",
+        f"{found['logical']} logical, {found['physical'] or '?'} physical, "
+        f"{found['numa_nodes'] or '?'} NUMA node(s)",
+        *(
+            (
+                "threads far from their memory pay more",
+                "numactl --cpunodebind=0 --membind=0",
+                "note",
+            )
+            if (found["numa_nodes"] or 1) > 1
+            else ()
+        ),
+    )
+    yield Fact("caches", ", ".join(machine.caches()) or "not told", severity="ok")
+
+
+def _usable() -> Iterator[Fact]:
+    allowed, cores, quota = machine.affinity(), machine.usable_cores(), machine.cpu_quota()
+    logical = machine.topology()["logical"] or len(allowed)
+    few = (
+        f"above {cores} threads the report shows oversubscription, not scaling; no scaling law is "
+        "fitted below 6 usable cores"
+        if cores < 6
+        else ""
+    )
+    yield Fact(
+        "usable cores",
+        str(cores),
+        few,
+        "" if not few else "use a machine with more cores",
+        "note" if few else "ok",
+    )
+    if len(allowed) < logical:
+        yield Fact(
+            "affinity",
+            f"{len(allowed)} of {logical} CPUs allowed",
+            "other CPUs stay idle",
+            f"taskset -c 0-{logical - 1} mtbench ...",
+            "note",
+        )
+    else:
+        yield Fact("affinity", "all CPUs allowed")
+    if quota is not None and quota < len(allowed):
+        yield Fact(
+            "cgroup CPU quota",
+            f"{quota:.2f} cores for {len(allowed)} CPUs",
+            "threads are stopped when the quota is used up, in every 100 ms",
+            "run outside the container, or with --cpus=" + str(len(allowed)),
+            "warning",
+            90,
+        )
+    else:
+        yield Fact("cgroup CPU quota", "none" if quota is None else f"{quota:.2f} cores")
+    limit = machine.memory_limit()
+    available = machine.memory_available()
+    short = available < 2 << 30
+    yield Fact(
+        "memory",
+        f"{available >> 20} MiB available, cgroup limit "
+        + ("none" if limit is None else f"{limit >> 20} MiB"),
+        "wasteful allocators will be stopped early" if short else "",
+        "free memory, or raise the limit" if short else "",
+        "warning" if short else "ok",
+        40,
+    )
+
+
+def _smt() -> Iterator[Fact]:
+    active = machine.text("/sys/devices/system/cpu/smt/active")
+    if active == "1":
+        yield Fact(
+            "SMT",
+            "on",
+            "two threads of one core share it: the second adds less than one",
+            "echo off | sudo tee /sys/devices/system/cpu/smt/control",
+            "note",
+        )
+    else:
+        yield Fact("SMT", "off" if active == "0" else "not told")
+
+
+def _frequency() -> Iterator[Fact]:
+    cpu = machine.affinity()[0]
+    governor = machine.text(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor")
+    if governor is None:
+        yield Fact(
+            "frequency governor",
+            "not visible here",
+            "the clock may change between trials and nobody here can tell",
+            "compare within one run only (mtbench pairs trials of one block)",
+            "unknown",
+        )
+    elif governor != "performance":
+        yield Fact(
+            "frequency governor",
+            governor,
+            "the clock rises and falls with the load",
+            "sudo cpupower frequency-set -g performance",
+            "warning",
+            60,
+        )
+    else:
+        yield Fact("frequency governor", governor)
+    no_turbo = machine.text("/sys/devices/system/cpu/intel_pstate/no_turbo")
+    boost = machine.text("/sys/devices/system/cpu/cpufreq/boost")
+    if no_turbo == "0" or boost == "1":
+        yield Fact(
+            "turbo",
+            "on",
+            "few threads run at a higher clock than many, so speedup at "
+            "many threads looks worse than the allocator is",
+            "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo"
+            if no_turbo
+            else "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost",
+            "note",
+        )
+    else:
+        known = no_turbo == "1" or boost == "0"
+        yield Fact(
+            "turbo", "off" if known else "not visible here", severity="ok" if known else "unknown"
+        )
+
+
+def _kernel() -> Iterator[Fact]:
+    yield Fact("kernel", f"{platform.system()} {platform.release()}")
+    yield Fact("libc", " ".join(platform.libc_ver()) or "not told")
+    randomised = machine.text("/proc/sys/kernel/randomize_va_space")
+    yield Fact(
+        "ASLR",
+        {"0": "off", "1": "partly on", "2": "on"}.get(randomised or "", "not told"),
+        "addresses differ between trials, so cache conflicts do: it belongs to the spread "
+        "that intervals show"
+        if randomised != "0"
+        else "",
+        "none needed; setarch -R mtbench ... fixes one layout",
+        "ok",
+    )
+    pages = machine.text("/sys/kernel/mm/transparent_hugepage/enabled")
+    always = pages is not None and "[always]" in pages
+    yield Fact(
+        "transparent huge pages",
+        pages or "not told",
+        "resident memory grows in steps of 2 MiB, and faults are few but large" if always else "",
+        "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled" if always else "",
+        "note" if always else "ok",
+    )
+    overcommit = machine.text("/proc/sys/vm/overcommit_memory")
+    yield Fact(
+        "overcommit",
+        {"0": "heuristic", "1": "always", "2": "never"}.get(overcommit or "", "not told"),
+        "allocators that reserve much address space fall back or fail" if overcommit == "2" else "",
+        "sudo sysctl vm.overcommit_memory=0" if overcommit == "2" else "",
+        "warning" if overcommit == "2" else "ok",
+        50,
+    )
+    swap = any(
+        line.split()[1:2] != ["0"]
+        for line in (machine.text("/proc/meminfo") or "").splitlines()
+        if line.startswith("SwapTotal")
+    )
+    yield Fact(
+        "swap",
+        "on" if swap else "off",
+        "a page that was swapped out counts as a major fault, not as memory" if swap else "",
+        "sudo swapoff -a" if swap else "",
+        "note" if swap else "ok",
+    )
+
+
+def _neighbours() -> Iterator[Fact]:
+    average, runnable = machine.load()
+    cores = machine.usable_cores()
+    busy = average > 0.25 * cores or runnable > 2
+    yield Fact(
+        "load",
+        f"{average:.2f} in the last minute, {runnable} runnable now",
+        "others take CPU time from the trials" if busy else "",
+        "stop other work: top -o %CPU" if busy else "",
+        "warning" if busy else "ok",
+        100,
+    )
+    flags = machine.text("/proc/cpuinfo") or ""
+    virtual = "hypervisor" in flags
+    kind = machine.text("/sys/class/dmi/id/sys_vendor") or ""
+    yield Fact(
+        "virtualisation",
+        (f"virtual machine {kind}".strip() if virtual else "none seen"),
+        "another machine may take the core: each trial records the time stolen" if virtual else "",
+        "use bare metal for publishable absolute numbers" if virtual else "",
+        "note" if virtual else "ok",
+    )
+    yield Fact("steal time", f"{machine.steal_s():.1f} s since boot")
+
+
+def _permissions() -> Iterator[Fact]:
+    paranoid = machine.text("/proc/sys/kernel/perf_event_paranoid")
+    if paranoid is None:
+        yield Fact(
+            "perf events",
+            "not offered by this kernel",
+            "no cycles, instructions or misses",
+            "use a kernel with perf_event",
+            "unknown",
+        )
+    elif int(paranoid) > 2 and os.geteuid() != 0:
+        yield Fact(
+            "perf events",
+            f"perf_event_paranoid = {paranoid}",
+            "no cycles, instructions or misses",
+            "sudo sysctl kernel.perf_event_paranoid=2",
+            "note",
+        )
+    else:
+        yield Fact("perf events", f"perf_event_paranoid = {paranoid}")
+    files = shutil.disk_usage(Path.cwd()).free
+    yield Fact(
+        "disk",
+        f"{files >> 20} MiB free here",
+        "a sweep of thousands of trials writes tens of MiB" if files < 1 << 28 else "",
+        "free some space, or use -o on another disk" if files < 1 << 28 else "",
+        "warning" if files < 1 << 28 else "ok",
+        30,
+    )
+
+
+def _environment() -> Iterator[Fact]:
+    names = [
+        name
+        for name in os.environ
+        if name.startswith(("HAKMEM_", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "TBB_MALLOC_"))
+        or name in ("LD_PRELOAD", "GLIBC_TUNABLES", "JE_MALLOC_CONF")
+    ]
+    if names:
+        yield Fact(
+            "environment",
+            ", ".join(f"{name}={os.environ[name]}" for name in sorted(names)),
+            "settings of allocators reach every trial (LD_PRELOAD and HAKMEM_* do not)",
+            "unset " + " ".join(sorted(names)),
+            "warning",
+            70,
+        )
+    else:
+        yield Fact("environment", "no allocator settings")
+    yield Fact("packages", ", ".join(f"{name} {v}" for name, v in machine.packages().items()))
+
+
+def _libraries() -> Iterator[Fact]:
+    import allocator
+    import workloads
+
+    for package in (allocator, workloads):
+        yield _build(package)
+
+
+def _build(package: ModuleType) -> Fact:
+    """Whether the native half of a package was made from the sources that lie beside it."""
+    name = f"{package.__name__} library"
+    build = getattr(package, "BUILD", None)
+    if build is None:
+        return Fact(name, "not built", "it cannot be measured", "pip install .", "warning", 95)
+    folder = Path(str(package.__file__)).resolve().parent
+    found = f"{build.source_hash[:12]}, {build.flags}"
+    if not (folder / "src").is_dir():
+        return Fact(name, found)
+    if source_hash(folder, build.flags) == build.source_hash:
+        return Fact(name, f"{found}, as its sources")
+    return Fact(
+        name,
+        f"{found}, older than its sources",
+        "what is measured is not what is written",
+        "pip install --no-build-isolation -e .",
+        "warning",
+        99,
+    )
+
+
+def source_hash(folder: Path, flags: str) -> str:
+    """The hash that `cmake/SourceHash.cmake` computes, over the sources in `folder`, hex."""
+    files = [path for path in (folder / "src").rglob("*") if path.suffix in (".c", ".h")]
+    files += (folder / "include").rglob("*.h")
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}\n"
+        for path in sorted(files, key=lambda path: path.relative_to(folder).as_posix())
+    ]
+    return hashlib.sha256(("".join(lines) + f"flags {flags}\n").encode()).hexdigest()
+
+
+CHECKS: tuple[Check, ...] = (
+    _processor,
+    _usable,
+    _smt,
+    _frequency,
+    _kernel,
+    _neighbours,
+    _permissions,
+    _environment,
+    _libraries,
+)

@@ -1,0 +1,111 @@
+"""Which library serves malloc in this process, and what it says of itself.
+
+Runs in the worker, and as a script of its own (`python -I -S identity.py`) when libraries are
+listed, so it imports nothing but ctypes and touches no other module of mtbench.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+
+ENTRY_POINTS = (
+    "malloc",
+    "free",
+    "calloc",
+    "realloc",
+    "aligned_alloc",
+    "posix_memalign",
+)
+"""What a preloadable malloc must serve itself: a mix of two mallocs loses blocks."""
+
+
+class _Location(ctypes.Structure):
+    _fields_ = (
+        ("path", ctypes.c_char_p),
+        ("base", ctypes.c_void_p),
+        ("symbol", ctypes.c_char_p),
+        ("address", ctypes.c_void_p),
+    )
+
+
+_process = ctypes.CDLL(None)
+
+
+def where(function: str) -> str:
+    """Real path of the library that serves `function` here; "" if nothing does."""
+    try:
+        address = ctypes.cast(getattr(_process, function), ctypes.c_void_p)
+    except AttributeError:
+        return ""
+    location = _Location()
+    _process.dladdr.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Location))
+    if not _process.dladdr(address, ctypes.byref(location)) or not location.path:
+        return ""
+    return os.path.realpath(location.path.decode(errors="surrogateescape"))
+
+
+def disproof(expected: str | None) -> str | None:
+    """Why `expected` (a real path; None: the system's libc) does not serve; None if it does."""
+    for function in ENTRY_POINTS:
+        found = where(function)
+        if expected is None:
+            name = found.rpartition("/")[2]
+            if not name.startswith(("libc.so", "libc-", "ld-musl", "libc.musl")):
+                return f"{function} is served by {found or 'nothing'}, not by the system's libc"
+        elif found != expected:
+            return f"{function} is served by {found or 'nothing'}, not by {expected}"
+    return None
+
+
+def version(path: str) -> str:
+    """The version the serving library tells, or what its file name says; "" if neither."""
+    for symbol, ask in (
+        ("hak_source_hash", _hakmem),
+        ("mi_version", _mimalloc),
+        ("tc_version", _tcmalloc),
+        ("mallctl", _jemalloc),
+        ("gnu_get_libc_version", _text_function),
+    ):
+        if where(symbol) == path and (found := ask(symbol)):
+            return found
+    match = re.search(r"\.so\.([0-9][0-9.]*)$|-([0-9][0-9.]*)\.so$", path)
+    return next(filter(None, match.groups()), "") if match else ""
+
+
+def _text_function(symbol: str) -> str:
+    function = getattr(_process, symbol)
+    function.restype = ctypes.c_char_p
+    return (function() or b"").decode(errors="replace")
+
+
+def _hakmem(symbol: str) -> str:
+    return _text_function(symbol)[:12]
+
+
+def _mimalloc(symbol: str) -> str:
+    number = int(getattr(_process, symbol)())
+    if number >= 10_000:
+        return f"{number // 10_000}.{number // 100 % 100}.{number % 100}"
+    return f"{number // 100}.{number // 10 % 10}.{number % 10}"
+
+
+def _tcmalloc(symbol: str) -> str:
+    function = getattr(_process, symbol)
+    function.restype = ctypes.c_char_p
+    parts = ctypes.c_int(), ctypes.c_int(), ctypes.c_char_p()
+    return (function(*(ctypes.byref(part) for part in parts)) or b"").decode(errors="replace")
+
+
+def _jemalloc(symbol: str) -> str:
+    text, size = ctypes.c_char_p(), ctypes.c_size_t(ctypes.sizeof(ctypes.c_char_p))
+    failed = getattr(_process, symbol)(
+        b"version", ctypes.byref(text), ctypes.byref(size), None, ctypes.c_size_t(0)
+    )
+    return "" if failed or not text.value else text.value.decode(errors="replace").split("-g")[0]
+
+
+if __name__ == "__main__":
+    serving = where("malloc")
+    print(f"{serving}\n{version(serving)}\n{disproof(serving) or ''}")

@@ -1,0 +1,95 @@
+"""`mtbench list`: what can be measured here, from the same tables that measuring uses."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from mtbench.errors import Exit, UsageError
+from mtbench.table import bytes_, text_table
+
+
+def command(args: argparse.Namespace) -> int:
+    """`mtbench list`."""
+    if args.name and args.what not in ("sizes", "workloads"):
+        raise UsageError(f"list {args.what} takes no name; sizes and workloads do")
+    sections: dict[str, Any] = {}
+    if args.what in (None, "allocators"):
+        sections["allocators"] = _allocators()
+    if args.what in (None, "workloads"):
+        sections["workloads"] = _workloads(args.name)
+    if args.what == "options":
+        sections["options"] = _options()
+    if args.what == "sizes":
+        sections["sizes"] = _sizes(args.name)
+    if args.json:
+        print(json.dumps(sections, indent=1))
+        return Exit.FINE
+    for position, (name, rows) in enumerate(sections.items()):
+        if position:
+            print()
+        if rows:
+            header = list(rows[0])
+            print(
+                text_table(
+                    [name[:-1], *header[1:]],
+                    [[row[key] for key in header] for row in rows],
+                    left=len(header),
+                )
+            )
+    return Exit.FINE
+
+
+def _allocators() -> list[dict[str, str]]:
+    from mtbench import allocators
+
+    return [
+        {
+            "name": entry.label,
+            "kind": entry.kind,
+            "version": entry.version or "-",
+            "path": entry.path or "(libc)",
+        }
+        for entry in allocators.identify(allocators.installed())
+    ]
+
+
+def _workloads(name: str | None) -> list[dict[str, str]]:
+    from mtbench.options import workload_specs
+
+    return [
+        {"name": key, "unit": spec.unit, "description": spec.description}
+        for key, spec in workload_specs([name or "all"]).items()
+    ]
+
+
+def _options() -> list[dict[str, str]]:
+    import allocator
+
+    return [
+        {
+            "name": option.name,
+            "default": str(option.default),
+            "values": ", ".join(option.values) if option.values else "free",
+            "description": option.description,
+        }
+        for option in allocator.OPTIONS
+    ]
+
+
+def _sizes(name: str | None) -> list[dict[str, str]]:
+    """What each workload allocates: quantiles of its sampled sizes."""
+    import numpy as np
+
+    from mtbench.options import workload_specs
+
+    rows = []
+    for key, spec in workload_specs([name or "all"]).items():
+        quantiles = np.quantile(spec.sizes.sample(1), (0.0, 0.25, 0.5, 0.75, 1.0))
+        labels = ("least", "25 %", "median", "75 %", "most")
+        rows.append(
+            {"name": key, "distribution": spec.sizes.describe()}
+            | {label: bytes_(float(q)) for label, q in zip(labels, quantiles, strict=True)}
+        )
+    return rows

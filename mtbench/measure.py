@@ -1,0 +1,99 @@
+"""From a planned trial to its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import workloads
+from mtbench import machine
+from mtbench.allocators import Allocator
+from mtbench.isolate import Limits, run_worker
+from mtbench.plan import Cell, Plan, Trial
+from mtbench.rundir import SCHEMA
+
+_KEPT_BYTES = 256 << 20
+
+
+class Measurer:
+    """Runs the trials of one plan. Requests are built once for all allocators of a block."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        allocators: Mapping[str, Allocator],
+        specs: Mapping[str, workloads.Workload],
+    ) -> None:
+        self._plan = plan
+        self._allocators = allocators
+        self._specs = specs
+        self._memory = plan.memory or machine.worker_memory()
+        self._cpus = machine.cpu_order(plan.pin)
+        self._block = -1
+        self._requests: dict[tuple[str, int], bytes] = {}
+
+    def record(self, trial: Trial) -> dict[str, Any]:
+        """Measure one trial; whatever becomes of the worker, a record comes back.
+
+        Raises workloads.SpecError for a workload that cannot run with so many threads.
+        """
+        cell = trial.cell
+        request = self._request(trial.block, cell)
+        chosen = self._allocators[cell.allocator]
+        load, runnable = machine.load()
+        steal = machine.steal_s()
+        started = time.time()
+        limits = Limits(self._plan.limit(cell.threads), self._memory)
+        outcome = run_worker(request, chosen, limits)
+        record = outcome.record
+        identity = record.get("identity")
+        if identity is not None:
+            identity["sha256"] = chosen.sha256
+        return {
+            "schema": SCHEMA,
+            "order": trial.order,
+            "block": trial.block,
+            "allocator": cell.allocator,
+            "workload": cell.workload,
+            "threads": cell.threads,
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "signal": outcome.signal,
+            "exit_code": outcome.exit_code,
+            "stderr_tail": outcome.stderr_tail,
+            "thread_states": list(outcome.threads),
+            "started": round(started, 3),
+            "wall_s": round(outcome.wall_s, 4),
+            "identity": identity,
+            "result": record.get("result"),
+            "allocator_stats": record.get("allocator_stats"),
+            "machine": {
+                "load1": load,
+                "runnable_before": runnable,
+                "runnable_after": machine.load()[1],
+                "steal_s": round(machine.steal_s() - steal, 2),
+            },
+        }
+
+    def _request(self, block: int, cell: Cell) -> bytes:
+        """The same work for every allocator of a block, other work in the next block."""
+        if block != self._block:
+            self._block = block
+            self._requests.clear()
+        key = cell.workload, cell.threads
+        if key not in self._requests:
+            request = workloads.request(
+                self._specs[cell.workload],
+                threads=cell.threads,
+                duration=self._plan.window(cell.threads),
+                warmup=self._plan.warmup,
+                seed=self._plan.seed * 1_000 + block,
+                verify=self._plan.verify,
+                latency_every=self._plan.latency_every,
+                affinity=self._cpus,
+            )
+            if sum(map(len, self._requests.values())) + len(request) > _KEPT_BYTES:
+                self._requests.clear()
+            self._requests[key] = request
+        return self._requests[key]

@@ -1,0 +1,159 @@
+"""`mtbench run`: one cell, printed; nothing is written to disk."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from mtbench import options, progress
+from mtbench.cells import CellData, gather
+from mtbench.errors import Exit
+from mtbench.measure import Measurer
+from mtbench.plan import Plan
+from mtbench.table import bytes_, number, text_table
+
+_SHOWN = (
+    ("fairness", "Jain's fairness"),
+    ("progressed", "threads that progressed"),
+    ("malloc_p50_ns", "malloc p50, ns"),
+    ("malloc_p99_ns", "malloc p99, ns"),
+    ("free_p50_ns", "free p50, ns"),
+    ("free_p99_ns", "free p99, ns"),
+    ("cpu_ns_per_op", "CPU ns an operation"),
+    ("system_share", "system share of CPU time"),
+    ("voluntary_per_mop", "voluntary switches, per million operations"),
+    ("futex_per_mop", "futex calls, per million operations"),
+    ("faults_per_mop", "page faults, per million operations"),
+    ("peak_over_live", "peak memory over live bytes"),
+    ("lock_acq_per_op", "lock acquisitions an operation"),
+    ("lock_contended_per_op", "contended, per operation"),
+    ("lock_wait_share", "lock wait, share of thread time"),
+)
+
+
+def command(args: argparse.Namespace) -> int:
+    """`mtbench run`."""
+    job = options.one_cell(args)
+    measurer = Measurer(job.plan, job.allocators, job.specs)
+    show = progress.shown(
+        job.plan,
+        0,
+        quiet=args.quiet or args.no_progress or not sys.stderr.isatty(),
+        verbose=args.verbose,
+    )
+    records: list[dict[str, Any]] = []
+    interrupted = False
+    with show:
+        try:
+            for trial in job.plan.order():
+                records.append(measurer.record(trial))
+                show.trial(records[-1])
+        except KeyboardInterrupt:
+            interrupted = True
+    data = gather(records, job.plan).cells[job.plan.cells[0]]
+    unit = next(iter(job.specs.values())).unit
+    if args.json:
+        print(json.dumps(_document(data, job.plan, records, unit), indent=1))
+    else:
+        _print(data, records, unit)
+        if args.locks:
+            _print_locks(data)
+    if interrupted:
+        return Exit.INTERRUPTED
+    return Exit.CELLS_FAILED if data.failed else Exit.FINE
+
+
+def _print(data: CellData, records: list[dict[str, Any]], unit: str) -> None:
+    value = data.estimate()
+    allocator, workload, threads = data.cell
+    print(f"{allocator}, {workload}, {threads} thread{'s' if threads > 1 else ''}: ", end="")
+    bounds = f" [{number(value.low)}, {number(value.high)}]" if math.isfinite(value.low) else ""
+    good = len(records) - data.failed
+    print(f"{number(value.value)} {unit}/s{bounds}, n = {good}")
+    rows = []
+    for metric, label in _SHOWN:
+        estimate = data.estimate(metric)
+        if math.isfinite(estimate.value):
+            rows.append(
+                [label, number(estimate.value), number(estimate.low), number(estimate.high)]
+            )
+        else:
+            rows.append([label, f"({data.missing.get(metric, 'missing')})", "", ""])
+    peak = data.estimate("rss_used")
+    rows.append(["peak resident, above the start", *(bytes_(bound) for bound in peak)])
+    print(text_table(["", "median", "low", "high"], rows))
+    for record in records:
+        if record["status"] != "ok":
+            print(
+                f"mtbench: block {record['block']} failed: {record['status']}, {record['reason']}",
+                file=sys.stderr,
+            )
+
+
+def _print_locks(data: CellData) -> None:
+    """The lock table, hottest first: medians over trials."""
+    from mtbench.present import lock_rows
+
+    rows = lock_rows(data, most=24)
+    if not rows:
+        print(f"\nno lock table: {data.missing.get('lock_acq_per_op', 'no lock was taken')}")
+        return
+    header = [
+        "lock",
+        "per op",
+        "contended",
+        "wait share",
+        "longest wait",
+        "hold",
+        "most waiters",
+        "owner changes",
+    ]
+    print()
+    print(
+        text_table(
+            header,
+            [
+                [
+                    row.lock,
+                    number(row.acquisitions_per_op),
+                    f"{row.contended * 100:.2f} %",
+                    f"{row.wait_share * 100:.3f} %",
+                    f"{number(row.max_wait_ns)} ns",
+                    f"{number(row.hold_ns)} ns",
+                    number(row.max_waiters),
+                    number(row.owner_switches_per_op),
+                ]
+                for row in rows
+            ],
+        )
+    )
+
+
+def _document(
+    data: CellData, plan: Plan, records: list[dict[str, Any]], unit: str
+) -> dict[str, Any]:
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "allocator": data.cell.allocator,
+        "workload": data.cell.workload,
+        "threads": data.cell.threads,
+        "unit": f"{unit}/s",
+        "trials": len(records) - data.failed,
+        "failed": data.failed,
+        "metrics": {
+            name: {
+                key: finite(value)
+                for key, value in zip(("value", "low", "high"), data.estimate(name), strict=True)
+            }
+            for name in data.values
+        },
+        "missing": data.missing,
+        "plan": asdict(plan),
+        "records": records,
+    }

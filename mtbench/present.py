@@ -1,0 +1,313 @@
+"""A run's numbers turned into what `plots` draws: the only place that fills in `plots.data`."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+from mtbench import doctor, findings, scaling
+from mtbench.cells import CALLS, PERCENTILES, CellData, Results
+from mtbench.plan import Plan
+from mtbench.rundir import SCHEMA, RunDirectory
+from mtbench.statistics import (
+    MISSING,
+    NOISE_THRESHOLD,
+    Estimate,
+    bootstrap_median,
+    far_out,
+    median,
+    paired_ratio,
+)
+from plots import data as plots_data
+
+_CURVE = np.array(
+    [*range(0, 90, 5), *range(90, 99), 99, 99.3, 99.5, 99.7, 99.9, 99.95, 99.99, 99.999, 100],
+    dtype=np.float64,
+)
+_OWN = (
+    "fairness",
+    "progressed",
+    "voluntary_per_mop",
+    "involuntary_per_mop",
+    "futex_per_mop",
+    "system_share",
+    "faults_per_mop",
+    "migrations_per_mop",
+    "peak_over_live",
+    "rss_peak",
+    "rss_drained",
+    "drained_over_live",
+    "lock_acq_per_op",
+    "lock_contended_per_op",
+    "lock_wait_share",
+    "cycles_per_op",
+    "instructions_per_op",
+    "cache_misses_per_op",
+)
+"""Metrics that a trial has by itself; the others compare it with another cell."""
+
+_RUNGS = (
+    (r"route=cascade-leak", "cascade-leak", "the fault as it was: lookups, and blocks lost"),
+    (r"route=cascade", "cascade", "four failed lookups before each free"),
+    (r"registry=locked", "locked", "a search under one mutex on every free"),
+    (r"registry=prealloc-locked", "prealloc-locked", "no growth of the table"),
+    (r"registry=prealloc-rwlock", "prealloc-rwlock", "readers no longer exclude each other"),
+    (r"registry=prealloc-seqlock", "prealloc-seqlock", "no lock on free"),
+    (r"registry=flat|^hakmem$", "flat", "no search either: one load"),
+)
+
+
+def baseline(plan: Plan) -> str:
+    """The allocator that ratios are against: the system's, else the first that is not null."""
+    if "system" in plan.allocators:
+        return "system"
+    return next((label for label in plan.allocators if label != "null"), plan.allocators[0])
+
+
+def main_workload(plan: Plan) -> str:
+    """The workload shown first: where threads meet most, if the run has it."""
+    for name in ("mid_exchange", "mid_gap"):
+        if name in plan.workloads:
+            return name
+    return plan.workloads[0]
+
+
+def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") -> plots_data.Run:
+    """The whole run as `plots.data.Run`."""
+    manifest = run.manifest
+    base = baseline(plan)
+    rungs = ladder(plan)
+    sessions = manifest.get("sessions", [])
+    return plots_data.Run(
+        title=title or manifest.get("title") or _title(plan),
+        command=manifest["command"],
+        created=manifest["created"],
+        host=manifest["host"],
+        cores=plan.cores,
+        seed=plan.seed,
+        allocators=tuple(_allocator(entry, results) for entry in manifest["allocators"]),
+        workloads=tuple(plots_data.WorkloadInfo(**entry) for entry in manifest["workloads"]),
+        threads=plan.threads,
+        cells=tuple(_cell(data, results, plan, base) for data in results.cells.values()),
+        source=run.path.name,
+        version=manifest.get("packages", {}).get("mtbench", ""),
+        schema=SCHEMA,
+        machine=manifest.get("machine", ""),
+        window_s=plan.duration,
+        warmup_s=plan.warmup,
+        trials_planned=plan.trials,
+        elapsed_s=sum(entry["seconds"] for entry in sessions) if sessions else math.nan,
+        baseline=base,
+        main_workload=main_workload(plan),
+        noise_threshold=NOISE_THRESHOLD,
+        latency_every=plan.latency_every,
+        complete=results.trials >= len(plan.cells) * plan.trials,
+        failures=tuple(_failure(record) for record in results.failures),
+        facts=tuple(_fact(entry) for entry in manifest.get("facts", [])),
+        findings=tuple(
+            plots_data.Finding(entry.text, entry.evidence, entry.tone, entry.workload)
+            for entry in findings.of(plan, results, base, [rung.label for rung in rungs])
+        ),
+        ladder=rungs,
+        locks=tuple(row for data in results.cells.values() for row in lock_rows(data)),
+        usl=tuple(
+            _law(allocator, workload, plan, results)
+            for workload in plan.workloads
+            for allocator in plan.allocators
+        ),
+    )
+
+
+def ladder(plan: Plan) -> tuple[plots_data.Rung, ...]:
+    """The rungs of the registry ladder that the run has, lowest first; none if only one."""
+    found = []
+    for pattern, name, isolates in _RUNGS:
+        for label in plan.allocators:
+            if label.startswith("hakmem") and re.search(pattern + r"(?![\w-])", label):
+                if all(rung.label != label for rung in found):
+                    found.append(plots_data.Rung(label, name, isolates))
+                break
+    return tuple(found) if len(found) > 1 else ()
+
+
+def _title(plan: Plan) -> str:
+    counts = (
+        f"{plan.threads[0]} to {plan.threads[-1]}" if len(plan.threads) > 1 else plan.threads[0]
+    )
+    return f"{len(plan.allocators)} allocators, {counts} threads, {plan.cores} cores"
+
+
+def _interval(estimate: Estimate) -> plots_data.Interval:
+    """An estimate as drawn: a value outside its interval (merged percentiles) widens it."""
+    value, low, high = estimate
+    if math.isfinite(low):
+        low, high = min(low, value), max(high, value)
+    return plots_data.Interval(value, low, high)
+
+
+def _allocator(entry: dict[str, Any], results: Results) -> plots_data.Allocator:
+    proof = next(
+        (
+            data.identity
+            for cell, data in results.cells.items()
+            if cell.allocator == entry["label"] and data.identity
+        ),
+        {},
+    )
+    return plots_data.Allocator(
+        label=entry["label"],
+        kind=entry["kind"],
+        version=entry["version"],
+        path=proof.get("path") or entry["path"] or "",
+        sha256=entry["sha256"],
+        config=proof.get("config") or {},
+    )
+
+
+def _cell(data: CellData, results: Results, plan: Plan, base: str) -> plots_data.Cell:
+    good = np.isfinite(data.throughput)
+    rates = data.throughput[good]
+    metrics = {name: _interval(data.estimate(name)) for name in _OWN}
+    for call in CALLS:
+        for name in PERCENTILES:
+            key = f"{call}_{name}_ns"
+            spread = data.estimate(key)
+            merged = data.values.get(f"{key}_merged")
+            value = float(merged[0]) if merged is not None else spread.value
+            metrics[key] = _interval(Estimate(value, spread.low, spread.high))
+    metrics |= {
+        name: _interval(value) for name, value in compared(data, results, plan, base).items()
+    }
+    return plots_data.Cell(
+        allocator=data.cell.allocator,
+        workload=data.cell.workload,
+        threads=data.cell.threads,
+        trials=int(good.sum()),
+        failed=data.failed,
+        throughput=_interval(data.estimate()),
+        metrics={name: value for name, value in metrics.items() if value.present},
+        missing=data.missing,
+        trial_throughput=rates,
+        trial_order=data.orders[good],
+        flagged=far_out(rates),
+        latency=_curves(data),
+        memory=None
+        if data.series is None
+        else plots_data.MemorySeries(data.series[:, 0], data.series[:, 1], data.series[:, 2]),
+    )
+
+
+def compared(data: CellData, results: Results, plan: Plan, base: str) -> dict[str, Estimate]:
+    """Metrics against other cells of the run: ratio, speedup, efficiency, net cost..."""
+    allocator, workload, threads = data.cell
+    found: dict[str, Estimate] = {}
+    rival = results.get(base, workload, threads)
+    if rival is not None and base != allocator:
+        found["ratio"] = paired_ratio(data.throughput, rival.throughput).estimate
+    single = results.get(allocator, workload, 1)
+    if single is not None:
+        gain = paired_ratio(data.throughput, single.throughput).estimate
+        found["speedup"] = gain
+        found["efficiency"] = Estimate(*(value / threads for value in gain))
+        if threads > 1:
+            bounds = [scaling.karp_flatt(value, threads) for value in gain]
+            found["karp_flatt"] = Estimate(bounds[0], bounds[2], bounds[1])
+    within = [count for count in plan.threads if count <= plan.cores]
+    if within and threads >= within[-1]:
+        full = results.get(allocator, workload, within[-1])
+        if full is not None:
+            found["vs_cores"] = paired_ratio(data.throughput, full.throughput).estimate
+    floor = results.get("null", workload, threads)
+    if floor is not None and allocator != "null":
+        net = data.metric("cpu_ns_per_op") - floor.metric("cpu_ns_per_op")
+        found["net_ns_per_op"] = bootstrap_median(net)
+    return found
+
+
+def _curves(data: CellData) -> dict[str, plots_data.LatencyCurve]:
+    from workloads import latency_percentile
+
+    return {
+        call: plots_data.LatencyCurve(
+            _CURVE,
+            np.array([float(latency_percentile(histogram, q / 100)) for q in _CURVE]),
+            int(sum(count for _, count in histogram["counts"])),
+        )
+        for call, histogram in data.latency.items()
+    }
+
+
+def lock_rows(data: CellData, *, most: int = 12) -> list[plots_data.LockRow]:
+    """The cell's locks, hottest first: by wait, then by acquisitions; at most `most`."""
+    rows = []
+    for name, fields in data.locks.items():
+        values = {key: median(numbers) for key, numbers in fields.items()}
+        rows.append(
+            plots_data.LockRow(
+                *data.cell,
+                lock=name,
+                acquisitions_per_op=values["acquisitions"],
+                contended=values["contended"],
+                wait_share=values["wait_ns"],
+                max_wait_ns=values["max_wait_ns"],
+                hold_ns=values["hold_ns"],
+                max_waiters=values["max_waiters"],
+                owner_switches_per_op=values["owner_switches"],
+            )
+        )
+    rows.sort(key=lambda row: (-row.wait_share, -row.acquisitions_per_op))
+    return rows[:most]
+
+
+def _failure(record: dict[str, Any]) -> plots_data.Failure:
+    return plots_data.Failure(
+        allocator=record["allocator"],
+        workload=record["workload"],
+        threads=record["threads"],
+        block=record["block"],
+        status=record["status"],
+        reason=record["reason"] or "",
+        signal=record["signal"] or "",
+        exit_code=record["exit_code"],
+        stderr_tail=record["stderr_tail"],
+    )
+
+
+def _fact(entry: dict[str, Any]) -> plots_data.Fact:
+    fact = doctor.Fact(**entry)
+    return plots_data.Fact(
+        fact.name,
+        fact.found,
+        fact.harm,
+        fact.remedy,
+        fact.severity,  # type: ignore[arg-type]
+    )
+
+
+def _law(allocator: str, workload: str, plan: Plan, results: Results) -> plots_data.UslFit:
+    trials = {
+        count: list(data.throughput[np.isfinite(data.throughput)])
+        for count in plan.threads
+        if (data := results.get(allocator, workload, count)) is not None
+    }
+    law = scaling.fit(trials, plan.cores)
+    if law.reason:
+        return plots_data.UslFit(allocator, workload, law.reason)
+    counts = np.array(law.threads, dtype=np.float64)
+    touching = law.peak_note.startswith("no peak")
+    return plots_data.UslFit(
+        allocator,
+        workload,
+        rate=_interval(law.scale),
+        sigma=_interval(law.sigma),
+        kappa=_interval(law.kappa),
+        peak=_interval(MISSING if touching else law.peak),
+        extrapolated="extrapolated" in law.peak_note,
+        superlinear=bool(law.superlinear),
+        threads=counts,
+        observed=np.array([median(trials[count]) for count in law.threads]),
+        fitted=law.predict(counts),
+    )

@@ -1,0 +1,236 @@
+"""`mtbench rank`: an allocator against the best of the others, cell by cell, worst first."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtbench.cells import CellData, Results, gather
+from mtbench.errors import Exit, UsageError
+from mtbench.plan import Plan
+from mtbench.rundir import RunDirectory
+from mtbench.statistics import (
+    Estimate,
+    bootstrap_median,
+    geometric_mean_interval,
+    median,
+    paired_ratio,
+)
+from mtbench.table import bytes_, markdown_table, number, ratio, text_table
+
+FASTEST = 3
+"""Memory is held against the leanest of so many fastest others: slow and lean is no rival."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One cell. throughput: units a second. ratio: throughput over the best other's, paired by
+    block. memory_ratio: peak resident above the start over the leanest of the fastest others'."""
+
+    workload: str
+    threads: int
+    throughput: float
+    best: str
+    best_throughput: float
+    ratio: Estimate
+    verdict: str
+    memory: float
+    leanest: str
+    memory_ratio: Estimate
+    by_block: tuple[float, ...]
+
+
+def command(args: argparse.Namespace) -> int:
+    """`mtbench rank`; exit 3 if a ratio is below --fail-below."""
+    directory = RunDirectory.read(Path(args.run))
+    plan = Plan.from_json(directory.manifest["plan"])
+    kinds = {entry["label"]: entry["kind"] for entry in directory.manifest["allocators"]}
+    others = _others(args.of, args.against, plan, kinds)
+    results = gather(directory.records(), plan)
+    rows, absent = standings(args.of, others, plan, results)
+    if not rows:
+        raise UsageError(
+            f"no cell of {args.run} has both {args.of} and one of: {', '.join(others)}"
+        )
+    if args.json:
+        print(json.dumps(_document(args.of, others, rows, absent), indent=1))
+    else:
+        _print(args.of, rows, absent, args.markdown)
+    return _gate(args.of, args.fail_below, rows, absent)
+
+
+def _others(of: str, against: str | None, plan: Plan, kinds: dict[str, str]) -> list[str]:
+    """The rivals: those named, or all but null and the variants of the one ranked."""
+    if of not in plan.allocators:
+        raise UsageError(f"the run has no allocator '{of}'; accepted: {', '.join(plan.allocators)}")
+    if against:
+        from mtbench.allocators import split
+
+        chosen = split(against)
+        for label in chosen:
+            if label not in plan.allocators:
+                raise UsageError(
+                    f"the run has no allocator '{label}'; accepted: {', '.join(plan.allocators)}"
+                )
+        return [label for label in chosen if label != of]
+    own = kinds.get(of) == "hakmem"
+    others = [
+        label
+        for label in plan.allocators
+        if label != of and kinds[label] != "null" and not (own and kinds[label] == "hakmem")
+    ]
+    if not others:
+        raise UsageError(f"the run has nothing to rank {of} against")
+    return others
+
+
+def standings(
+    of: str, others: list[str], plan: Plan, results: Results
+) -> tuple[list[Standing], list[str]]:
+    """Each cell, worst first; and the cells in which the ranked one has no number but others do."""
+    rows, absent = [], []
+    for workload in plan.workloads:
+        for threads in plan.threads:
+            rivals = [
+                data
+                for label in others
+                if (data := results.get(label, workload, threads)) is not None
+                and np.isfinite(data.throughput).any()
+            ]
+            own = results.get(of, workload, threads)
+            if own is None or not rivals:
+                continue
+            if not np.isfinite(own.throughput).any():
+                absent.append(f"{workload} x {threads}")
+                continue
+            rows.append(_standing(own, sorted(rivals, key=lambda d: -median(d.throughput))))
+    return sorted(rows, key=lambda row: row.ratio.value), absent
+
+
+def _standing(own: CellData, rivals: list[CellData]) -> Standing:
+    best = rivals[0]
+    result = paired_ratio(own.throughput, best.throughput)
+    leanest = min(rivals[:FASTEST], key=lambda data: _or_infinite(median(data.metric("rss_used"))))
+    return Standing(
+        workload=own.cell.workload,
+        threads=own.cell.threads,
+        throughput=median(own.throughput),
+        best=best.cell.allocator,
+        best_throughput=median(best.throughput),
+        ratio=result.estimate,
+        verdict=result.verdict,
+        memory=median(own.metric("rss_used")),
+        leanest=leanest.cell.allocator,
+        memory_ratio=bootstrap_median(own.metric("rss_used") / leanest.metric("rss_used")),
+        by_block=tuple(_finite(own.throughput / best.throughput)),
+    )
+
+
+def _or_infinite(value: float) -> float:
+    return value if math.isfinite(value) else math.inf
+
+
+def _finite(values: NDArray[np.float64]) -> list[float]:
+    return [float(value) for value in values if math.isfinite(value)]
+
+
+def mean_of(rows: list[Standing]) -> Estimate:
+    """Geometric mean of the throughput ratios, trials resampled within each cell."""
+    return geometric_mean_interval([row.by_block for row in rows])
+
+
+def _workloads(rows: list[Standing]) -> list[str]:
+    return sorted({row.workload for row in rows})
+
+
+def _print(of: str, rows: list[Standing], absent: list[str], markdown: bool) -> None:
+    table = markdown_table if markdown else text_table
+    header = [
+        "workload",
+        "threads",
+        of,
+        "best other",
+        "",
+        "ratio [95 %]",
+        "verdict",
+        "memory",
+        "leanest of 3",
+        "ratio",
+    ]
+    print(table(header, [_cells(row) for row in rows], left=1))
+    means = [
+        [name, ratio(mean_of([row for row in rows if row.workload == name]))]
+        for name in _workloads(rows)
+    ]
+    means.append(["all cells", ratio(mean_of(rows))])
+    print("\n" + table(["geometric mean over the best other", "ratio [95 %]"], means, left=1))
+    won = sum(row.verdict == "faster" for row in rows)
+    lost = sum(row.verdict == "slower" for row in rows)
+    print(
+        f"\n{of}: faster in {won}, slower in {lost}, undecided in {len(rows) - won - lost} "
+        f"of {len(rows)} cells" + (f"; failed in {', '.join(absent)}" if absent else "")
+    )
+
+
+def _cells(row: Standing) -> list[str]:
+    return [
+        row.workload,
+        str(row.threads),
+        number(row.throughput),
+        row.best,
+        number(row.best_throughput),
+        ratio(row.ratio),
+        row.verdict,
+        bytes_(row.memory),
+        row.leanest,
+        f"{row.memory_ratio.value:.2f}" if math.isfinite(row.memory_ratio.value) else "-",
+    ]
+
+
+def _document(
+    of: str, others: list[str], rows: list[Standing], absent: list[str]
+) -> dict[str, object]:
+    def plain(estimate: Estimate) -> dict[str, float | None]:
+        return {
+            key: value if math.isfinite(value) else None
+            for key, value in estimate._asdict().items()
+        }
+
+    cells = []
+    for row in rows:
+        cell = asdict(row) | {"ratio": plain(row.ratio), "memory_ratio": plain(row.memory_ratio)}
+        cells.append({k: None if v != v else v for k, v in cell.items()})
+    return {
+        "of": of,
+        "others": others,
+        "cells": cells,
+        "failed_cells": absent,
+        "geometric_mean": plain(mean_of(rows)),
+        "geometric_means": {
+            name: plain(mean_of([row for row in rows if row.workload == name]))
+            for name in _workloads(rows)
+        },
+    }
+
+
+def _gate(of: str, least: float | None, rows: list[Standing], absent: list[str]) -> int:
+    if least is None:
+        return Exit.FINE
+    below = [row for row in rows if row.ratio.value < least]
+    if not below and not absent:
+        return Exit.FINE
+    words = [f"{row.workload} x {row.threads} ({row.ratio.value:.2f})" for row in below[:5]]
+    words += [f"{place} (failed)" for place in absent[:5]]
+    print(
+        f"mtbench: {of} is below {least:g} of the best other in {len(below) + len(absent)} cells: "
+        + ", ".join(words),
+        file=sys.stderr,
+    )
+    return Exit.GATE

@@ -1,0 +1,134 @@
+"""`mtbench report`, and what a sweep leaves behind: summary, figures, page, closing words."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import plots
+from mtbench import summary
+from mtbench.cells import Results, gather
+from mtbench.errors import Exit, MtbenchError, UsageError
+from mtbench.plan import Plan
+from mtbench.present import presented
+from mtbench.rundir import RunDirectory
+from mtbench.table import number, text_table
+from plots import data as plots_data
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run in numbers and where its page was written."""
+
+    plan: Plan
+    results: Results
+    run: plots_data.Run
+    page: Path
+
+
+def command(args: argparse.Namespace) -> int:
+    """`mtbench report`."""
+    loaded = [load(Path(path), args.title or "") for path in args.run]
+    runs = [run for _, _, run in loaded]
+    if args.markdown:
+        print(plots.markdown(runs if len(runs) > 1 else runs[0]))
+        return Exit.FINE
+    target = Path(args.output or args.run[0])
+    page = _publish(runs, target, args.format or ("svg",))
+    if not args.quiet:
+        print(f"report: {page}")
+    return Exit.FINE
+
+
+def load(path: Path, title: str = "") -> tuple[Plan, Results, plots_data.Run]:
+    """A run directory's plan, numbers and presentation. Raises UsageError or MtbenchError."""
+    directory = RunDirectory.read(path)
+    try:
+        plan = Plan.from_json(directory.manifest["plan"])
+        results = gather(directory.records(), plan)
+        return plan, results, presented(directory, plan, results, title)
+    except KeyError as error:
+        raise MtbenchError(f"{path}: manifest or records lack {error}") from error
+
+
+def write(directory: RunDirectory, target: Path, formats: Sequence[str]) -> Report:
+    """Summary, figures and page of a run into `target`; an interrupted run has them too."""
+    plan, results, run = load(directory.path)
+    page = _publish([run], target, formats)
+    return Report(plan, results, run, page)
+
+
+def _publish(runs: list[plots_data.Run], target: Path, formats: Sequence[str]) -> Path:
+    page = target / "report.html"
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for run in runs:
+            name = "summary.csv" if len(runs) == 1 else f"summary-{run.source}.csv"
+            (target / name).write_text(summary.text(run), encoding="utf-8")
+            figures = target / "figures" / (run.source if len(runs) > 1 else "")
+            shutil.rmtree(figures, ignore_errors=True)
+            plots.export(run, figures, formats)
+        page.write_text(plots.html(runs if len(runs) > 1 else runs[0]), encoding="utf-8")
+    except OSError as error:
+        raise MtbenchError(
+            f"{error.filename or target} cannot be written: {error.strerror}"
+        ) from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    return page
+
+
+def print_tables(report: Report) -> None:
+    """Throughput by threads, a table a workload with a sparkline, and the first finding."""
+    run = report.run
+    for info in run.workloads:
+        rows = []
+        for entry in run.allocators:
+            cells = [run.cell(entry.label, info.name, count) for count in run.threads]
+            if not any(cells):
+                continue
+            values = [cell.throughput.value if cell else math.nan for cell in cells]
+            shown = [
+                "failed" if cell and cell.failed and not cell.trials else number(value)
+                for cell, value in zip(cells, values, strict=True)
+            ]
+            rows.append([entry.label, *shown, plots.sparkline(values), _against(run, cells)])
+        header = [info.name, *(str(count) for count in run.threads), "", f"vs {run.baseline}"]
+        print(f"\n{text_table(header, rows)}")
+    most = run.threads[-1]
+    print(f"\n{_unit_line(run)}; the last column is at {most} threads, with its 95 % interval")
+    finding = run.findings[0]
+    print(f"{finding.text}" + (f" [{finding.evidence}]" if finding.evidence else ""))
+
+
+def _against(run: plots_data.Run, cells: Sequence[plots_data.Cell | None]) -> str:
+    last = next((cell for cell in reversed(cells) if cell is not None), None)
+    if last is None or last.threads != run.threads[-1]:
+        return ""
+    found = last.metric("ratio")
+    if not found.present:
+        return ""
+    return f"{found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if found.bounded else "")
+
+
+def _unit_line(run: plots_data.Run) -> str:
+    units = sorted({info.unit for info in run.workloads})
+    return f"{' or '.join(units)} a second against threads, medians of {run.trials_planned}"
+
+
+def print_json(report: Report) -> None:
+    """The cells, findings and failures as one JSON document."""
+    run = report.run
+    document = {
+        "run": run.source,
+        "report": str(report.page),
+        "findings": [{"text": entry.text, "evidence": entry.evidence} for entry in run.findings],
+        "failed_trials": len(run.failures),
+        "cells": summary.rows(run),
+    }
+    print(json.dumps(document, indent=1))

@@ -1,0 +1,51 @@
+"""summary.csv: one row a cell, for people with other tools."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+from plots.data import METRICS, Run
+
+IDENTITY = ("allocator", "workload", "threads", "trials", "failed", "unit")
+
+
+def columns() -> list[str]:
+    """The header: identity, throughput (units a second), then each metric, with bounds."""
+    names = ["throughput", *(metric.key for metric in METRICS)]
+    return [*IDENTITY, *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
+
+
+def rows(run: Run) -> list[dict[str, str]]:
+    """A row for each cell; an empty field is missing, never zero."""
+    found = []
+    for cell in run.cells:
+        row = {
+            "allocator": cell.allocator,
+            "workload": cell.workload,
+            "threads": str(cell.threads),
+            "trials": str(cell.trials),
+            "failed": str(cell.failed),
+            "unit": run.workload(cell.workload).unit,
+        }
+        intervals = {"throughput": cell.throughput}
+        intervals |= {metric.key: cell.metric(metric.key) for metric in METRICS}
+        for name, interval in intervals.items():
+            for end, value in (
+                ("", interval.value),
+                ("_low", interval.low),
+                ("_high", interval.high),
+            ):
+                row[f"{name}{end}"] = f"{value:.6g}" if math.isfinite(value) else ""
+        found.append(row)
+    return found
+
+
+def text(run: Run) -> str:
+    """The whole file."""
+    target = io.StringIO()
+    writer = csv.DictWriter(target, columns(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows(run))
+    return target.getvalue()

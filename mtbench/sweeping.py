@@ -1,0 +1,179 @@
+"""The main job: measure a grid trial by trial, keep each at once, end with table and report."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shlex
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from mtbench import doctor, machine, options, progress
+from mtbench.errors import Exit, UsageError
+from mtbench.measure import Measurer
+from mtbench.options import Job
+from mtbench.plan import Cell, Plan
+from mtbench.rundir import RunDirectory, new_path
+
+Done = set[tuple[int, Cell]]
+
+
+def command(args: argparse.Namespace) -> int:
+    """`mtbench sweep`."""
+    run, job = _resumed(args) if args.resume else _created(args)
+    with run:
+        done = finished(run)
+        if not args.quiet:
+            _announce(run, job.plan, len(done))
+        with _terminable():
+            show = progress.shown(
+                job.plan, len(done), quiet=args.quiet or args.no_progress, verbose=args.verbose
+            )
+            interrupted = measure(job, run, done, show)
+        return conclude(run, as_json=args.json, quiet=args.quiet, interrupted=interrupted)
+
+
+def measure(job: Job, run: RunDirectory, done: Done, show: progress.Progress) -> bool:
+    """Every trial of the plan that is not in `done`; True if it was interrupted.
+
+    Raises MtbenchError if a record cannot be kept.
+    """
+    measurer = Measurer(job.plan, job.allocators, job.specs)
+    began = time.monotonic()
+    interrupted = False
+    with show:
+        try:
+            for trial in job.plan.order():
+                if (trial.block, trial.cell) in done:
+                    continue
+                record = measurer.record(trial)
+                run.append(record)
+                show.trial(record)
+        except KeyboardInterrupt:
+            interrupted = True
+    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": interrupted}
+    run.update(sessions=[*run.manifest.get("sessions", []), session])
+    return interrupted
+
+
+def finished(run: RunDirectory) -> Done:
+    """Which (block, cell) already have a record, failures included."""
+    return {
+        (record["block"], Cell(record["allocator"], record["workload"], record["threads"]))
+        for record in run.records()
+    }
+
+
+def conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: bool) -> int:
+    """Summary, figures, report and the closing words; returns the exit code."""
+    from mtbench import report
+
+    written = report.write(run, Path(run.path), ("svg",))
+    if as_json:
+        report.print_json(written)
+    elif not quiet:
+        report.print_tables(written)
+    if not as_json:
+        print(f"report: {written.page}")
+    if interrupted:
+        left = len(written.plan.cells) * written.plan.trials - written.results.trials
+        print(
+            f"mtbench: interrupted with {left} trials to go; all others are kept; "
+            f"go on with: mtbench sweep --resume {shlex.quote(str(run.path))}",
+            file=sys.stderr,
+        )
+        return Exit.INTERRUPTED
+    if written.results.failures:
+        cells = {(r["allocator"], r["workload"], r["threads"]) for r in written.results.failures}
+        print(
+            f"mtbench: {len(written.results.failures)} trials failed in {len(cells)} cells; "
+            "see failures in the report",
+            file=sys.stderr,
+        )
+        return Exit.CELLS_FAILED
+    return Exit.FINE
+
+
+def manifest(job: Job, title: str | None) -> dict[str, Any]:
+    """What a run directory says of itself."""
+    return {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": shlex.join(["mtbench", *sys.argv[1:]]),
+        "title": title or "",
+        "host": socket.gethostname(),
+        "machine": machine.summary(),
+        "fingerprint": machine.fingerprint(),
+        "packages": machine.packages(),
+        "facts": doctor.as_json(doctor.examine()),
+        "plan": job.plan.to_json(),
+        "allocators": [asdict(entry) for entry in job.allocators.values()],
+        "workloads": [
+            {"name": name, "description": spec.description, "unit": spec.unit}
+            for name, spec in job.specs.items()
+        ],
+    }
+
+
+def _created(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
+    job = options.job(args)
+    path = Path(args.output) if args.output else new_path(Path("runs"))
+    return RunDirectory.create(path, manifest(job, args.title)), job
+
+
+def _resumed(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
+    for name in (
+        "allocators",
+        "workloads",
+        "threads",
+        "output",
+        "trials",
+        "duration",
+        "warmup",
+        "seed",
+    ):
+        if getattr(args, name) is not None:
+            raise UsageError(
+                f"--resume takes everything from the run; --{name} does not go with it"
+            )
+    run = RunDirectory.resume(Path(args.resume))
+    try:
+        plan = Plan.from_json(run.manifest["plan"])
+        return run, options.job_of(plan, run.manifest["allocators"])
+    except BaseException:
+        run.close()
+        raise
+
+
+def _announce(run: RunDirectory, plan: Plan, done: int) -> None:
+    """What will happen, and the worst three things that may spoil it."""
+    total = len(plan.cells) * plan.trials
+    expected = sum(plan.expected(cell.threads) for cell in plan.cells) * plan.trials
+    remaining = expected * (total - done) / max(total, 1)
+    print(
+        f"{len(plan.cells)} cells x {plan.trials} trials into {run.path}"
+        + (f", {done} done before" if done else "")
+        + f"; about {remaining / 60:.1f} min",
+        file=sys.stderr,
+    )
+    spoiling = [fact for fact in run.manifest.get("facts", []) if fact["severity"] == "warning"]
+    for fact in spoiling[:3]:
+        print(f"warning: {fact['name']}: {fact['found']}: {fact['harm']}", file=sys.stderr)
+    if len(spoiling) > 3:
+        print(f"({len(spoiling) - 3} more: mtbench doctor)", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a sweep as Ctrl-C does: what was measured is kept and reported."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

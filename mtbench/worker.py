@@ -1,0 +1,69 @@
+"""The process in which one trial happens: prove the malloc, run the kernel, write one record.
+
+Started fresh for each trial with the malloc under test preloaded, so it imports as little as it
+can. The request is read from a file and the record written to another, both opened by path at
+the moment of use: an allocator that closes or floods descriptors cannot spoil them.
+
+Arguments: REQUEST RECORD. The request file is one line of JSON, {"expect": path or null}, and
+then the bytes of `workloads.request`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+
+def main() -> None:
+    """Run the trial and leave at once, without the interpreter's farewell."""
+    request_path, record_path = sys.argv[1:3]
+    with open(request_path, "rb") as file:  # noqa: PTH123 - pathlib costs 8 ms of start-up
+        header, _, request = file.read().partition(b"\n")
+    record = json.dumps(_trial(json.loads(header), request)).encode()
+    with open(record_path, "wb") as file:  # noqa: PTH123
+        file.write(record)
+    os._exit(0)
+
+
+def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
+    from mtbench import identity
+
+    expected = header["expect"]
+    if wrong := identity.disproof(expected):
+        return {"status": "mismatch", "reason": wrong}
+    path = identity.where("malloc")
+    from mtbench import counters
+    from workloads import execute
+
+    proof = {"path": path, "version": identity.version(path), "config": counters.config(path)}
+    if wrong := _configured_otherwise(header.get("config", {}), proof["config"]):
+        return {"status": "mismatch", "reason": wrong, "identity": proof}
+    before = counters.read(path)
+    result = execute(request)
+    after = counters.read(path)
+    if wrong := identity.disproof(expected):
+        return {"status": "mismatch", "reason": f"after the run, {wrong}", "identity": proof}
+    record = {"identity": proof, "result": result, "allocator_stats": counters.spent(before, after)}
+    found = (result.get("verify") or {}).get("violation")
+    if found:
+        return {
+            "status": "violation",
+            "reason": "block corrupted: "
+            + ", ".join(f"{key} {value}" for key, value in found.items()),
+            **record,
+        }
+    return {"status": "ok", "reason": None, **record}
+
+
+def _configured_otherwise(asked: dict[str, str], found: dict[str, str] | None) -> str | None:
+    """Why the configuration read back is not the one asked for; None if it is."""
+    for name, value in asked.items():
+        if (found or {}).get(name) != value:
+            return f"hakmem's {name} is {(found or {}).get(name)!r}, not {value!r} as asked"
+    return None
+
+
+if __name__ == "__main__":
+    main()
