@@ -125,9 +125,17 @@ def installed() -> list[Allocator]:
     return [*found, *peers(), _null()]
 
 
+def hakmem_options() -> tuple[hakmem.Option, ...]:
+    """hakmem's switches as the library declares them; none where it is not built."""
+    try:
+        return hakmem.OPTIONS
+    except ImportError:
+        return ()
+
+
 def split(text: str) -> list[str]:
     """Cut a comma-separated list; `hakmem:registry=locked,route=cascade` stays whole."""
-    names = {option.name for option in hakmem.OPTIONS}
+    names = {option.name for option in hakmem_options()}
     parts: list[str] = []
     for piece in filter(None, (part.strip() for part in text.split(","))):
         key = piece.partition("=")[0]
@@ -201,7 +209,7 @@ def _options(base: str, text: str) -> dict[str, str]:
     """HAKMEM_* variables of `registry=locked,route=cascade`, each checked against the table."""
     if base == "hakmem-fixed":
         raise UsageError("hakmem-fixed has its options built in; set options on hakmem")
-    table = {option.name: option for option in hakmem.OPTIONS}
+    table = {option.name: option for option in hakmem_options()}
     chosen: dict[str, str] = {}
     for part in text.split(","):
         name, equals, value = part.partition("=")
@@ -210,7 +218,7 @@ def _options(base: str, text: str) -> dict[str, str]:
             raise UsageError(
                 f"unknown hakmem option '{part}'; accepted: {', '.join(sorted(table))}"
             )
-        if option.values is not None and value not in option.values:
+        if option.values and value not in option.values:
             raise UsageError(
                 f"hakmem option {name} cannot be '{value}'; accepted: {', '.join(option.values)}"
             )

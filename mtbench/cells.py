@@ -134,7 +134,8 @@ def _add(data: CellData, block: int, result: Mapping[str, Any], plan: Plan) -> N
     )
     data.put("faults_per_mop", block, faults / millions)
     user = _number(data, "system_share", cpu.get("user_s"))
-    system = _number(data, "system_share", cpu.get("system_s"))
+    # The kernel splits a thread's time by sampling and may take a little back between readings.
+    system = max(_number(data, "system_share", cpu.get("system_s")), 0.0)
     spent = user + system
     data.put("system_share", block, system / spent if spent > 0 else math.nan)
     data.put("cpu_ns_per_op", block, spent * 1e3 / millions)
@@ -248,7 +249,7 @@ def merged_locks(locks: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, floa
         row["owner_switches"] += lock.get("owner_switches", 0)
         row["max_wait_ns"] = max(row["max_wait_ns"], lock.get("max_wait_ns", 0))
         row["max_waiters"] = max(row["max_waiters"], lock.get("max_waiters", 0))
-        row["held"] += lock.get("hold_ns_sampled", 0)
+        row["held"] += lock.get("hold_ns", 0)
         row["holds"] += lock.get("hold_samples", 0)
         row["hold_ns"] = row["held"] / row["holds"] if row["holds"] else math.nan
     return merged

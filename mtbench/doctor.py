@@ -302,15 +302,16 @@ def _libraries() -> Iterator[Fact]:
     import allocator
     import workloads
 
-    for package in (allocator, workloads):
-        yield _build(package)
+    for package, ask in ((allocator, allocator.build), (workloads, lambda: workloads.BUILD)):
+        yield _build(package, ask)
 
 
-def _build(package: ModuleType) -> Fact:
+def _build(package: ModuleType, ask: Callable[[], Any]) -> Fact:
     """Whether the native half of a package was made from the sources that lie beside it."""
     name = f"{package.__name__} library"
-    build = getattr(package, "BUILD", None)
-    if build is None:
+    try:
+        build = ask()
+    except (ImportError, OSError):
         return Fact(name, "not built", "it cannot be measured", "pip install .", "warning", 95)
     folder = Path(str(package.__file__)).resolve().parent
     found = f"{build.source_hash[:12]}, {build.flags}"

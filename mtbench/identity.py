@@ -43,7 +43,8 @@ def where(function: str) -> str:
     _process.dladdr.argtypes = (ctypes.c_void_p, ctypes.POINTER(_Location))
     if not _process.dladdr(address, ctypes.byref(location)) or not location.path:
         return ""
-    return os.path.realpath(location.path.decode(errors="surrogateescape"))
+    path: bytes = location.path
+    return os.path.realpath(path.decode(errors="surrogateescape"))
 
 
 def disproof(expected: str | None) -> str | None:

@@ -65,16 +65,16 @@ def _workloads(name: str | None) -> list[dict[str, str]]:
 
 
 def _options() -> list[dict[str, str]]:
-    import allocator
+    from mtbench import allocators
 
     return [
         {
             "name": option.name,
-            "default": str(option.default),
-            "values": ", ".join(option.values) if option.values else "free",
+            "default": option.default,
+            "values": option.allowed,
             "description": option.description,
         }
-        for option in allocator.OPTIONS
+        for option in allocators.hakmem_options()
     ]
 
 

@@ -74,18 +74,18 @@ def _print(data: CellData, records: list[dict[str, Any]], unit: str) -> None:
     bounds = f" [{number(value.low)}, {number(value.high)}]" if math.isfinite(value.low) else ""
     good = len(records) - data.failed
     print(f"{number(value.value)} {unit}/s{bounds}, n = {good}")
-    rows = []
+    rows, missing = [], []
     for metric, label in _SHOWN:
         estimate = data.estimate(metric)
         if math.isfinite(estimate.value):
-            rows.append(
-                [label, number(estimate.value), number(estimate.low), number(estimate.high)]
-            )
-        else:
-            rows.append([label, f"({data.missing.get(metric, 'missing')})", "", ""])
+            rows.append([label, *(number(bound) for bound in estimate)])
+        elif metric in data.missing:
+            missing.append(f"missing: {label}: {data.missing[metric]}")
     peak = data.estimate("rss_used")
     rows.append(["peak resident, above the start", *(bytes_(bound) for bound in peak)])
     print(text_table(["", "median", "low", "high"], rows))
+    if good and missing:
+        print("\n".join(missing))
     for record in records:
         if record["status"] != "ok":
             print(

@@ -123,7 +123,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
 
 def ladder(plan: Plan) -> tuple[plots_data.Rung, ...]:
     """The rungs of the registry ladder that the run has, lowest first; none if only one."""
-    found = []
+    found: list[plots_data.Rung] = []
     for pattern, name, isolates in _RUNGS:
         for label in plan.allocators:
             if label.startswith("hakmem") and re.search(pattern + r"(?![\w-])", label):

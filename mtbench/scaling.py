@@ -99,7 +99,9 @@ def fit(
     ones = usable.get(1)
     base = median(ones) if ones is not None else math.nan
     return Law(
-        *estimates,
+        scale=estimates[0],
+        sigma=estimates[1],
+        kappa=estimates[2],
         peak=peak,
         peak_note=_peak_note(estimates[2], peak, int(counts.max())),
         threads=tuple(usable),

@@ -90,7 +90,7 @@ def bootstrap_median(
     cumulative = np.cumsum(weights[order])
     tail = (1 - confidence) / 2
     low = medians[order][np.searchsorted(cumulative, tail)]
-    high = medians[order][min(np.searchsorted(cumulative, 1 - tail), order.size - 1)]
+    high = medians[order][min(int(np.searchsorted(cumulative, 1 - tail)), order.size - 1)]
     return Estimate(value, float(low), float(high))
 
 

@@ -37,8 +37,9 @@ def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
     from mtbench import counters
     from workloads import execute
 
-    proof = {"path": path, "version": identity.version(path), "config": counters.config(path)}
-    if wrong := _configured_otherwise(header.get("config", {}), proof["config"]):
+    config = counters.config(path)
+    proof = {"path": path, "version": identity.version(path), "config": config}
+    if wrong := _configured_otherwise(header.get("config", {}), config):
         return {"status": "mismatch", "reason": wrong, "identity": proof}
     before = counters.read(path)
     result = execute(request)
