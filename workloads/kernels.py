@@ -60,19 +60,159 @@ class Kernel:
     unit: str = "operations"
 
 
-SLOTS = Parameter("slots", 256, "blocks in a thread's working set", "slots", 1)
+def _slots(default: int) -> Parameter:
+    return Parameter("slots", default, "blocks in a thread's working set", "slots", 1)
+
+
+_TOTAL_SLOTS = "slots that all threads share, in all"
 
 KERNELS: dict[str, Kernel] = {
     kernel.name: kernel
     for kernel in (
-        Kernel("toggle", "a random slot: occupied, free it; empty, allocate into it", (SLOTS,)),
-        Kernel("replace", "a random slot, always full: free it, allocate into it", (SLOTS,)),
+        Kernel(
+            "toggle",
+            "a random slot: occupied, free it; empty, allocate into it",
+            (_slots(256),),
+        ),
+        Kernel("replace", "a random slot, always full: free it, allocate into it", (_slots(256),)),
         Kernel(
             "exchange",
             "allocate, swap into a random shared slot, free what came out",
             (
                 Parameter("slots", 256, "shared slots for each thread", "slots", 1, 1 << 20),
-                Parameter("total_slots", 0, "shared slots in all; 0: slots x threads", "slots"),
+                Parameter("total_slots", 0, _TOTAL_SLOTS + "; 0: slots x threads", "slots"),
+            ),
+        ),
+        Kernel(
+            "mixed",
+            "any lifetime with any hand-off: allocate, then give up the block whose time is over",
+            (
+                _slots(1024),
+                Parameter(
+                    "lifetime",
+                    "slots",
+                    "which block is over: a random one (slots), the last (lifo, the stack goes up "
+                    "or down by chance), the first (fifo), or a young one, save for the share that "
+                    "joins an old generation (generational)",
+                    choices=("slots", "lifo", "fifo", "generational"),
+                ),
+                Parameter("long_lived", 0.1, "generational: blocks that join the old", "", 0, 1),
+                Parameter(
+                    "handoff",
+                    "none",
+                    "how another thread comes to free a block: never, through slots that all "
+                    "share (shared), or through a ring to the next thread (ring)",
+                    choices=("none", "shared", "ring"),
+                ),
+                Parameter("share", 0.5, "blocks handed to another thread", "", 0, 1),
+            ),
+        ),
+        Kernel(
+            "remote",
+            "pass a share of the blocks through a ring to the next thread, which frees them",
+            (
+                Parameter("share", 0.9, "blocks passed on", "", 0, 1),
+                Parameter(
+                    "ring",
+                    65536,
+                    "blocks a ring holds, rounded up to a power of two",
+                    "blocks",
+                    1,
+                    1 << 20,
+                ),
+            ),
+        ),
+        Kernel(
+            "producer_consumer",
+            "producers allocate batches into a bounded queue, consumers take and free them",
+            (
+                Parameter("batch", 4096, "blocks in a batch", "blocks", 1, 1 << 20),
+                Parameter("queue", 16, "batches the queue holds", "batches", 1, 4096),
+                Parameter("producers", 0.5, "threads that produce, at least one of each", "", 0, 1),
+            ),
+        ),
+        Kernel(
+            "batch_steal",
+            "bursts of frees and allocations at prime strides; every second burst is handed to "
+            "the next thread",
+            (_slots(2000),),
+        ),
+        Kernel(
+            "generations",
+            "rounds of unequal load; half of the blocks retained for a round, a quarter swapped "
+            "through shared slots, all threads replaced after each",
+            (
+                Parameter(
+                    "blocks",
+                    2000,
+                    "blocks in a round of the least loaded thread",
+                    "blocks",
+                    1,
+                    1 << 20,
+                ),
+                Parameter("total_slots", 1000, _TOTAL_SLOTS, "slots", 1),
+            ),
+        ),
+        Kernel(
+            "sliding_window",
+            "allocate falling sizes into a ring; when full keep a fifth, free one side in order "
+            "and the other in reverse",
+            (_slots(4096),),
+        ),
+        Kernel(
+            "pareto",
+            "replace blocks in groups of very unequal heat (0.006 % of the slots take 26 % of the "
+            "operations), read others in full",
+            (_slots(20000),),
+        ),
+        Kernel(
+            "false_sharing",
+            "write one small object many times, free it, take another",
+            (
+                Parameter(
+                    "writes", 1000, "writes between taking an object and freeing it", "writes", 1
+                ),
+                Parameter(
+                    "first_object",
+                    "own",
+                    "who allocates a thread's first object: itself, or the main thread",
+                    choices=("own", "main"),
+                ),
+            ),
+            unit="writes",
+        ),
+        Kernel(
+            "batch",
+            "allocate a batch of objects, then free them all",
+            (
+                Parameter("objects", 10000, "objects in a batch", "objects", 1),
+                Parameter(
+                    "objects_of",
+                    "thread",
+                    "whether that many are of each thread or of all together",
+                    choices=("thread", "all"),
+                ),
+                Parameter(
+                    "order",
+                    "in_order",
+                    "the order they are freed in",
+                    choices=("in_order", "reverse", "random"),
+                ),
+            ),
+        ),
+        Kernel(
+            "growth",
+            "vectors that grow by half and shrink, buffers that are appended to",
+            (
+                Parameter("slots", 64, "vectors and buffers of a thread, half each", "slots", 1),
+                Parameter(
+                    "limit",
+                    1 << 16,
+                    "size at which a vector shrinks and a buffer ends",
+                    "bytes",
+                    64,
+                    1 << 30,
+                ),
             ),
         ),
     )

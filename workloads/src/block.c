@@ -22,6 +22,11 @@ static void add_time(struct worker *worker, struct histogram *histogram, uint64_
     histogram_add(histogram, (uint64_t)((double)ticks * worker->run->tick_ns));
 }
 
+static inline void count_operation(struct worker *worker) {
+    if (!(++worker->operations & 31))
+        worker_publish(worker);
+}
+
 static inline void record_stream(struct worker *worker, uint64_t kind, uint64_t detail) {
     worker->digest = (worker->digest ^ (kind << 56 | detail)) * 0x9e3779b97f4a7c15u;
     worker->digest ^= worker->digest >> 29;
@@ -68,7 +73,7 @@ static void work(struct worker *worker, uint32_t rounds) {
 static struct block make(struct worker *worker, enum wk_call kind, struct block block,
                          uint64_t alignment) {
     const struct wk_request *request = worker->run->request;
-    worker->operations++;
+    count_operation(worker);
     record_stream(worker, kind + 1, block.size);
     if (timed_now(worker)) {
         uint64_t start = clock_ticks();
@@ -124,16 +129,20 @@ static struct block make_by_realloc(struct worker *worker, enum wk_call kind, st
 }
 
 struct block block_make(struct worker *worker) {
+    return block_make_at(worker, size_place(worker->cursor++, worker->stride, worker->offset));
+}
+
+struct block block_make_at(struct worker *worker, uint32_t place) {
     const struct wk_request *request = worker->run->request;
-    struct block block = next_size(worker);
+    struct block block = {NULL, request->sizes[place], place};
     if (request->plain)
         return make(worker, WK_MALLOC, block, natural_alignment(block.size));
     uint32_t turn = worker->call_cursor++;
     enum wk_call kind = request->calls[turn % WK_CALLS];
     if (kind == WK_ALIGNED_ALLOC) {
         /* The alignment goes its own way through its table, or it would follow the call's. */
-        uint32_t place = (uint32_t)(random_scatter(turn) % WK_ALIGNMENTS);
-        return make(worker, kind, block, (uint64_t)1 << request->alignments[place]);
+        uint32_t way = (uint32_t)(random_scatter(turn) % WK_ALIGNMENTS);
+        return make(worker, kind, block, (uint64_t)1 << request->alignments[way]);
     }
     if (kind == WK_MALLOC || kind == WK_CALLOC)
         return make(worker, kind, block, natural_alignment(block.size));
@@ -152,7 +161,7 @@ void block_resize(struct worker *worker, struct block *block, uint32_t size) {
                    !block_check(worker, block, worker->index)))
         return;
     uint64_t base = (uint64_t)(uintptr_t)block->address;
-    worker->operations++;
+    count_operation(worker);
     record_stream(worker, WK_REALLOC_GROW + 1, size);
     char *moved;
     if (timed_now(worker)) {
@@ -200,7 +209,7 @@ void block_release(struct worker *worker, struct block *block, uint32_t owner) {
             return;
         verify_mark_released(&whole);
     }
-    worker->operations++;
+    count_operation(worker);
     worker->live -= block->size;
     record_stream(worker, 0, 0);
     if (timed_now(worker)) {
@@ -210,4 +219,14 @@ void block_release(struct worker *worker, struct block *block, uint32_t owner) {
     } else {
         free(address);
     }
+}
+
+void block_read(struct worker *worker, const struct block *block) {
+    uint64_t sum = 0;
+    for (uint32_t at = 0; block->address && at + 8 <= block->size; at += 8) {
+        uint64_t word;
+        memcpy(&word, block->address + at, 8);
+        sum += word;
+    }
+    worker->sink += sum;
 }

@@ -28,6 +28,8 @@ struct block {
 
 /* A block of the next size, by the next call of the mix. One operation (realloc: two). */
 struct block block_make(struct worker *worker);
+/* The same with the size at that place of the size table. */
+struct block block_make_at(struct worker *worker, uint32_t place);
 /* A block of a size the kernel chose, always by malloc. One operation. */
 struct block block_make_sized(struct worker *worker, uint32_t size);
 /* Moves a block to a new size; on failure the block is as it was. One operation. */
@@ -35,8 +37,11 @@ void block_resize(struct worker *worker, struct block *block, uint32_t size);
 /* Frees it, one operation; nothing where address is NULL. owner: the thread that must have made
  * it (verified), or ANYONE. Leaves *block empty. */
 void block_release(struct worker *worker, struct block *block, uint32_t owner);
-/* Writes the whole block with its pattern again, or checks it, where the run verifies. */
+/* Checks the pattern of the whole block, where the run verifies. false: a violation. */
 bool block_check(struct worker *worker, const struct block *block, uint32_t owner);
+
+/* Reads every word of it. */
+void block_read(struct worker *worker, const struct block *block);
 
 /* Place in the size table of the cursor-th size of this worker: runs of 64 neighbours (so the
  * processor can fetch ahead), the runs in an order of the worker's own. */

@@ -121,6 +121,10 @@ static inline bool run_pausing(const struct run *run) {
            atomic_load_explicit(&run->stage_kind, memory_order_relaxed) != WK_STEADY;
 }
 
+/* Shows the worker's counters to the coordinator. The loop does it after each chunk of steps, and
+ * the blocks every 32 operations, so a kernel with long steps need not. */
+void worker_publish(struct worker *worker);
+
 /* Start all workers; false: result->error says why, and none is left. */
 bool workers_start(struct run *run);
 /* Waits until all stand before the next gate. */

@@ -3,7 +3,12 @@
 
 #include "engine.h"
 
-#define KERNELS(each) each(toggle) each(replace) each(exchange)
+/* clang-format off */
+#define KERNELS(each)                                                                              \
+    each(toggle) each(replace) each(exchange)                                                      \
+    each(mixed) each(remote) each(producer_consumer) each(batch_steal) each(generations)           \
+    each(sliding_window) each(pareto) each(false_sharing) each(batch) each(growth)
+/* clang-format on */
 
 #define DECLARE(name) extern const struct kernel kernel_##name;
 #define ENTER(name) &kernel_##name,

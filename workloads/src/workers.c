@@ -8,7 +8,7 @@
 
 enum { STACK_BYTES = 256 * 1024 };
 
-static void publish(struct worker *worker) {
+void worker_publish(struct worker *worker) {
     enum wk_unit unit = (enum wk_unit)worker->run->request->unit;
     uint64_t counted = unit == WK_UNIT_OPERATIONS ? worker->operations
                        : unit == WK_UNIT_LIVES    ? worker->lives
@@ -43,7 +43,7 @@ static void follow_stage(struct worker *worker) {
         run->kernel->drain(worker);
     else if (run->kernel->fill)
         run->kernel->fill(worker);
-    publish(worker);
+    worker_publish(worker);
     pthread_mutex_lock(&run->lock);
     while (!run_stopping(run) && atomic_load_explicit(&run->stage, memory_order_relaxed) == stage)
         pthread_cond_wait(&run->changed, &run->lock);
@@ -86,7 +86,7 @@ static bool live(struct worker *worker) {
             worker->until_timed = 1 + worker->until_timed % per_step;
             run->kernel->general(worker, 1);
         }
-        publish(worker);
+        worker_publish(worker);
         if (limit && worker->operations >= limit) {
             atomic_fetch_add(&run->finished, 1);
             return false;
@@ -109,7 +109,7 @@ static void *worker_main(void *argument) {
             return NULL;
         if (run->kernel->fill)
             run->kernel->fill(worker);
-        publish(worker);
+        worker_publish(worker);
         if (!arrive(run, RUNNING))
             return NULL;
     }
@@ -117,7 +117,7 @@ static void *worker_main(void *argument) {
         return NULL;
     arrive(run, DRAINING);
     run->kernel->drain(worker);
-    publish(worker);
+    worker_publish(worker);
     return NULL;
 }
 

@@ -1,0 +1,157 @@
+/* Producers allocate batches and put them into one bounded queue; consumers take a batch and free
+ * it. Threads sleep on an empty or a full queue, whose memory is not malloc's. A thread alone does
+ * both in turn. */
+#include <time.h>
+
+#include "block.h"
+
+struct batch {
+    struct batch *next;
+    uint32_t used;
+    uint64_t words[];
+};
+
+struct producer_consumer {
+    uint32_t batch_size, producers;
+    _Alignas(APART) pthread_mutex_t lock; /* leaf lock: all below */
+    pthread_cond_t changed;
+    struct batch *empty;       /* a stack */
+    struct batch *full, *last; /* a queue */
+};
+
+static bool prepare(struct run *run) {
+    struct producer_consumer *shared = run_take(run, sizeof *shared);
+    if (!shared)
+        return false;
+    run->shared = shared;
+    shared->batch_size = (uint32_t)run_parameter(run, "batch");
+    double producers = run_parameter(run, "producers") * run->threads + 0.5;
+    double queue = run_parameter(run, "queue");
+    uint32_t most = run->threads > 1 ? run->threads - 1 : 1;
+    shared->producers = producers < 1 ? 1 : producers > most ? most : (uint32_t)producers;
+    pthread_mutex_init(&shared->lock, NULL);
+    pthread_cond_init(&shared->changed, NULL);
+    /* One more than the queue holds for each thread, which is the one in its hands. */
+    size_t bytes = sizeof(struct batch) + shared->batch_size * sizeof(uint64_t);
+    bytes = (bytes + APART - 1) & ~(size_t)(APART - 1);
+    uint32_t batches = (uint32_t)queue + run->threads;
+    char *pool = run_take(run, batches * bytes);
+    if (!pool)
+        return false;
+    for (uint32_t i = 0; i < batches; i++) {
+        struct batch *batch = (struct batch *)(pool + i * bytes);
+        batch->next = shared->empty;
+        shared->empty = batch;
+    }
+    return true;
+}
+
+/* Sleeps until the queue changed, at most 10 ms so that a stop is seen. Holds the lock. */
+static void wait_for_change(struct producer_consumer *shared) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 10000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&shared->changed, &shared->lock, &until);
+}
+
+static struct batch *pop_full(struct producer_consumer *shared) {
+    struct batch *batch = shared->full;
+    if (batch)
+        shared->full = batch->next;
+    return batch;
+}
+
+static struct batch *pop_empty(struct producer_consumer *shared) {
+    struct batch *batch = shared->empty;
+    if (batch)
+        shared->empty = batch->next;
+    return batch;
+}
+
+/* NULL: the run is stopping or pausing. */
+static struct batch *wait_for(struct run *run, struct batch *(*pop)(struct producer_consumer *)) {
+    struct producer_consumer *shared = run->shared;
+    pthread_mutex_lock(&shared->lock);
+    struct batch *batch = pop(shared);
+    while (!batch && !run_pausing(run)) {
+        wait_for_change(shared);
+        batch = pop(shared);
+    }
+    pthread_mutex_unlock(&shared->lock);
+    return batch;
+}
+
+static void push(struct producer_consumer *shared, struct batch *batch) {
+    pthread_mutex_lock(&shared->lock);
+    if (batch->used) {
+        batch->next = NULL;
+        if (shared->full)
+            shared->last->next = batch;
+        else
+            shared->full = batch;
+        shared->last = batch;
+    } else {
+        batch->next = shared->empty;
+        shared->empty = batch;
+    }
+    pthread_cond_broadcast(&shared->changed);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+static void produce(struct worker *worker) {
+    struct producer_consumer *shared = worker->run->shared;
+    struct batch *batch = wait_for(worker->run, pop_empty);
+    if (!batch)
+        return;
+    for (uint32_t i = 0; i < shared->batch_size && !run_stopping(worker->run); i++) {
+        struct block block = block_make(worker);
+        if (block.address)
+            batch->words[batch->used++] = block_pack(block);
+    }
+    push(shared, batch);
+}
+
+static void release_all(struct worker *worker, struct batch *batch) {
+    for (uint32_t i = 0; i < batch->used; i++) {
+        struct block block = block_unpack(worker->run, batch->words[i]);
+        block_release(worker, &block, ANYONE);
+    }
+    batch->used = 0;
+    push(worker->run->shared, batch);
+}
+
+static void consume(struct worker *worker) {
+    struct batch *batch = wait_for(worker->run, pop_full);
+    if (batch)
+        release_all(worker, batch);
+}
+
+/* One batch, whatever the count: the engine looks again after it. */
+static void general(struct worker *worker, uint64_t count) {
+    (void)count;
+    struct producer_consumer *shared = worker->run->shared;
+    if (worker->index < shared->producers)
+        produce(worker);
+    if (worker->index >= shared->producers || worker->run->threads == 1)
+        consume(worker);
+}
+
+static void drain(struct worker *worker) {
+    struct producer_consumer *shared = worker->run->shared;
+    for (;;) {
+        pthread_mutex_lock(&shared->lock);
+        struct batch *batch = pop_full(shared);
+        pthread_mutex_unlock(&shared->lock);
+        if (!batch)
+            return;
+        release_all(worker, batch);
+    }
+}
+
+const struct kernel kernel_producer_consumer = {.name = "producer_consumer",
+                                                .prepare = prepare,
+                                                .general = general,
+                                                .drain = drain,
+                                                .step_operations = 1};
