@@ -1,0 +1,82 @@
+"""Numbers as people read them: three significant digits and a unit prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import floor, isfinite, log10
+
+from plots.data import Interval
+
+PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+ABSENT = "–"
+
+
+def compact(value: float) -> str:
+    """Return 41200000 as "41.2 M", 0.00031 as "0.00031"; a dash where missing."""
+    if not isfinite(value):
+        return ABSENT
+    size = abs(value)
+    for scale, prefix in PREFIXES:
+        # 999.6 k would round to "1000 k"; step up first.
+        if size >= scale * 0.9995:
+            return f"{digits(value / scale)} {prefix}"
+    return digits(value)
+
+
+def digits(value: float, significant: int = 3) -> str:
+    """Return the value with so many significant digits, without an exponent where it is short."""
+    if not isfinite(value):
+        return ABSENT
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size < 1e-6 or size >= 1e15:
+        return f"{value:.{significant - 1}e}"
+    places = significant - 1 - floor(log10(size))
+    text = f"{value:.{max(0, places)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def share(value: float) -> str:
+    """Return 0.123 as "12.3 %"."""
+    return f"{digits(value * 100)} %" if isfinite(value) else ABSENT
+
+
+def bytes_text(value: float) -> str:
+    """Return bytes in binary units: 1536 is "1.5 KiB"."""
+    if not isfinite(value):
+        return ABSENT
+    for scale, unit in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if abs(value) >= scale:
+            return f"{digits(value / scale)} {unit}"
+    return f"{digits(value)} B"
+
+
+def nanoseconds(value: float) -> str:
+    """Return nanoseconds as "85 ns", "1.2 µs", "3 ms"."""
+    if not isfinite(value):
+        return ABSENT
+    for scale, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if abs(value) >= scale * 0.9995:
+            return f"{digits(value / scale)} {unit}"
+    return f"{digits(value)} ns"
+
+
+def interval(found: Interval) -> str:
+    """Return "41.2 M [40.1 M, 42 M]", without brackets where there is no interval."""
+    if not found.bounded:
+        return compact(found.value)
+    return f"{compact(found.value)} [{compact(found.low)}, {compact(found.high)}]"
+
+
+def counts(numbers: Sequence[int]) -> str:
+    """Return [1, 2, 4] as "1, 2, 4" and a single range of equal numbers as one."""
+    return ", ".join(str(number) for number in sorted(set(numbers)))
+
+
+def spread(numbers: Sequence[int]) -> str:
+    """Return "5" if all are equal, else "3 to 5"; a dash if there is none."""
+    if not numbers:
+        return ABSENT
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"

@@ -1,0 +1,259 @@
+"""report.html: one file that works offline, of one run or of several side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from plots import catalogue, hosts, rows, style, svg
+from plots.catalogue import Entry
+from plots.data import Run, UslFit, WorkloadInfo
+from plots.numbers import digits, interval
+from plots.sheet import WIDTH, Drawing
+
+TEMPLATES = Path(__file__).parent / "template"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in the page. only: "only-linear" or "only-log" if it is one of a pair."""
+
+    name: str
+    title: str
+    svg: Markup
+    only: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a section shows of one workload."""
+
+    info: WorkloadInfo
+    pictures: tuple[Picture, ...]
+    fits: tuple[UslFit, ...] = ()
+    no_fit: str = ""
+
+
+class Album:
+    """Turns figures into inline SVG with ids and styles that do not collide."""
+
+    def __init__(self) -> None:
+        self.book = svg.Stylebook()
+        self._count = 0
+
+    def picture(self, name: str, title: str, figure: Drawing, only: str = "") -> Picture:
+        """Return the figure for the page; `name` becomes its id."""
+        self._count += 1
+        text = svg.inline(figure, f"f{self._count}", self.book)
+        # Made above from numbers and escaped text, so it is safe to put in as it is.
+        return Picture(name, title, Markup(text), only)
+
+    def entry(self, entry: Entry) -> Picture:
+        """Draw an entry of the catalogue."""
+        only = {"throughput": "only-linear", "throughput-log": "only-log"}
+        kind = entry.name.removesuffix(f"-{entry.workload}")
+        title = f"{entry.title}, {entry.workload}" if entry.workload else entry.title
+        return self.picture(entry.name, title, entry.draw(WIDTH), only.get(kind, ""))
+
+
+def html(runs: Run | Sequence[Run]) -> str:
+    """Return the whole page. Raises ValueError for no run, or a run without workloads."""
+    several = [runs] if isinstance(runs, Run) else list(runs)
+    if not several:
+        raise ValueError("no run to report")
+    empty = [run for run in several if not run.workloads or not run.threads]
+    if empty:
+        raise ValueError(f"run {empty[0].source or empty[0].title!r} has nothing to report")
+    return _one(several[0]) if len(several) == 1 else _several(several)
+
+
+def _one(run: Run) -> str:
+    album = Album()
+    first = catalogue.main_workload(run)
+    drawn = [(e, album.entry(e)) for e in catalogue.entries(run) if e.present]
+
+    def parts(section: str) -> list[Part]:
+        found = []
+        for info in _ordered(run):
+            pictures = tuple(
+                picture
+                for entry, picture in drawn
+                if entry.section == section
+                and entry.workload == info.name
+                and not (info.name == first and entry.name.startswith("throughput"))
+            )
+            fits = [f for f in run.usl if f.workload == info.name] if section == "workload" else []
+            reasons = dict.fromkeys(fit.reason for fit in fits if fit.reason)
+            if pictures or section == "workload":
+                found.append(
+                    Part(
+                        info,
+                        pictures,
+                        tuple(fit for fit in fits if not fit.reason),
+                        "; ".join(reasons),
+                    )
+                )
+        return found
+
+    ladder = parts("ladder")
+    sections = [
+        ("findings", "Findings"),
+        ("cells-heading", "Every cell"),
+        ("workloads", "Workloads"),
+        ("contention", "Contention"),
+        ("latency", "Latency"),
+        ("memory", "Memory"),
+        *([("ladder", "Ladder")] if ladder else []),
+        ("failures", f"Failures ({len(run.failures)})"),
+        ("machine", "Machine"),
+        ("method", "Method"),
+        ("reproduce", "Reproduce"),
+    ]
+    return _filled(
+        "report.html.j2",
+        album,
+        [a.label for a in run.allocators],
+        title=f"{run.title} · {run.host}",
+        run=run,
+        sections=sections,
+        workloads=_ordered(run),
+        warnings=[fact for fact in run.facts if fact.severity == "warning"],
+        main_pictures=[
+            p for e, p in drawn if e.workload == first and e.name.startswith("throughput")
+        ],
+        overview=[p for e, p in drawn if e.section == "overview"],
+        scales=any(e.name.startswith("throughput-log") for e, _ in drawn),
+        columns=rows.columns(run),
+        rows=rows.rows(run),
+        by_workload=parts("workload"),
+        by_contention=parts("contention"),
+        by_latency=parts("latency"),
+        by_memory=parts("memory"),
+        by_ladder=ladder,
+        locks=rows.locks(run),
+        lock_count=len(run.locks),
+        lock_columns=rows.LOCK_COLUMNS,
+        failures=rows.failures(run),
+        method=method(run),
+        peak=rows.peak,
+        interval=interval,
+    )
+
+
+def _several(runs: list[Run]) -> str:
+    album = Album()
+    names = hosts.names(runs)
+    by_workload = []
+    for name in hosts.shared_workloads(runs):
+        with_it = [run for run in runs if any(info.name == name for info in run.workloads)]
+        pictures = (
+            album.picture(f"hosts-{name}", f"Each host, {name}", hosts.by_host(with_it, name)),
+            album.picture(
+                f"allocators-{name}", f"Each allocator, {name}", hosts.by_allocator(with_it, name)
+            ),
+        )
+        by_workload.append(Part(with_it[0].workload(name), pictures))
+    cards = [
+        {"name": name, "run": run, "failures": rows.failures(run)}
+        for name, run in zip(names, runs, strict=True)
+    ]
+    return _filled(
+        "runs.html.j2",
+        album,
+        list(dict.fromkeys(a.label for run in runs for a in run.allocators)),
+        title=f"{len(runs)} runs side by side",
+        sections=[
+            ("findings", "Findings"),
+            ("hosts", "Throughput"),
+            ("cells-heading", "Every cell"),
+            ("machine", "What differs"),
+            ("failures", "Failures"),
+            ("reproduce", "Reproduce"),
+        ],
+        cards=cards,
+        by_workload=by_workload,
+        workloads=[part.info for part in by_workload],
+        threads=sorted({n for run in runs for n in run.threads}),
+        scales=False,
+        columns=[
+            *rows.KEYS,
+            rows.Column("Threads", "number of threads"),
+            *(rows.Column(name, "throughput per second") for name in names),
+        ],
+        rows=rows.rows_side_by_side(runs),
+        fact_rows=list(_facts(runs)),
+    )
+
+
+def _facts(runs: list[Run]) -> Iterable[dict[str, Any]]:
+    own = [{"usable cores": str(run.cores), "processor and system": run.machine} for run in runs]
+    found = [own[i] | {fact.name: fact.found for fact in run.facts} for i, run in enumerate(runs)]
+    for name in dict.fromkeys(key for facts in found for key in facts):
+        texts = [facts.get(name, "–") or "–" for facts in found]
+        yield {"name": name, "found": texts, "differs": len(set(texts)) > 1}
+
+
+def _ordered(run: Run) -> list[WorkloadInfo]:
+    first = catalogue.main_workload(run)
+    return sorted(run.workloads, key=lambda info: info.name != first)
+
+
+def _filled(template: str, album: Album, labels: list[str], **context: Any) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    looks = style.looks(labels)
+    return environment.get_template(template).render(
+        labels=labels,
+        colours={label: f"var(--c{look.colour[1:]})" for label, look in looks.items()},
+        short=style.short,
+        css=Markup(_source("report.css")),
+        script=Markup(_source("report.js")),
+        figure_css=Markup(album.book.css()),
+        light_colours=Markup(svg.variables(dark=False)),
+        dark_colours=Markup(svg.variables(dark=True)),
+        **context,
+    )
+
+
+def _source(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def method(run: Run) -> list[str]:
+    """Return how the numbers came about, in sentences made from the run."""
+    sentences = [
+        "Every trial is a fresh process with the allocator preloaded; all take the same path "
+        "through the process's own malloc and free, and each record proves which library served."
+    ]
+    window = f"a window of {digits(run.window_s)} s" if run.window_s == run.window_s else "a window"
+    warm = f" after {digits(run.warmup_s)} s of warm-up" if run.warmup_s == run.warmup_s else ""
+    trials = f"{run.trials_planned} trials a cell, " if run.trials_planned else ""
+    sentences.append(
+        f"{trials}each {window}{warm}, in blocks; inside a block all cells run in a random order "
+        f"from seed {run.seed}, so that drift hits everyone alike.".capitalize()
+    )
+    sentences.append(
+        "A cell's value is the median of its trials with a bootstrap 95 % interval. No outlier is "
+        "dropped. A ratio is the median of paired ratios, one pair a block; a difference is said "
+        "only if the interval excludes 1 and the effect exceeds "
+        f"{digits(run.noise_threshold * 100)} %."
+    )
+    sentences.append(
+        "The null allocator hands out addresses and frees nothing: it is the cost of the kernel "
+        "alone, and the limit no allocator can pass."
+    )
+    sentences.append(
+        f"More than {run.cores} threads share {run.cores} cores: that region is shaded and says "
+        "what oversubscription costs, not how an allocator scales."
+    )
+    return sentences
