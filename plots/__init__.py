@@ -33,7 +33,7 @@ def html(runs: Run | Sequence[Run]) -> str:
 
 def markdown(runs: Run | Sequence[Run]) -> str:
     """Return findings, the throughput tables and failures as GitHub-flavoured Markdown."""
-    from plots.markdown import markdown as text
+    from plots.comment import markdown as text
 
     return text(runs)
 
@@ -58,13 +58,13 @@ def export(
     width_mm: width of each figure in millimetres, None for its own. dpi: pixels an inch, for png.
     Raises ValueError for an unknown format or a width or dpi that is not positive.
     """
-    from plots.export import export as write
+    from plots.files import export as write
 
     return write(run, directory, formats, width_mm=width_mm, dpi=dpi)
 
 
 def sparkline(values: Iterable[float]) -> str:
     """Return one block character a value, scaled from zero to the largest; a space where nan."""
-    from plots.sparkline import sparkline as line
+    from plots.blocks import sparkline as line
 
     return line(values)

@@ -90,7 +90,6 @@ def draw(
     show: Format = compact,
     floor: float = 1.0,
     top: float = nan,
-    named: bool | None = None,
     threads: Iterable[int] = (),
     why: str = "no data",
 ) -> None:
@@ -109,7 +108,7 @@ def draw(
     if not lines:
         axes.set_yticks([])
         nothing(axes, why)
-    if named if named is not None else index in sheet.row_ends:
+    if index in sheet.row_ends:
         beside(axes, [end for line in lines if (end := _end(axes, line, show))])
 
 
@@ -227,9 +226,9 @@ def thread_axis(axes: Axes, counts: Sequence[int], cores: int) -> None:
     inches *= np.log(right / edge) / np.log(right / left)
     for text in (f"oversubscribed: threads > {cores} cores", "oversubscribed", "> cores"):
         if text_width(text, SMALL) < inches - 0.1:
-            axes.text(edge, 0.985, f" {text}", transform=axes.get_xaxis_transform(), size=SMALL,
-                      color=style.MUTED, va="top", family=FAMILY, style="italic", zorder=1,
-                      parse_math=False)  # fmt: skip
+            axes.annotate(text, (edge, 1), (4, -4), xycoords=axes.get_xaxis_transform(),
+                          textcoords="offset points", size=SMALL, color=style.MUTED, va="top",
+                          family=FAMILY, style="italic", zorder=1, parse_math=False)  # fmt: skip
             break
 
 

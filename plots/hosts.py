@@ -97,8 +97,8 @@ def by_allocator(runs: Sequence[Run], workload: str, *, width: float = WIDTH) ->
             look = replace(looks[label], dash=DASHES[place % len(DASHES)])
             look = replace(look, colour=style.MUTED) if look.marker == "" else look
             lines += [replace(line, text=title, look=look) for line in found if line.label == label]
-        curves.draw(paper, index, lines, wide, unit=f"{unit}/s", named=bool(lines))
-        _keep_names_in_last_column(paper.figure, index in paper.row_ends, label)
+        # Inner panels have no room beside them: the dash says which run, as named at row ends.
+        curves.draw(paper, index, lines, wide, unit=f"{unit}/s")
         for cores in sorted({run.cores for run in runs if run.cores < max(threads)}):
             paper.axes[index].axvline(cores, color=style.REGION_EDGE, linewidth=0.8,
                                       linestyle=(0, (1, 2)), zorder=1)  # fmt: skip
@@ -106,16 +106,6 @@ def by_allocator(runs: Sequence[Run], workload: str, *, width: float = WIDTH) ->
         said.append(f"{style.short(label)} at best: {', '.join(tops) or 'no data'}.")
     paper.figure.description = f"Throughput of {workload} per allocator. {' '.join(said)}"
     return paper.figure
-
-
-def _keep_names_in_last_column(figure: Drawing, last: bool, label: str) -> None:
-    """Inner panels have no room beside them; their lines are told apart by dash, as named in the
-    last column."""
-    if last:
-        return
-    for artist in [*figure.texts, *figure.lines]:
-        if artist.get_gid() in (f"name:{label}", f"leader:{label}"):
-            artist.remove()
 
 
 def _caption(runs: Sequence[Run], marks: str) -> str:

@@ -74,11 +74,33 @@ def beside(axes: Axes, ends: Sequence[End]) -> None:
                     [level / total, (level if not early else place) / total, place / total],
                     colour, (0, (1, 2.5)) if early else "-", f"leader:{end.label}")
         )  # fmt: skip
-        weight = "bold" if end.look.width > 2.2 else "normal"
-        name = figure.text((edge + 0.24) / width, place / total, end.text, size=BODY,
-                           color=colour, va="center_baseline", ha="left", family=FAMILY,
-                           weight=weight, parse_math=False)  # fmt: skip
-        name.set_gid(f"name:{end.label}")
+        _name(figure, (edge + 0.24) / width, place / total, end)
+
+
+def key(axes: Axes, ends: Sequence[End]) -> None:
+    """Write marker and label of each in a column right of the panel, for marks without an end
+    that a label could stand at. x and y of the ends are not used."""
+    figure = axes.figure
+    assert isinstance(figure, Drawing)
+    width, total = figure.get_size_inches()
+    box = axes.get_position()
+    edge, top = box.x1 * width, box.y1 * total
+    step = min(PITCH * 1.15, box.height * total / max(1, len(ends) - 1))
+    for index, end in enumerate(ends):
+        place = (top - 0.04 - index * step) / total
+        mark = Line2D([(edge + 0.16) / width], [place], color=end.look.colour, linestyle="none",
+                      marker=end.look.marker or ".", markersize=5)  # fmt: skip
+        mark.set_gid(f"leader:{end.label}")
+        figure.add_artist(mark)
+        _name(figure, (edge + 0.28) / width, place, end)
+
+
+def _name(figure: Drawing, x: float, y: float, end: End) -> None:
+    colour = style.MUTED if end.look is style.NULL else end.look.colour
+    weight = "bold" if end.look.width > 2.2 else "normal"
+    name = figure.text(x, y, end.text, size=BODY, color=colour, va="center_baseline", ha="left",
+                       family=FAMILY, weight=weight, parse_math=False)  # fmt: skip
+    name.set_gid(f"name:{end.label}")
 
 
 def _leader(x: list[float], y: list[float], colour: str, dash: style.LineStyle, gid: str) -> Line2D:

@@ -47,7 +47,8 @@ def ladder(run: Run, workload: str, threads: tuple[int, ...], *, width: float = 
     for index, count in enumerate(threads):
         said.append(_rungs(paper.axes[index], run, workload, count, index, "", paper.columns))
     _rungs(paper.axes[-1], run, workload, most, len(threads), "peak_over_live", paper.columns)
-    paper.figure.description = f"The registry ladder in {workload}. {' '.join(said)}"
+    found = " ".join(sentence for sentence in said if sentence)
+    paper.figure.description = f"The registry ladder in {workload}. {found or 'No data.'}"
     return paper.figure
 
 

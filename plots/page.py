@@ -237,10 +237,10 @@ def method(run: Run) -> list[str]:
     ]
     window = f"a window of {digits(run.window_s)} s" if run.window_s == run.window_s else "a window"
     warm = f" after {digits(run.warmup_s)} s of warm-up" if run.warmup_s == run.warmup_s else ""
-    trials = f"{run.trials_planned} trials a cell, " if run.trials_planned else ""
+    trials = f"{run.trials_planned} trials a cell" if run.trials_planned else "Trials"
     sentences.append(
-        f"{trials}each {window}{warm}, in blocks; inside a block all cells run in a random order "
-        f"from seed {run.seed}, so that drift hits everyone alike.".capitalize()
+        f"{trials}, each {window}{warm}, in blocks; inside a block all cells run in a random order "
+        f"from seed {run.seed}, so that drift hits everyone alike."
     )
     sentences.append(
         "A cell's value is the median of its trials with a bootstrap 95 % interval. No outlier is "

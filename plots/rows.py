@@ -124,13 +124,16 @@ def rows(run: Run) -> list[Row]:
 
 def rows_side_by_side(runs: Sequence[Run]) -> list[Row]:
     """Return a row for each cell that any run has, with each run's throughput."""
-    keys: dict[tuple[str, str, int], None] = {}
-    for run in runs:
-        for cell in run.cells:
-            keys[(cell.workload, cell.allocator, cell.threads)] = None
+    names = dict.fromkeys(info.name for run in runs for info in run.workloads)
+    labels = dict.fromkeys(a.label for run in runs for a in run.allocators)
+    counts = sorted({cell.threads for run in runs for cell in run.cells})
+    measured = {(c.workload, c.allocator, c.threads) for run in runs for c in run.cells}
     return [
-        Row(label, name, threads, tuple(throughput(run.cell(label, name, threads)) for run in runs))
-        for name, label, threads in sorted(keys)
+        Row(label, name, count, tuple(throughput(run.cell(label, name, count)) for run in runs))
+        for name in names
+        for label in labels
+        for count in counts
+        if (name, label, count) in measured
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -75,6 +76,7 @@ class Sheet:
     row_ends: list[int] = field(default_factory=list)
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Return the width of a line in inches; size in points."""
     font = FontProperties(family=FAMILY, size=size, weight=weight)
@@ -84,15 +86,16 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 def wrapped(text: str, inches: float, size: float) -> list[str]:
     """Return the text in lines no wider than so many inches, broken between words."""
+    space = text_width("n n", size) - text_width("nn", size)
     lines: list[str] = []
-    line = ""
+    line, length = "", 0.0
     for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and text_width(longer, size) > inches:
+        width = text_width(word, size)
+        if line and length + space + width > inches:
             lines.append(line)
-            line = word
+            line, length = word, width
         else:
-            line = longer
+            line, length = f"{line} {word}".strip(), length + (space if line else 0) + width
     return [*lines, line] if line else lines
 
 

@@ -103,9 +103,7 @@ def _lean(figure: Drawing, name: str, book: Stylebook, theme: Any) -> Tree.Eleme
     buffer = io.StringIO()
     with matplotlib.rc_context(SETTINGS):
         figure.savefig(buffer, format="svg", metadata=METADATA, transparent=True)
-    # A tenth of a point is finer than any screen shows.
-    text = NUMBER.sub(lambda match: _rounded(match.group()), buffer.getvalue())
-    root = Tree.fromstring(text)
+    root = Tree.fromstring(buffer.getvalue())
     used = {ref for e in root.iter() for value in e.attrib.values() for ref in _references(value)}
     ids = {old: f"{name}-{number:x}" for number, old in enumerate(sorted(used))}
     _clean(root, figure, ids, book, theme)
@@ -146,6 +144,8 @@ def _attributes(
     old = dict(element.attrib)
     element.attrib.clear()
     for key, value in old.items():
+        # A tenth of a point is finer than any screen shows. Text is left alone: it is data.
+        value = NUMBER.sub(lambda match: _rounded(match.group()), value)
         if key == "id":
             element.attrib.update(_identity(value, figure, ids))
         elif key == "style":

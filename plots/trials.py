@@ -7,7 +7,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from plots import curves, style
 from plots.data import Run
-from plots.labels import End, beside
+from plots.labels import End, key
 from plots.numbers import digits
 from plots.sheet import WIDTH, Drawing, Panel, Tips, caption, sheet
 
@@ -85,7 +85,7 @@ def trials(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
     running = [float(np.median(y_all[max(0, i - half) : i + half + 1])) for i in range(len(x_all))]
     step = max(1, len(x_all) // 80)
     axes.plot(x_all[::step], running[::step], color=style.INK, linewidth=1.3, zorder=5)
-    keyed(paper.figure, ends)
+    key(axes, ends)
     wander = max(abs(value) for value in running)
     paper.figure.description = (
         f"{len(places)} trials of {workload} in the order they ran. The running median wanders by "
@@ -93,26 +93,3 @@ def trials(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
         f"{digits(float(np.abs(y_all).max()) * 100, 2)} % off its cell's median."
     )
     return paper.figure
-
-
-def keyed(figure: Drawing, ends: list[End]) -> None:
-    """Write a key right of the only panel: marks here have no end for a label to stand at."""
-    axes = figure.axes[0]
-    low, high = axes.get_ylim()
-    right = axes.get_xlim()[1]
-    steps = max(1, len(ends) - 1)
-    placed = [
-        End(end.label, end.text, right, high - (high - low) * i / steps, end.look)
-        for i, end in enumerate(ends)
-    ]
-    beside(axes, placed)
-    looks = {f"name:{end.label}": end.look for end in placed}
-    x = axes.get_position().x1 + 0.14 / figure.get_size_inches()[0]
-    for text in list(figure.texts):
-        look = looks.get(text.get_gid() or "")
-        if look is not None:
-            axes.plot([x], [text.get_position()[1]], marker=look.marker or ".", linestyle="none",
-                      color=look.colour, markersize=5, transform=figure.transFigure,
-                      clip_on=False)  # fmt: skip
-    for line in [a for a in figure.lines if (a.get_gid() or "").startswith("leader:")]:
-        line.remove()

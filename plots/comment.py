@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plots import catalogue, hosts, rows, style
+from plots.blocks import sparkline
 from plots.data import Run
-from plots.sparkline import sparkline
 
 MARKS = {"good": "▲", "bad": "▼", "neutral": "•"}
 
