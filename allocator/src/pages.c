@@ -195,9 +195,11 @@ static struct span *claim(size_t granules) {
     if (raw != NULL) {
         take_out(raw);
         split(raw, granules);
+        /* In no list: neighbours that come back meanwhile must not join it. */
+        mark_used(raw);
         return raw;
     }
-    int count = atomic_load_explicit(&range_count, memory_order_relaxed);
+    int count = atomic_load_explicit(&range_count, memory_order_acquire);
     struct range *range = &ranges[count - 1];
     size_t bytes = granules * GRANULE;
     if (range->bytes - range->frontier < bytes) {
