@@ -189,9 +189,11 @@ static struct span *take_free(size_t granules, bool *zero) {
     return span;
 }
 
-/* Claims address space nobody used yet; the run is in no list and not usable. Requires the lock. */
-static struct span *claim(size_t granules) {
+/* Claims address space nobody used yet; the run is in no list and not usable. *noted says that its
+ * descriptors are. Requires the lock. */
+static struct span *claim(size_t granules, bool *noted) {
     struct span *raw = best_fit(SPAN_RAW, granules);
+    *noted = raw != NULL;
     if (raw != NULL) {
         take_out(raw);
         split(raw, granules);
@@ -232,7 +234,8 @@ static struct span *grow(size_t granules, bool *zero) {
     for (int attempt = 0; attempt < 2; attempt++) {
         size_t n = pieces[attempt];
         lock_acquire(&pages_lock);
-        struct span *span = claim(n);
+        bool noted;
+        struct span *span = claim(n, &noted);
         lock_release(&pages_lock);
         if (span == NULL) {
             continue;
@@ -248,7 +251,7 @@ static struct span *grow(size_t granules, bool *zero) {
         }
         size_t offset = (size_t)(span - range->spans) * GRANULE;
         bool usable = pagemap_commit(range, offset, n * GRANULE);
-        if (!usable && !pagemap_commit_spans(range, offset, n * GRANULE)) {
+        if (!usable && !noted && !pagemap_commit_spans(range, offset, n * GRANULE)) {
             /* Not even the descriptors: nothing can be noted. If it is still the last claim, undo
              * it; else this address space (not memory) is lost. */
             lock_acquire(&pages_lock);
