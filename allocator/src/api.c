@@ -153,10 +153,15 @@ void *hak_realloc(void *block, size_t size) {
     if (same != NULL) {
         return same;
     }
+    int saved = errno;
     void *moved = fast_malloc(size);
     if (unlikely(moved == NULL)) {
+        if (size > old) {
+            return NULL;
+        }
         /* A smaller block always fits where it is. */
-        return size <= old ? block : NULL;
+        errno = saved;
+        return block;
     }
     memcpy(moved, block, old < size ? old : size);
     fast_free(block);
