@@ -36,7 +36,7 @@ void *guard_realloc(void *block, size_t size) {
 size_t guard_usable_size(const void *block) {
     size_t (*usable)(const void *) =
         (size_t (*)(const void *))dlsym(RTLD_NEXT, "malloc_usable_size");
-    if (usable == NULL) {
+    if (usable == NULL || !guard_knows(block)) {
         os_die("malloc_usable_size(): invalid pointer", block);
     }
     return usable(block);
