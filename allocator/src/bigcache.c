@@ -26,6 +26,13 @@ size_t bigcache_round(size_t size) {
     return align_up(size, step < PAGE ? PAGE : step);
 }
 
+/* If the system refuses, the address space is lost, but at least not the memory. */
+static void end(void *mapping, size_t bytes) {
+    if (!os_unmap(mapping, bytes)) {
+        os_purge(mapping, bytes);
+    }
+}
+
 static void vacate(struct resting *slot) {
     bytes_resting -= slot->bytes;
     slot->mapping = NULL;
@@ -85,7 +92,7 @@ static struct resting *make_room(size_t bytes, struct resting *out) {
 
 void bigcache_give(void *mapping, size_t bytes) {
     if (bytes > config.bigcache) {
-        os_unmap(mapping, bytes);
+        end(mapping, bytes);
         return;
     }
     uint64_t now = os_coarse_ms();
@@ -101,7 +108,7 @@ void bigcache_give(void *mapping, size_t bytes) {
         if (slot != NULL) {
             return;
         }
-        os_unmap(leaving.mapping, leaving.bytes);
+        end(leaving.mapping, leaving.bytes);
     }
 }
 
@@ -119,7 +126,7 @@ size_t bigcache_decay(uint64_t now_ms) {
         if (leaving.mapping == NULL) {
             return total;
         }
-        os_unmap(leaving.mapping, leaving.bytes);
+        end(leaving.mapping, leaving.bytes);
         total += leaving.bytes;
     }
 }
