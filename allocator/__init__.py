@@ -9,10 +9,8 @@ Importing this package costs a few milliseconds; the extension is loaded on firs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,8 +41,7 @@ FLAVOURS: Mapping[str, str] = {"runtime": "libhakmem.so", "fixed": "libhakmem-fi
 """Flavours of the library and their file names: switches read at run time, or compiled in."""
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """One switch of hakmem.
 
     `values` are the texts it takes, or empty where it is a number; `allowed` says so in words.
@@ -62,8 +59,7 @@ class Option:
         return f"HAKMEM_{self.name.upper()}"
 
 
-@dataclass(frozen=True)
-class Build:
+class Build(NamedTuple):
     """What a library was made from: SHA-256 over sources and flags, and the flags."""
 
     source_hash: str
@@ -87,6 +83,8 @@ def library(flavour: str = "runtime") -> Path:
     """
     if flavour not in FLAVOURS:
         raise ValueError(f"unknown flavour {flavour!r}; choose from {', '.join(FLAVOURS)}")
+    from importlib import resources
+
     path = Path(str(resources.files("allocator").joinpath(FLAVOURS[flavour])))
     if not path.is_file():
         # An editable install keeps built files beside the extension.

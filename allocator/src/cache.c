@@ -12,9 +12,9 @@
  * slow one. */
 #define SHARE_LEAST ((size_t)128 * KIB)
 
-/* The bottom NULL of bins that have no slots. */
+/* Where the bins point that have no slots. */
 static void *nothing[2];
-#define NO_SLOTS {&nothing[1], &nothing[1]}
+#define NO_SLOTS {NULL, &nothing[1], &nothing[1], NULL}
 
 /* Before the first and after the last operation of a thread. */
 static struct cache cache_none = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
@@ -24,7 +24,7 @@ _Thread_local struct cache *cache_self __attribute__((tls_model("initial-exec"))
 
 static struct lock lock; /* CACHES */
 static struct cache *all, *unused;
-static _Atomic uint32_t used_count, active_count;
+static _Atomic uint32_t active_count;
 static _Atomic size_t rooms; /* bytes of room over all caches */
 static pthread_key_t key;
 static size_t slots_total;
@@ -42,11 +42,11 @@ void cache_init(void) {
 }
 
 static size_t room_of(const struct cache *cache, unsigned cls) {
-    return (size_t)(cache->bin[cls].end - cache->base[cls]);
+    return (size_t)(cache->bin[cls].end - cache->base[cls] + 1);
 }
 
 static size_t filled_of(const struct cache *cache, unsigned cls) {
-    return (size_t)(bin_top(&cache->bin[cls]) - cache->base[cls]);
+    return (size_t)(bin_top(&cache->bin[cls]) - cache->base[cls] + 1);
 }
 
 static void set_room(struct cache *cache, unsigned cls, size_t room) {
@@ -54,7 +54,7 @@ static void set_room(struct cache *cache, unsigned cls, size_t room) {
     size_t own = atomic_load_explicit(&cache->room_bytes, RELAXED) + change;
     atomic_store_explicit(&cache->room_bytes, own, RELAXED);
     atomic_fetch_add_explicit(&rooms, change, RELAXED);
-    cache->bin[cls].end = cache->base[cls] + room;
+    cache->bin[cls].end = cache->base[cls] + room - 1;
 }
 
 /* The thread's part of what active threads may share: the budget less what sleeping ones hold. */
@@ -82,8 +82,8 @@ static struct cache *cache_new(void) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         *slot++ = NULL;
         cache->base[cls] = slot;
-        bin_set_top(&cache->bin[cls], slot);
-        cache->bin[cls].end = slot;
+        bin_set_top(&cache->bin[cls], slot - 1);
+        cache->bin[cls].end = slot - 1;
         slot += sizeclass[cls].slots;
     }
     return cache;
@@ -112,7 +112,6 @@ static bool adopt(void) {
         all = cache;
         lock_release(&lock);
     }
-    atomic_fetch_add_explicit(&used_count, 1, RELAXED);
     atomic_fetch_add_explicit(&active_count, 1, RELAXED);
     cache->tick = decay_period();
     atomic_store_explicit(&cache->active, cache->tick, RELAXED);
@@ -123,6 +122,19 @@ static bool adopt(void) {
     return true;
 }
 
+/* The bin as one plain array base[0 .. filled), the head on top, for the slow paths; and back. */
+static void bin_open(struct bin *bin) {
+    void **top = bin_top(bin);
+    *top = bin->head;
+    bin_set_top(bin, top + 1);
+}
+
+static void bin_close(struct bin *bin) {
+    void **top = bin_top(bin) - 1;
+    bin->head = *top;
+    bin_set_top(bin, top);
+}
+
 /* Makes the bin hold at most `keep` blocks; the oldest go. */
 static void spill(struct cache *cache, unsigned cls, size_t keep) {
     size_t filled = filled_of(cache, cls);
@@ -130,10 +142,13 @@ static void spill(struct cache *cache, unsigned cls, size_t keep) {
         return;
     }
     size_t out = filled - keep;
+    struct bin *bin = &cache->bin[cls];
     void **base = cache->base[cls];
+    bin_open(bin);
     central_give(cls, base, (unsigned)out);
     memmove(base, base + out, keep * sizeof *base);
-    bin_set_top(&cache->bin[cls], base + keep);
+    bin_set_top(bin, base + keep);
+    bin_close(bin);
 }
 
 static void empty(struct cache *cache) {
@@ -243,11 +258,14 @@ COLD void *cache_refill(unsigned cls) {
         return NULL;
     }
     /* Reversed, so that the first taken are the first out: neighbours in memory, in order. */
-    void **top = bin_top(&cache->bin[cls]);
+    struct bin *bin = &cache->bin[cls];
+    bin_open(bin);
+    void **top = bin_top(bin);
     for (unsigned i = got; i > 1; i--) {
         *top++ = batch[i - 1];
     }
-    bin_set_top(&cache->bin[cls], top);
+    bin_set_top(bin, top);
+    bin_close(bin);
     return batch[0];
 }
 
@@ -271,9 +289,7 @@ COLD void cache_flush(unsigned cls, void *block) {
         }
         spill(cache, cls, room_of(cache, cls) / 2);
     }
-    void **top = bin_top(bin);
-    *top = block;
-    bin_set_top(bin, top + 1);
+    bin_push(bin, block);
 }
 
 void cache_drain(void) {
@@ -296,7 +312,6 @@ static void retire(void *value) {
     struct cache *cache = value;
     cache_self = &cache_gone;
     empty(cache);
-    atomic_fetch_sub_explicit(&used_count, 1, RELAXED);
     if (atomic_load_explicit(&active_count, RELAXED) > 1) {
         atomic_fetch_sub_explicit(&active_count, 1, RELAXED);
     }
@@ -316,15 +331,18 @@ void cache_count_active(void) {
 }
 
 void cache_after_fork(void) {
-    /* A block that another thread was just taking out or putting in is either still in its bin or
-     * lost to this child; it is in no bin twice, because a bin changes by one store. */
+    /* The other threads ran on while the kernel copied page after page, so their caches and slots
+     * may be of different moments: a block could stand in two of them. They are given up, as
+     * glibc gives up its own; at most config.budget bytes, and only in the child. */
     struct cache *self = cache_self;
-    for (struct cache *cache = all; cache != NULL; cache = cache->next) {
-        if (cache->used && cache != self) {
-            shelve(cache);
-        }
+    bool own = self != &cache_none && self != &cache_gone;
+    all = own ? self : NULL;
+    unused = NULL;
+    if (own) {
+        self->next = NULL;
     }
-    atomic_store_explicit(&used_count, self->used ? 1 : 0, RELAXED);
+    size_t room = own ? atomic_load_explicit(&self->room_bytes, RELAXED) : 0;
+    atomic_store_explicit(&rooms, room, RELAXED);
     atomic_store_explicit(&active_count, 1, RELAXED);
 }
 
@@ -336,7 +354,7 @@ void cache_stats(struct cache_stats *out) {
         out->registry_lookups += atomic_load_explicit(&cache->registry_lookups, RELAXED);
         out->leaked += atomic_load_explicit(&cache->leaked, RELAXED);
         for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-            ptrdiff_t filled = bin_top(&cache->bin[cls]) - cache->base[cls];
+            ptrdiff_t filled = bin_top(&cache->bin[cls]) - cache->base[cls] + 1;
             out->blocks[cls] += filled > 0 ? (uint64_t)filled : 0;
             out->refills[cls] += atomic_load_explicit(&cache->refills[cls], RELAXED);
             out->flushes[cls] += atomic_load_explicit(&cache->flushes[cls], RELAXED);

@@ -16,10 +16,8 @@ void free_slow(void *block);
 
 static inline __attribute__((always_inline)) void *fast_malloc(size_t size) {
     if (likely(size <= SMALL_MAX)) {
-        struct bin *bin = &cache_self->bin[sizeclass_small(size)];
-        void **top = bin_top(bin), *block = top[-1];
+        void *block = bin_pop(&cache_self->bin[sizeclass_small(size)]);
         if (likely(block != NULL)) {
-            bin_set_top(bin, top - 1);
             return block;
         }
     }
@@ -29,11 +27,7 @@ static inline __attribute__((always_inline)) void *fast_malloc(size_t size) {
 static inline __attribute__((always_inline)) void fast_free(void *block) {
     uintptr_t offset = (uintptr_t)block - pagemap.base;
     if (likely(offset < pagemap.bytes)) {
-        struct bin *bin = &cache_self->bin[pagemap.class_of[offset >> GRANULE_SHIFT]];
-        void **top = bin_top(bin);
-        if (likely(top != bin->end)) {
-            *top = block;
-            bin_set_top(bin, top + 1);
+        if (likely(bin_push(&cache_self->bin[pagemap.class_of[offset >> GRANULE_SHIFT]], block))) {
             return;
         }
     }
