@@ -33,12 +33,16 @@ _JEMALLOC_ARENA = (
 _ALL_ARENAS = 4096
 
 
-def config(path: str) -> dict[str, str] | None:
-    """hakmem's configuration as the library serving from `path` reports it; None for others."""
+def config(path: str, folders: list[str]) -> dict[str, str] | None:
+    """hakmem's configuration as the library serving from `path` reports it; None for others.
+
+    folders: where the package `allocator` lies.
+    """
     if identity.where("hak_stats") != path:
         return None
     import allocator
 
+    allocator.__path__[:] = folders
     return allocator.config()
 
 

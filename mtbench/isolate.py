@@ -28,7 +28,9 @@ GRACE_S = 1.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _SOURCE = str(Path(__file__).resolve().parent.parent)
-_START = "from mtbench.worker import main; main()"
+_START = (
+    "import sys; sys.path[:0] = sys.argv.pop().split(':'); from mtbench.worker import main; main()"
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Outcome:
 
 def run_worker(request: bytes, chosen: Allocator, limits: Limits) -> Outcome:
     """Run one request under one allocator. KeyboardInterrupt ends the worker and passes on."""
-    header: dict[str, Any] = {"expect": chosen.path}
+    header: dict[str, Any] = {"expect": chosen.path, "packages": _package_folders()}
     if chosen.kind == "hakmem":
         header["config"] = {
             name.removeprefix("HAKMEM_").lower(): value
@@ -85,13 +87,14 @@ def run_worker(request: bytes, chosen: Allocator, limits: Limits) -> Outcome:
 
 
 def _start(chosen: Allocator, request: int, record: int) -> subprocess.Popen[bytes]:
+    """Start the interpreter without `site`, which would double its start-up: what this process
+    can import is handed over instead."""
     environment = worker_environment(chosen)
-    inherited = environment.get("PYTHONPATH")
-    environment["PYTHONPATH"] = f"{_SOURCE}:{inherited}" if inherited else _SOURCE
     environment["PYTHONHASHSEED"] = "0"
     own = f"/proc/{os.getpid()}/fd"
+    folders = ":".join([_SOURCE, *filter(os.path.isabs, sys.path)])
     return subprocess.Popen(
-        [sys.executable, "-c", _START, f"{own}/{request}", f"{own}/{record}"],
+        [sys.executable, "-S", "-c", _START, f"{own}/{request}", f"{own}/{record}", folders],
         env=environment,
         cwd="/",
         stdin=subprocess.DEVNULL,
@@ -101,6 +104,14 @@ def _start(chosen: Allocator, request: int, record: int) -> subprocess.Popen[byt
         preexec_fn=_die_with_parent,
         bufsize=0,
     )
+
+
+def _package_folders() -> dict[str, list[str]]:
+    """Where the packages with native halves lie: two folders in an editable install."""
+    import allocator
+    import workloads
+
+    return {package.__name__: list(package.__path__) for package in (allocator, workloads)}
 
 
 def _die_with_parent() -> None:

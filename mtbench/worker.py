@@ -4,8 +4,9 @@ Started fresh for each trial with the malloc under test preloaded, so it imports
 can. The request is read from a file and the record written to another, both opened by path at
 the moment of use: an allocator that closes or floods descriptors cannot spoil them.
 
-Arguments: REQUEST RECORD. The request file is one line of JSON, {"expect": path or null}, and
-then the bytes of `workloads.request`.
+Arguments: REQUEST RECORD. The request file is one line of JSON, {"expect": path or null,
+"config": hakmem's switches, "packages": folders of each package}, and then the bytes of
+`workloads.request`.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
     if wrong := identity.disproof(expected):
         return {"status": "mismatch", "reason": wrong}
     path = identity.where("malloc")
+    import workloads
     from mtbench import counters
-    from workloads import execute
 
-    config = counters.config(path)
+    folders = header["packages"]
+    workloads.__path__[:] = folders["workloads"]
+    execute = workloads.execute
+    config = counters.config(path, folders["allocator"])
     proof = {"path": path, "version": identity.version(path), "config": config}
     if wrong := _configured_otherwise(header.get("config", {}), config):
         return {"status": "mismatch", "reason": wrong, "identity": proof}

@@ -1,0 +1,249 @@
+"""The tool measured with itself: A/A comparisons, planted slowdowns, and what the tool costs.
+
+    python -m mtbench.selfcheck aa        a configuration against itself: false claims at most 5 %
+    python -m mtbench.selfcheck planted   5 % slower on purpose: found at least 90 % of the time
+    python -m mtbench.selfcheck cost      start-up times, share spent measuring, report of 10 000
+
+Exit code 0 if the promise holds, 3 if not. `-o FILE` keeps every trial as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import workloads
+from mtbench import allocators, machine
+from mtbench.errors import Exit, MtbenchError
+from mtbench.measure import Measurer
+from mtbench.plan import Cell, Plan, Trial
+from mtbench.statistics import far_out, independent_ratio, median, paired_ratio
+
+BASE_WORK = 40
+"""Rounds of arithmetic in the unslowed loop: 5 % of it is then a whole number of rounds."""
+
+CALIBRATION_TRIALS = 9
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Comparisons of two labels, each with `trials` blocks of one trial a side.
+
+    throughput: operations a second, shape (comparisons, trials, 2), sides A and B.
+    """
+
+    title: str
+    allocator: str
+    workload: str
+    threads: int
+    duration: float
+    warmup: float
+    throughput: NDArray[np.float64]
+
+    def verdicts(self, threshold: float) -> list[str]:
+        """What `paired_ratio` says of B over A in each comparison."""
+        return [
+            paired_ratio(pair[:, 1], pair[:, 0], threshold=threshold).verdict
+            for pair in self.throughput
+        ]
+
+    def unpaired(self, threshold: float) -> list[str]:
+        """What `compare` would say: the same trials taken as two runs."""
+        return [
+            independent_ratio(pair[:, 1], pair[:, 0], threshold=threshold, resamples=2_000).verdict
+            for pair in self.throughput
+        ]
+
+    def effect(self) -> float:
+        """Median of all paired ratios, minus 1."""
+        return median((self.throughput[:, :, 1] / self.throughput[:, :, 0]).ravel()) - 1
+
+    def spread(self) -> float:
+        """Standard deviation of a trial's log throughput within its comparison, as a share."""
+        logs = np.log(self.throughput)
+        centred = logs - np.median(logs, axis=1, keepdims=True)
+        return float(centred.std())
+
+
+def experiment(args: argparse.Namespace, slowdown: float) -> Experiment:
+    """Measure every comparison; B is slowed by `slowdown` (a share; 0 for A/A)."""
+    chosen = allocators.identify([allocators.resolve(args.allocator)])[0]
+    spec = workloads.catalogue()[args.workload].with_options(work=BASE_WORK if slowdown else 0)
+    plan = _plan(args, args.comparisons * args.trials)
+    if slowdown:
+        other = spec.with_options(work=BASE_WORK + _rounds(plan, chosen, spec, slowdown))
+    else:
+        other = spec
+    measurer = Measurer(plan, {"it": chosen}, {"A": spec, "B": other})
+    found = np.full((args.comparisons, args.trials, 2), math.nan)
+    for trial in plan.order():
+        value = _throughput(measurer.record(trial))
+        comparison, block = divmod(trial.block, args.trials)
+        found[comparison, block, "AB".index(trial.cell.workload)] = value
+        if sys.stderr.isatty() and trial.order % 10 == 0:
+            print(f"\r{trial.order + 1}/{plan.trials * 2}", end="", file=sys.stderr)
+    title = f"{slowdown * 100:g} % planted" if slowdown else "A/A"
+    return Experiment(
+        title, args.allocator, args.workload, args.threads, args.duration, args.warmup, found
+    )
+
+
+def _plan(args: argparse.Namespace, blocks: int) -> Plan:
+    cells = (Cell("it", "A", args.threads), Cell("it", "B", args.threads))
+    return Plan(
+        allocators=("it",),
+        workloads=("A", "B"),
+        threads=(args.threads,),
+        trials=blocks,
+        duration=args.duration,
+        warmup=args.warmup,
+        seed=args.seed,
+        cores=machine.usable_cores(),
+        cells=cells,
+        latency_every=0,
+    )
+
+
+def _rounds(
+    plan: Plan, chosen: allocators.Allocator, spec: workloads.Workload, slowdown: float
+) -> int:
+    """How many more rounds of arithmetic make the loop slower by `slowdown`.
+
+    The cost of a round is taken from two loops, measured in turns; the time of an operation is
+    linear in the rounds.
+    """
+    more = 4 * BASE_WORK
+    loops = {"A": spec, "B": spec.with_options(work=BASE_WORK + more)}
+    measurer = Measurer(plan, {"it": chosen}, loops)
+    times: dict[str, list[float]] = {"A": [], "B": []}
+    for block in range(CALIBRATION_TRIALS):
+        for cell in plan.cells:
+            record = measurer.record(Trial(0, block, cell))
+            times[cell.workload].append(1 / _throughput(record))
+    base = median(times["A"])
+    a_round = (median(times["B"]) - base) / more
+    wanted = base * (1 / (1 - slowdown) - 1)
+    if not a_round > 0 or wanted < a_round:
+        raise MtbenchError("this machine is too noisy now to plant a slowdown of known size")
+    return round(wanted / a_round)
+
+
+def _throughput(record: dict[str, Any]) -> float:
+    if record["status"] != "ok":
+        raise MtbenchError(f"a trial failed: {record['status']}, {record['reason']}")
+    return float(record["result"]["operations"] / record["result"]["elapsed_s"])
+
+
+def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:
+    """Shares of each verdict, and the machine's noise, as kept in the docs."""
+    total = len(result.throughput)
+    document: dict[str, Any] = {
+        "experiment": result.title,
+        "allocator": result.allocator,
+        "workload": result.workload,
+        "threads": result.threads,
+        "duration_s": result.duration,
+        "warmup_s": result.warmup,
+        "comparisons": total,
+        "trials_a_side": int(result.throughput.shape[1]),
+        "threshold": threshold,
+        "effect": round(result.effect(), 5),
+        "spread_of_a_trial": round(result.spread(), 5),
+        "far_out": int(sum(far_out(side).sum() for pair in result.throughput for side in pair.T)),
+        "machine": machine.summary(),
+        "wanted": wanted,
+    }
+    for name, verdicts in (
+        ("paired", result.verdicts(threshold)),
+        ("two_runs", result.unpaired(threshold)),
+    ):
+        document[name] = {
+            verdict: verdicts.count(verdict)
+            for verdict in ("faster", "slower", "no difference seen")
+        }
+    document["throughput"] = [
+        [[round(value) for value in block] for block in pair] for pair in result.throughput
+    ]
+    return document
+
+
+def _experiment_command(args: argparse.Namespace) -> int:
+    slowdown = args.slowdown if args.what == "planted" else 0.0
+    result = experiment(args, slowdown)
+    wanted = "slower" if slowdown else "no difference seen"
+    document = report(result, wanted, args.threshold)
+    _keep(args.output, document)
+    total = document["comparisons"]
+    print(
+        f"{result.title}: {args.allocator} {args.workload} x {args.threads}, {total} comparisons "
+        f"of {args.trials} trials a side of {args.duration:g} s; effect "
+        f"{document['effect'] * 100:+.2f} %, a trial's spread "
+        f"{document['spread_of_a_trial'] * 100:.2f} %"
+    )
+    for name in ("paired", "two_runs"):
+        counts = document[name]
+        words = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
+        print(f"  {name.replace('_', ' ')}: {words}")
+    share = document["paired"][wanted] / total
+    least = args.least if args.least is not None else (0.9 if slowdown else 0.95)
+    print(f"  '{wanted}' in {share * 100:.1f} %, promised {least * 100:g} %")
+    return Exit.FINE if share >= least else Exit.GATE
+
+
+def _cost_command(args: argparse.Namespace) -> int:
+    from mtbench import cost
+
+    document = cost.measure()
+    _keep(args.output, document)
+    print(cost.table(document))
+    return Exit.FINE if all(row["kept"] for row in document["rows"]) else Exit.GATE
+
+
+def _keep(path: str | None, document: dict[str, Any]) -> None:
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(json.dumps(document) + "\n", encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m mtbench.selfcheck`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mtbench.selfcheck",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("what", choices=("aa", "planted", "cost"))
+    add = parser.add_argument
+    add("-a", "--allocator", default="system")
+    add("-w", "--workload", default="mid_gap")
+    add("-t", "--threads", type=int, default=1)
+    add("-n", "--trials", type=int, default=5, help="a side of each comparison")
+    add("--comparisons", type=int, help="default 200 for aa, 50 for planted")
+    add("--duration", type=float, help="seconds; default 0.05 for aa, 0.5 for planted")
+    add("--warmup", type=float, default=0.02)
+    add("--slowdown", type=float, default=0.05)
+    add("--threshold", type=float, default=0.02)
+    add("--seed", type=int, default=1)
+    add("--least", type=float, help="share of right verdicts promised (default 0.95 and 0.9)")
+    add("-o", "--output", help="keep the numbers as JSON")
+    args = parser.parse_args(argv)
+    planted = args.what == "planted"
+    args.comparisons = args.comparisons or (50 if planted else 200)
+    args.duration = args.duration or (0.5 if planted else 0.05)
+    try:
+        return _cost_command(args) if args.what == "cost" else _experiment_command(args)
+    except MtbenchError as error:
+        print(f"mtbench.selfcheck: {error}", file=sys.stderr)
+        return int(error.code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

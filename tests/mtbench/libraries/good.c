@@ -1,0 +1,6 @@
+/* Behaves. */
+#include "forward.h"
+
+static void on_malloc(unsigned long count) {
+    (void)count;
+}

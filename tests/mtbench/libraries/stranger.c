@@ -1,0 +1,6 @@
+/* A library that is no malloc at all. */
+int stranger(void);
+
+int stranger(void) {
+    return 42;
+}

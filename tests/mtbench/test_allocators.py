@@ -1,0 +1,78 @@
+"""Names of allocators: what is accepted, what is refused and how."""
+
+from pathlib import Path
+
+import pytest
+
+import allocator as hakmem
+from mtbench import allocators
+from mtbench.errors import UsageError
+
+
+def test_the_system_malloc_and_null_are_always_there() -> None:
+    labels = [entry.label for entry in allocators.installed()]
+    assert labels[0] == "system" and labels[-1] == "null"
+    assert {"hakmem", "hakmem-fixed"} <= set(labels)
+
+
+def test_options_of_hakmem_stay_with_their_allocator() -> None:
+    assert allocators.split("system,hakmem:registry=locked,route=cascade,null") == [
+        "system",
+        "hakmem:registry=locked,route=cascade",
+        "null",
+    ]
+    assert allocators.split("hakmem:registry=locked,mine=/x.so") == [
+        "hakmem:registry=locked",
+        "mine=/x.so",
+    ]
+
+
+def test_options_become_environment_and_the_label_is_what_was_typed() -> None:
+    found = allocators.resolve("hakmem:registry=locked,route=cascade")
+    assert found.environment == {"HAKMEM_REGISTRY": "locked", "HAKMEM_ROUTE": "cascade"}
+    assert found.label == "hakmem:registry=locked,route=cascade"
+    assert found.path is not None and found.path.endswith("libhakmem.so")
+
+
+def test_every_declared_option_value_resolves() -> None:
+    for option in hakmem.OPTIONS:
+        for value in option.values:
+            allocators.resolve(f"hakmem:{option.name}={value}")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("malloc", "accepted: system, hakmem"),
+        ("hakmem:", "accepted: "),
+        ("hakmem:colour=red", "unknown hakmem option 'colour=red'; accepted: "),
+        ("hakmem:registry=red", "cannot be 'red'; accepted: locked"),
+        ("hakmem-fixed:registry=flat", "set options on hakmem"),
+        ("system:x=1", "unknown allocator"),
+        ("mine=/nowhere/lib.so", "no library at /nowhere/lib.so"),
+        ("=/x.so", "name ''"),
+        ("a b=/x.so", "name 'a b'"),
+        (f"mine={__file__}", "not a shared library"),
+    ],
+)
+def test_a_bad_name_is_refused_in_one_line_with_what_is_accepted(text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        allocators.resolve(text)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_of_another_allocator_reaches_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_PRELOAD", "/other.so")
+    monkeypatch.setenv("HAKMEM_REGISTRY", "locked")
+    environment = allocators.worker_environment(allocators.resolve("system"))
+    assert "LD_PRELOAD" not in environment and "HAKMEM_REGISTRY" not in environment
+    environment = allocators.worker_environment(allocators.resolve("hakmem:registry=flat"))
+    assert environment["HAKMEM_REGISTRY"] == "flat"
+
+
+def test_every_installed_allocator_takes_effect_and_has_a_hash() -> None:
+    for entry in allocators.identify(allocators.installed()):
+        assert len(entry.sha256) == 64
+        assert entry.version or entry.kind == "null"
+        assert entry.path is None or Path(entry.path).is_absolute()
