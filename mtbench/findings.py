@@ -46,11 +46,14 @@ def of(plan: Plan, results: Results, base: str, ladder: Sequence[str]) -> list[F
     return found or [Finding("Nothing was measured: every trial is missing or failed.", tone="bad")]
 
 
-def compared(top: CellData | None, bottom: CellData | None) -> Ratio | None:
-    """Throughput of one cell over another's; None if either has no trial."""
+def compared(top: CellData | None, bottom: CellData | None, comparisons: int = 1) -> Ratio | None:
+    """Throughput of one cell over another's; None if either has no trial.
+
+    comparisons: among how many the pair was chosen because it was the best.
+    """
     if top is None or bottom is None:
         return None
-    result = paired_ratio(top.throughput, bottom.throughput)
+    result = paired_ratio(top.throughput, bottom.throughput, comparisons=comparisons)
     return result if math.isfinite(result.estimate.value) else None
 
 
@@ -85,10 +88,10 @@ def _fastest(plan: Plan, results: Results, base: str) -> Iterator[Finding]:
         best = rivals[0]
         place = f"{_threads(most)} on {plan.cores} core{'s' if plan.cores > 1 else ''}"
         speed = f"{number(best.estimate().value)} operations/s"
-        result = compared(best, results.get(base, workload, most))
+        result = compared(best, results.get(base, workload, most), len(rivals))
         if best.cell.allocator == base or result is None:
             rest = [data for data in rivals if data is not best]
-            second = compared(best, rest[0]) if rest else None
+            second = compared(best, rest[0], len(rivals)) if rest else None
             if second is None:
                 yield Finding(
                     f"{workload}, {place}: {best.cell.allocator} runs {speed}.", workload=workload

@@ -135,6 +135,7 @@ def paired_ratio(
     denominator: ArrayLike,
     *,
     threshold: float = NOISE_THRESHOLD,
+    comparisons: int = 1,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Ratio:
@@ -144,6 +145,8 @@ def paired_ratio(
     excludes 1; the effect exceeds `threshold`; and Student's interval for the mean of the log
     ratios excludes 0. The last is there because with five blocks the bootstrap interval is the
     range, which misses 1 by chance in 2 / 2**5 = 6.25 % of comparisons of a thing with itself.
+    comparisons: from how many this one was chosen by its result; Student's level is divided by
+    it (Bonferroni), as the best of many beats any one of them by luck.
     """
     top = np.asarray(numerator, dtype=np.float64)
     bottom = np.asarray(denominator, dtype=np.float64)
@@ -154,7 +157,8 @@ def paired_ratio(
     estimate = bootstrap_median(ratios, resamples=resamples, seed=seed)
     if ratios.size < 3:
         return Ratio(estimate, "too few trials", int(ratios.size))
-    low, high = student_interval(np.log(ratios))
+    confidence = 1 - (1 - CONFIDENCE) / comparisons
+    low, high = student_interval(np.log(ratios), confidence=confidence)
     agreed = low > 0 or high < 0
     return Ratio(estimate, _verdict(estimate, threshold, agreed), int(ratios.size))
 

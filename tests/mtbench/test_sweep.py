@@ -28,8 +28,20 @@ def keys(run: Path) -> list[tuple[Any, ...]]:
 def test_a_sweep_measures_its_grid_proves_its_libraries_and_reports(
     command: Command, tmp_path: Path
 ) -> None:
-    done = command("sweep", "-a", "system,hakmem,null", "-w", "mid_gap", "-t", "1-2", "-n", 3,
-                   *SHORT, "-o", "run")  # fmt: skip
+    done = command(
+        "sweep",
+        "-a",
+        "system,hakmem,null",
+        "-w",
+        "mid_gap",
+        "-t",
+        "1-2",
+        "-n",
+        3,
+        *SHORT,
+        "-o",
+        "run",
+    )
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     assert len(records(run)) == 18 and len(set(keys(run))) == 18
@@ -49,9 +61,26 @@ def test_a_sweep_measures_its_grid_proves_its_libraries_and_reports(
 def test_crashing_and_hanging_allocators_become_failures_and_the_rest_stands(
     command: Command, tmp_path: Path, library: Library
 ) -> None:
-    done = command("sweep", "-a", f"system,crash={library('crash')},hang={library('hang')}",
-                   "-w", "mid_gap", "-t", "2", "-n", 2, "--duration", "0.5", "--warmup", "0",
-                   "--timeout", "2", "--no-progress", "-o", "run")  # fmt: skip
+    done = command(
+        "sweep",
+        "-a",
+        f"system,crash={library('crash')},hang={library('hang')}",
+        "-w",
+        "mid_gap",
+        "-t",
+        "2",
+        "-n",
+        2,
+        "--duration",
+        "0.5",
+        "--warmup",
+        "0",
+        "--timeout",
+        "2",
+        "--no-progress",
+        "-o",
+        "run",
+    )
     assert done.returncode == 4, done.stderr
     found = {(r["allocator"], r["status"]) for r in records(tmp_path / "run")}
     assert found == {("system", "ok"), ("crash", "crash"), ("hang", "timeout")}
@@ -100,12 +129,27 @@ def test_kill_nine_at_random_moments_loses_only_the_trial_in_flight(tmp_path: Pa
 def test_an_interrupted_sweep_keeps_and_reports_what_it_has(tmp_path: Path, number: int) -> None:
     run = tmp_path / "run"
     process = subprocess.Popen(
-        [sys.executable, "-m", "mtbench", "sweep", "-a", "system", "-w", "mid_gap", "-t", "1",
-         "-n", "400", *SHORT, "-o", str(run)],
+        [
+            sys.executable,
+            "-m",
+            "mtbench",
+            "sweep",
+            "-a",
+            "system",
+            "-w",
+            "mid_gap",
+            "-t",
+            "1",
+            "-n",
+            "400",
+            *SHORT,
+            "-o",
+            str(run),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
+    )
     deadline = time.monotonic() + 30
     trials = run / "trials.jsonl"
     while time.monotonic() < deadline:
@@ -157,8 +201,9 @@ def test_a_changed_library_is_not_resumed(
 ) -> None:
     mine = tmp_path / "libmine.so"
     mine.write_bytes(library("good").read_bytes())
-    first = command("sweep", "-a", f"mine={mine}", "-w", "mid_gap", "-t", "1", "-n", 1, *SHORT,
-                    "-o", "run")  # fmt: skip
+    first = command(
+        "sweep", "-a", f"mine={mine}", "-w", "mid_gap", "-t", "1", "-n", 1, *SHORT, "-o", "run"
+    )
     assert first.returncode == 0, first.stderr
     mine.unlink()
     mine.write_bytes(library("flood").read_bytes())
