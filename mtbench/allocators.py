@@ -257,28 +257,32 @@ def identify(chosen: Sequence[Allocator], *, timeout_s: float = 20.0) -> list[Al
     serves malloc when preloaded.
     """
     script = str(Path(__file__).with_name("identity.py"))
+    answers = [os.memfd_create("mtbench-identity") for _ in chosen]
     started = [
         subprocess.Popen(
-            [sys.executable, "-I", "-S", script],
+            [sys.executable, "-I", "-S", script, f"/proc/{os.getpid()}/fd/{answer}"],
             env=worker_environment(entry),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        for entry in chosen
+        for entry, answer in zip(chosen, answers, strict=True)
     ]
     found: list[Allocator] = []
     try:
-        for entry, process in zip(chosen, started, strict=True):
+        for entry, process, answer in zip(chosen, started, answers, strict=True):
             try:
-                output, complaint = process.communicate(timeout=timeout_s)
+                _, complaint = process.communicate(timeout=timeout_s)
             except subprocess.TimeoutExpired:
                 raise UsageError(
                     f"allocator '{entry.label}': {entry.path} hangs when preloaded"
                 ) from None
+            output = os.pread(answer, 1 << 16, 0)
             found.append(_identified(entry, process.returncode, output, complaint))
     finally:
+        for answer in answers:
+            os.close(answer)
         for process in started:
             if process.poll() is None:
                 process.kill()

@@ -1,6 +1,6 @@
 """Which library serves malloc in this process, and what it says of itself.
 
-Runs in the worker, and as a script of its own (`python -I -S identity.py`) when libraries are
+Runs in the worker, and as a script of its own (`python -I -S identity.py ANSWER`) when libraries are
 listed, so it imports nothing but ctypes and touches no other module of mtbench.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import sys
 
 ENTRY_POINTS = (
     "malloc",
@@ -109,4 +110,5 @@ def _jemalloc(symbol: str) -> str:
 
 if __name__ == "__main__":
     serving = where("malloc")
-    print(f"{serving}\n{version(serving)}\n{disproof(serving) or ''}")
+    with open(sys.argv[1], "w") as answer:  # noqa: PTH123 - stdout is the library's to flood
+        answer.write(f"{serving}\n{version(serving)}\n{disproof(serving) or ''}")
