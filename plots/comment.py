@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from plots import catalogue, hosts, rows, style
 from plots.blocks import sparkline
 from plots.data import Run
+from plots.numbers import threads as thread_count
 
 MARKS = {"good": "▲", "bad": "▼", "neutral": "•"}
 
@@ -37,7 +38,9 @@ def _one(run: Run, name: str) -> str:
         lines += ["", f"**{len(run.failures)} failed trials**", ""]
         for group in groups:
             what = " ".join(part for part in (group.status, group.signal, group.reason) if part)
-            where = f"{style.short(group.allocator)}, {group.workload}, {group.threads} threads"
+            where = (
+                f"{style.short(group.allocator)}, {group.workload}, {thread_count(group.threads)}"
+            )
             lines.append(f"- {escaped(where)}: {group.trials} × {escaped(what)}")
     warnings = [fact for fact in run.facts if fact.severity == "warning"]
     if warnings:

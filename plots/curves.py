@@ -22,6 +22,7 @@ from plots import style
 from plots.data import Cell, Floats, Interval, Run
 from plots.labels import End, beside
 from plots.numbers import bytes_text, compact
+from plots.numbers import threads as thread_count
 from plots.sheet import BODY, FAMILY, SMALL, Drawing, Sheet, Tips, text_width
 
 Format = Callable[[float], str]
@@ -95,9 +96,10 @@ def draw(
 ) -> None:
     """Draw lines into panel `index` of the sheet, with labels if it ends its row.
 
-    scale: "linear" from zero, "log", or "symlog" (linear below `floor`, so that zero can be
-    shown). show: a value's text, on the axis and in tips. top: the axis' least upper end, nan for
-    none. threads: the ticks, the run's planned counts by default. why: what an empty panel says.
+    scale: "linear" from zero, "log", "symlog" (linear below `floor`, so that zero can be shown),
+    or "symmetric" about zero, reaching at least 1 % of `floor`. show: a value's text, on the axis
+    and in tips. top: the axis' least upper end, nan for none. threads: the ticks, the run's
+    planned counts by default. why: what an empty panel says.
     """
     axes = sheet.axes[index]
     counts = sorted(threads or run.threads)
@@ -197,7 +199,7 @@ def _tip(line: Series, i: int, show: Format) -> str:
     value, low, high = float(line.value[i]), float(line.low[i]), float(line.high[i])
     bounds = f" [{show(low)}, {show(high)}]" if isfinite(low) and isfinite(high) else ""
     count = int(line.threads[i])
-    return f"{count} thread{'s' if count > 1 else ''}: {show(value)}{bounds}"
+    return f"{thread_count(count)}: {show(value)}{bounds}"
 
 
 def thread_axis(axes: Axes, counts: Sequence[int], cores: int) -> None:
@@ -262,14 +264,19 @@ def _value_axis(
         axes.set_yscale("symlog", linthresh=floor, linscale=0.5)
         axes.set_ylim(-floor * 0.06, max(upper, floor * 10) * (max(upper / floor, 10) ** 0.12))
         axes.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=floor))
-    if scale != "linear":
+    if scale in ("log", "symlog"):
         # Setting a scale resets the formatter.
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: show(value)))
         return
+    if scale == "symmetric":
+        reach = 1.3 * max(float(np.abs(values).max()) if values.size else 0.0, 0.01 * floor)
+        axes.set_ylim(-reach, reach)
+        axes.axhline(0, color=style.NEUTRAL, linewidth=1, zorder=1)
     lower = min(0.0, float(values.min())) if values.size else 0.0
     upper = upper if upper > 0 else 1.0
-    axes.set_ylim(lower * 1.05, upper * 1.12)
+    if scale == "linear":
+        axes.set_ylim(lower * 1.05, upper * 1.12)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: show(value)))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
 
@@ -318,7 +325,7 @@ def summary(lines: Sequence[Series], what: str, unit: str, show: Format = compac
         ranked = at(contenders, count)
         if not ranked:
             continue
-        threads = f"{count} thread{'s' if count > 1 else ''}"
+        threads = thread_count(count)
         first, last = ranked[0], ranked[-1]
         text = f"At {threads}: {first[0].text} {show(first[1])} {unit}".rstrip()
         if len(ranked) > 1:

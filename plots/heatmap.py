@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from plots import style
 from plots.data import Cell, Interval, Run
 from plots.numbers import digits
+from plots.numbers import threads as thread_count
 from plots.sheet import BODY, FAMILY, SMALL, WIDTH, Drawing, Panel, Tips, caption, sheet, text_width
 
 # From much slower to much faster; orange and blue are told apart by every common colour vision
@@ -36,7 +37,7 @@ def heatmap(run: Run, threads: tuple[int, ...], *, width: float = WIDTH) -> Draw
     step = max((text_width(name, SMALL) for name in names), default=0.5) + 0.12
     base = style.short(run.baseline) or "none"
     paper = sheet(
-        [Panel(f"{n} thread{'s' if n > 1 else ''}", f"throughput / {base}") for n in threads],
+        [Panel(thread_count(n), f"throughput / {base}") for n in threads],
         f"Ratio to {base}",
         "Blue: faster; orange: slower; no fill: no difference seen (the interval holds 1, or the "
         f"effect is within {digits(run.noise_threshold * 100)} %).",
@@ -92,7 +93,7 @@ def _square(
     threads = cell.threads if cell else 0
     figure.tips[group] = Tips(
         key[0],
-        (f"{style.short(key[0])}, {key[1]}, {threads} threads: {text} x{bounds}",),
+        (f"{style.short(key[0])}, {key[1]}, {thread_count(threads)}: {text} x{bounds}",),
     )
     backing = {"facecolor": style.WHITE, "edgecolor": "none", "pad": 1.2} if hatch else None
     axes.text(x + 0.5, y + 0.5, text, ha="center", va="center_baseline", family=FAMILY,
@@ -122,5 +123,5 @@ def _sentence(run: Run, rows: list[str], names: list[str], count: int) -> str:
             verdict = seen(cell.metric("ratio"), run.noise_threshold)
             faster += verdict == "faster"
             slower += verdict == "slower"
-    threads = f"{count} thread{'s' if count > 1 else ''}"
+    threads = thread_count(count)
     return f"At {threads}: {faster} of {total} cells faster, {slower} slower."

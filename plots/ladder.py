@@ -10,6 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from plots import curves, style
 from plots.data import Run
 from plots.numbers import compact, digits
+from plots.numbers import threads as thread_count
 from plots.sheet import (
     BODY,
     FAMILY,
@@ -28,12 +29,10 @@ def ladder(run: Run, workload: str, threads: tuple[int, ...], *, width: float = 
     """Draw the throughput of each rung, a panel for each of `threads`, and memory at the last."""
     info = run.workload(workload)
     left = max((text_width(rung.name, BODY) for rung in run.ladder), default=0.6) + 0.25
-    panels = [
-        Panel(f"{n} thread{'s' if n > 1 else ''}", f"{info.unit} per second") for n in threads
-    ]
+    panels = [Panel(thread_count(n), f"{info.unit} per second") for n in threads]
     most = max(threads)
     paper = sheet(
-        [*panels, Panel("Memory", f"peak over live, {most} threads")],
+        [*panels, Panel("Memory", f"peak over live, {thread_count(most)}")],
         f"{workload}: the registry ladder",
         " · ".join(f"{rung.name}: {rung.isolates}" for rung in run.ladder if rung.isolates),
         caption(run, workload, marks="Bold: ratio of medians to the rung below."),
@@ -84,7 +83,7 @@ def _rungs(
         group = f"cell-{index}-{y}"
         bar.set_gid(group)
         figure.tips[group] = Tips(rung.label, (
-            f"{rung.name}, {threads} threads: {compact(found.value)}"
+            f"{rung.name}, {thread_count(threads)}: {compact(found.value)}"
             + (f" [{compact(found.low)}, {compact(found.high)}]" if found.bounded else ""),
         ))  # fmt: skip
         if found.bounded:
@@ -107,5 +106,5 @@ def _rungs(
         curves.nothing(axes)
         return ""
     whole = present[-1].value / present[0].value if present[0].value else float("nan")
-    threads_text = f"{threads} thread{'s' if threads > 1 else ''}"
+    threads_text = thread_count(threads)
     return f"At {threads_text}: {said}, {digits(whole)} times the lowest." if said else ""

@@ -12,6 +12,7 @@ from plots import curves, style
 from plots.data import LatencyCurve, Run
 from plots.labels import End, beside
 from plots.numbers import digits, nanoseconds
+from plots.numbers import threads as thread_count
 from plots.sheet import SMALL, WIDTH, Drawing, Panel, Tips, caption, sheet
 
 KEYS = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))
@@ -48,7 +49,7 @@ def latency_curves(
     """Draw service time against a log-percentile axis, a row for each of `threads`."""
     looks = style.looks(a.label for a in run.allocators)
     panels = [
-        Panel(call, f"service time, {n} thread{'s' if n > 1 else ''}")
+        Panel(call, f"service time, {thread_count(n)}")
         for n in threads
         for call in ("malloc", "free")
     ]
@@ -79,7 +80,7 @@ def latency_curves(
             beside(axes, ends)
         if ends and call == "malloc":
             top = max(ends, key=lambda end: end.y)
-            worst.append(f"{top.text} with {nanoseconds(top.y)} at {n} threads")
+            worst.append(f"{top.text} with {nanoseconds(top.y)} at {thread_count(n)}")
     paper.figure.description = (
         f"Service times of {workload} by percentile. Longest tail of malloc: {'; '.join(worst)}."
         if worst

@@ -13,6 +13,7 @@ from plots import curves, style
 from plots.data import Floats, MemorySeries, Run
 from plots.labels import End, beside
 from plots.numbers import bytes_text, digits
+from plots.numbers import threads as thread_count
 from plots.sheet import SMALL, WIDTH, Drawing, Panel, Tips, caption, sheet
 
 POINTS = 48
@@ -55,7 +56,7 @@ def memory_over_time(
     looks = style.looks(a.label for a in run.allocators)
     shown = [a for a in run.allocators if a.kind != "null"]
     paper = sheet(
-        [Panel(f"{n} thread{'s' if n > 1 else ''}", "resident memory") for n in threads],
+        [Panel(thread_count(n), "resident memory") for n in threads],
         f"{workload}: memory over time",
         "Grey band: bytes the program held, over all allocators.",
         caption(run, workload, marks="One representative trial each, sampled from outside."),
@@ -77,7 +78,7 @@ def memory_over_time(
             beside(axes, ends)
         if ends:
             top = max(ends, key=lambda end: end.y)
-            most.append(f"{top.text} ends with {bytes_text(top.y)} at {count} threads")
+            most.append(f"{top.text} ends with {bytes_text(top.y)} at {thread_count(count)}")
     paper.figure.description = (
         f"Resident memory of {workload} over time. Most: {'; '.join(most)}."
         if most

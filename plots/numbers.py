@@ -30,8 +30,10 @@ def digits(value: float, significant: int = 3) -> str:
     if value == 0:
         return "0"
     size = abs(value)
-    if size < 1e-6 or size >= 1e15:
-        return f"{value:.{significant - 1}e}"
+    if size < 1e-4 or size >= 1e15:
+        mantissa, exponent = f"{value:.{significant - 1}e}".split("e")
+        short = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        return f"{short}e{int(exponent)}"
     places = significant - 1 - floor(log10(size))
     text = f"{value:.{max(0, places)}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -69,9 +71,9 @@ def interval(found: Interval) -> str:
     return f"{compact(found.value)} [{compact(found.low)}, {compact(found.high)}]"
 
 
-def counts(numbers: Sequence[int]) -> str:
-    """Return [1, 2, 4] as "1, 2, 4" and a single range of equal numbers as one."""
-    return ", ".join(str(number) for number in sorted(set(numbers)))
+def threads(count: int) -> str:
+    """Return "1 thread", "2 threads"."""
+    return f"{count} thread{'' if count == 1 else 's'}"
 
 
 def spread(numbers: Sequence[int]) -> str:

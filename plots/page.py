@@ -214,7 +214,8 @@ def _filled(template: str, album: Album, labels: list[str], **context: Any) -> s
     looks = style.looks(labels)
     return environment.get_template(template).render(
         labels=labels,
-        colours={label: f"var(--c{look.colour[1:]})" for label, look in looks.items()},
+        # A record may name an allocator that the run does not list; it has no colour of its own.
+        colour=lambda label: f"var(--c{looks.get(label, style.NULL).colour[1:]})",
         short=style.short,
         css=Markup(_source("report.css")),
         script=Markup(_source("report.js")),

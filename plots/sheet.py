@@ -116,7 +116,7 @@ def sheet(
     direct labels that need room at the right. least: a panel's smallest width, inches; panels
     wrap into further rows rather than get narrower."""
     room = max((text_width(text, BODY) for text in labels), default=0.0)
-    room = min(room + 0.4, width * 0.4) if room else EDGE
+    room = min(room + 0.4, max(width * 0.4, width - left - 1.35)) if room else EDGE
     usable = width - left - room
     columns = max(1, min(len(panels), int((usable + GAP) // (least + GAP))))
     rows = ceil(len(panels) / columns)
@@ -197,7 +197,8 @@ def caption(run: Run, workload: str, *, marks: str = "", latency: int = 0) -> st
     cells = [cell for cell in run.cells if workload in ("", cell.workload)]
     good = [cell.trials for cell in cells if cell.trials]
     parts = [marks] if marks else []
-    parts.append(f"Trials a cell: {spread(good)}.")
+    single = ", so no intervals" if good and max(good) == 1 else ""
+    parts.append(f"Trials a cell: {spread(good)}{single}.")
     if run.window_s == run.window_s:
         parts.append(f"Window {digits(run.window_s)} s.")
     if latency:

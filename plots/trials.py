@@ -9,6 +9,7 @@ from plots import curves, style
 from plots.data import Run
 from plots.labels import End, key
 from plots.numbers import digits
+from plots.numbers import threads as thread_count
 from plots.sheet import WIDTH, Drawing, Panel, Tips, caption, sheet
 
 # The running median takes this share of the trials on each side.
@@ -48,7 +49,7 @@ def trials(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
             y += deviations
             marks = cell.flagged.tolist() or [False] * len(deviations)
             flagged += marks
-            tips += [f"{cell.threads} threads: {digits(d * 100, 2)}" for d in deviations]
+            tips += [f"{thread_count(cell.threads)}: {digits(d * 100, 2)}" for d in deviations]
         if not x:
             continue
         look = looks[label]

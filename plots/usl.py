@@ -54,14 +54,10 @@ def usl(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
                                      markeredgecolor=style.WHITE, markeredgewidth=0.6,
                                      zorder=6)  # fmt: skip
         dots.set_gid(f"dots:{fit.allocator}")
-    curves.draw(paper, 1, off, run, show=_percent, threads=threads, why=why)
+    curves.draw(paper, 1, off, run, scale="symmetric", show=_percent, threads=threads, why=why)
     if not fits:
         paper.figure.description = f"Scalability law of {workload}: {why}."
         return paper.figure
-    reach = max((float(np.nanmax(np.abs(line.value))) for line in off), default=0.01)
-    reach = max(reach, 0.01) * 1.3
-    paper.axes[1].set_ylim(-reach, reach)
-    paper.axes[1].axhline(0, color=style.NEUTRAL, linewidth=1, zorder=1)
     worst = max(fits, key=lambda fit: fit.sigma.value if fit.sigma.present else 0.0)
     paper.figure.description = (
         f"Scalability law fitted to {workload}. Highest contention: "
