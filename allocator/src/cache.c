@@ -12,6 +12,9 @@
  * slow one. */
 #define SHARE_LEAST ((size_t)128 * KIB)
 
+/* Blocks a bin in use may hold whatever the budget says. */
+#define ROOM_LEAST ((size_t)2)
+
 /* Where the bins point that have no slots. */
 static void *nothing[2];
 #define NO_SLOTS {NULL, &nothing[1], &nothing[1], NULL}
@@ -49,20 +52,30 @@ static size_t filled_of(const struct cache *cache, unsigned cls) {
     return (size_t)(bin_top(&cache->bin[cls]) - cache->base[cls] + 1);
 }
 
+static size_t room_bytes(const struct cache *cache) {
+    return atomic_load_explicit(&cache->room_bytes, RELAXED);
+}
+
 static void set_room(struct cache *cache, unsigned cls, size_t room) {
     size_t change = (room - room_of(cache, cls)) * sizeclass[cls].size;
-    size_t own = atomic_load_explicit(&cache->room_bytes, RELAXED) + change;
-    atomic_store_explicit(&cache->room_bytes, own, RELAXED);
-    atomic_fetch_add_explicit(&rooms, change, RELAXED);
+    atomic_store_explicit(&cache->room_bytes, room_bytes(cache) + change, RELAXED);
     cache->bin[cls].end = cache->base[cls] + room - 1;
+}
+
+/* Tells the others how much room this cache has; once a decay period, since it is a shared counter.
+ */
+static void report_room(struct cache *cache) {
+    size_t now = room_bytes(cache);
+    atomic_fetch_add_explicit(&rooms, now - cache->reported_bytes, RELAXED);
+    cache->reported_bytes = now;
 }
 
 /* The thread's part of what active threads may share: the budget less what sleeping ones hold. */
 static void set_share(struct cache *cache) {
+    report_room(cache);
     size_t active = atomic_load_explicit(&active_count, RELAXED);
     size_t share = config.budget / (active != 0 ? active : 1);
-    size_t others =
-        atomic_load_explicit(&rooms, RELAXED) - atomic_load_explicit(&cache->room_bytes, RELAXED);
+    size_t others = atomic_load_explicit(&rooms, RELAXED) - cache->reported_bytes;
     size_t left = config.budget > others ? config.budget - others : 0;
     share = share < left ? share : left;
     cache->share_bytes = share > SHARE_LEAST ? share : SHARE_LEAST;
@@ -158,46 +171,47 @@ static void empty(struct cache *cache) {
             set_room(cache, cls, 0);
         }
     }
+    report_room(cache);
 }
 
-/* Takes room from bins that had no slow path since they were last looked at. */
-static void take_idle_room(struct cache *cache, unsigned cls, size_t bytes) {
-    for (int looks = 0; looks < 8 && bytes != 0; looks++) {
-        if (++cache->victim >= CLASS_COUNT) {
-            cache->victim = CLASS_FIRST;
-        }
-        unsigned victim = cache->victim;
-        size_t room = room_of(cache, victim);
-        if (victim == cls || room == 0) {
-            continue;
-        }
-        if (cache->events[victim] != 0) {
-            cache->events[victim] = 0;
-            continue;
-        }
-        size_t keep = room / 2;
-        spill(cache, victim, keep);
-        set_room(cache, victim, keep);
-        size_t won = (room - keep) * sizeclass[victim].size;
-        bytes = bytes > won ? bytes - won : 0;
+/* Halves the room of one bin, in turn, if it had no slow path since it was last looked at or has
+ * much more than `cls`. */
+static void take_room(struct cache *cache, unsigned cls) {
+    if (++cache->victim >= CLASS_COUNT) {
+        cache->victim = CLASS_FIRST;
     }
+    unsigned victim = cache->victim;
+    size_t room = room_of(cache, victim), rich = room * sizeclass[victim].size;
+    bool idle = cache->events[victim] == 0;
+    cache->events[victim] = 0;
+    if (victim == cls || room <= ROOM_LEAST ||
+        (!idle && rich < 4 * (room_of(cache, cls) + 1) * sizeclass[cls].size)) {
+        return;
+    }
+    spill(cache, victim, room / 2);
+    set_room(cache, victim, room / 2);
 }
 
-/* Lets the bin grow by a batch, if the thread's share permits or other bins have idle room. */
+/* Lets the bin grow, up to twofold, as far as the thread's share permits; where it does not, other
+ * bins give way step by step. */
 static void grow(struct cache *cache, unsigned cls) {
     const struct sizeclass *class = &sizeclass[cls];
     size_t room = room_of(cache, cls);
-    size_t more = class->batch;
-    if (room + more > class->slots) {
-        more = class->slots - room;
+    if (room == class->slots) {
+        return;
     }
-    size_t bytes = more * class->size;
-    size_t own = atomic_load_explicit(&cache->room_bytes, RELAXED);
-    if (own + bytes > cache->share_bytes) {
-        take_idle_room(cache, cls, own + bytes - cache->share_bytes);
-        own = atomic_load_explicit(&cache->room_bytes, RELAXED);
+    size_t more = room < class->batch ? room : class->batch;
+    more = more > class->slots - room ? class->slots - room : more;
+    if (room < ROOM_LEAST) {
+        set_room(cache, cls, ROOM_LEAST < class->slots ? ROOM_LEAST : class->slots);
+        return;
     }
-    if (more != 0 && own + bytes <= cache->share_bytes) {
+    if (room_bytes(cache) + more * class->size > cache->share_bytes) {
+        for (int looks = 0; looks < 2; looks++) {
+            take_room(cache, cls);
+        }
+    }
+    if (room_bytes(cache) + more * class->size <= cache->share_bytes) {
         set_room(cache, cls, room + more);
     }
 }
@@ -214,12 +228,9 @@ static void trim(struct cache *cache) {
         }
         cache->events[cls] = 0;
     }
-    while (atomic_load_explicit(&cache->room_bytes, RELAXED) > cache->share_bytes) {
-        size_t before = atomic_load_explicit(&cache->room_bytes, RELAXED);
-        take_idle_room(cache, 0, before - cache->share_bytes);
-        if (atomic_load_explicit(&cache->room_bytes, RELAXED) == before) {
-            break;
-        }
+    for (int looks = 0; looks < 2 * CLASS_COUNT && room_bytes(cache) > cache->share_bytes;
+         looks++) {
+        take_room(cache, CLASS_NONE);
     }
 }
 

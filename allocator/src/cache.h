@@ -53,6 +53,9 @@ static inline __attribute__((always_inline)) bool bin_push(struct bin *bin, void
     if (likely(top != bin->end)) {
         *top = bin->head;
         bin->head = block;
+        /* It goes out next: have its line here, writable, by then. Where blocks change threads
+         * that hides the one miss there is. */
+        __builtin_prefetch(block, 1);
         bin_set_top(bin, top + 1);
         return true;
     }
@@ -69,6 +72,7 @@ struct cache {
     _Atomic uint32_t active;     /* the decay period of the last slow path */
     _Atomic size_t room_bytes;   /* sum over classes of room x size */
     size_t share_bytes;          /* what room_bytes may become */
+    size_t reported_bytes;       /* what the sum over all caches contains of room_bytes */
     _Atomic uint64_t refills[CLASS_COUNT], flushes[CLASS_COUNT];
     _Atomic uint64_t registry_lookups, leaked;
     uint32_t events[CLASS_COUNT]; /* slow paths of this bin since the last trim */

@@ -1,0 +1,56 @@
+# Everything a contributor types. Each target installs what it needs into .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+JOBS ?= $(shell nproc)
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) \
+	$(shell find allocator workloads mtbench -name '*.[ch]' -o -name CMakeLists.txt -o -name build_ffi.py)
+
+.PHONY: sweep test ctest sanitize lint format study rank pgo aa cost gallery real clean
+
+# Editable: Python changes count at once, C changes through this rule.
+.venv/installed: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]' \
+		|| $(BIN)/python -m pip install --disable-pip-version-check --editable .
+	touch $@
+
+.venv/tested: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $@
+
+.venv/linted: .venv/tested
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+sweep: .venv/installed
+	$(BIN)/mtbench sweep --quick
+
+test: ctest
+	$(BIN)/python -m pytest -n $(JOBS) -q
+
+ctest: .venv/tested
+	$(BIN)/cmake --preset release -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja > /dev/null
+	$(BIN)/cmake --build --preset release
+	$(BIN)/ctest --preset release -j $(JOBS)
+
+# The native tests under ASan+UBSan, then under TSan.
+sanitize: .venv/tested
+	for preset in asan tsan; do \
+		$(BIN)/cmake --preset $$preset -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja > /dev/null \
+		&& $(BIN)/cmake --build --preset $$preset \
+		&& $(BIN)/ctest --preset $$preset -j $(JOBS) || exit 1; \
+	done
+
+lint: .venv/linted
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+
+format: .venv/linted
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format -i
+
+clean:
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache
