@@ -34,12 +34,14 @@ def request(
     latency_every: int = 256,
     affinity: Sequence[int] | None = None,
     operation_limit: int = 0,
+    bare: bool = False,
 ) -> bytes:
     """All a worker needs for one trial, sampled and self-contained.
 
     `duration` and `warmup` are seconds; one operation in `latency_every` is timed (0: none);
     `affinity` gives each thread a processor, in turn; a thread stops after `operation_limit`
-    operations (0: none). Raises SpecError.
+    operations (0: none). `bare` runs the kernel's loop alone, with a moved pointer in place of
+    malloc: one thread, no latencies. Raises SpecError.
     """
     whole("threads", threads, 1, 65536)
     number("duration", duration, 0.001, 86400, "seconds")
@@ -57,7 +59,7 @@ def request(
         seed + 1,
     )
     kernel = KERNELS[spec.kernel]
-    chunk = 1 if float(sizes.mean()) > LARGE_MEAN else 32
+    chunk = 1 if float(sizes.mean()) > LARGE_MEAN else 256
     if spec.life:
         chunk = max(1, min(chunk, spec.life // 4))
     header = {
@@ -67,6 +69,7 @@ def request(
         "warmup": float(warmup),
         "seed": seed,
         "verify": bool(verify),
+        "bare": bool(bare),
         "latency_every": latency_every,
         "chunk": chunk,
         "operation_limit": operation_limit,

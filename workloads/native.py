@@ -55,16 +55,25 @@ def counter_stride() -> int:
     return int(_kernels.lib.wk_counter_stride())
 
 
-def bare_cost(spec: Workload, seed: int = 1) -> float | None:
-    """Nanoseconds an operation of the workload's loop with a bump of a pointer for malloc.
+def bare_cost(spec: Workload, *, duration: float = 0.05, repeats: int = 5) -> float | None:
+    """Nanoseconds an operation of the workload's loop with a moved pointer in place of malloc.
 
-    Measured in this process, on one thread, in about a second; None for a kernel that has no such
-    loop. Set it beside the null allocator's cost: the difference is two function calls.
+    The least of `repeats` windows of `duration` seconds, on one thread of this process; None for a
+    kernel that has no such loop. Set it beside the null allocator's cost, measured the same way:
+    the difference is two function calls.
     """
     from workloads.message import request
-    from workloads.running import native_request
+    from workloads.running import RunError, execute
 
-    keep: list[object] = []
-    asked = native_request(request(spec, threads=1, duration=1.0, warmup=0.0, seed=seed), keep)
-    cost = float(_kernels.lib.wk_bare_cost(spec.kernel.encode(), asked))
-    return cost if cost >= 0 else None
+    message = request(
+        spec, threads=1, duration=duration, warmup=0.0, seed=1, latency_every=0, bare=True
+    )
+    costs = []
+    for _ in range(repeats):
+        try:
+            record = execute(message)
+        except RunError:
+            return None
+        if record["operations"]:
+            costs.append(1e9 * record["elapsed_s"] / record["operations"])
+    return min(costs, default=None)

@@ -47,14 +47,6 @@ def execute(request: bytes) -> dict[str, Any]:
     return _answer(ffi, native, header, result)
 
 
-def native_request(request: bytes, keep: list[Any]) -> Any:
-    """The request as the engine's struct; it lives as long as `keep` and what is in it."""
-    header, tables = _split(request)
-    asked = _request(_kernels.ffi, _kernels.lib, header, tables, keep)
-    keep += [request, asked]
-    return asked
-
-
 def _split(request: bytes) -> tuple[dict[str, Any], memoryview]:
     if len(request) < _HEAD.size:
         raise ValueError("not a workload request: too short")
@@ -76,7 +68,7 @@ def _request(
     asked.kernel = kernel
     for name in ("threads", "duration", "warmup", "seed", "verify", "latency_every", "chunk"):
         setattr(asked, name, header[name])
-    for name in ("operation_limit", "life", "work", "touch", "plain", "unit"):
+    for name in ("operation_limit", "life", "work", "touch", "plain", "unit", "bare"):
         setattr(asked, name, header[name])
     asked.sizes = ffi.from_buffer("uint32_t[]", tables[: ends[0]])
     asked.calls = ffi.from_buffer("uint8_t[]", tables[ends[0] : ends[0] + ends[1]])
@@ -144,6 +136,7 @@ def _answer(ffi: Any, native: Any, header: dict[str, Any], result: Any) -> dict[
             "cache_misses": _counted(ffi, result.cache_misses),
         },
         "futex_calls": _counted(ffi, result.futex_calls),
+        "total_operations": result.total_operations,
         "failed_allocations": result.failed_allocations,
         "failed_successors": result.failed_successors,
         "lives": result.lives,

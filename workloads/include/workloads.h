@@ -58,6 +58,7 @@ struct wk_request {
     uint64_t life;             /* operations in a thread's life before a successor; 0: for ever */
     uint32_t work;             /* rounds of arithmetic after each allocation */
     int32_t touch;             /* enum wk_touch */
+    int32_t bare;              /* the loop alone, a moved pointer in place of malloc */
     int32_t plain;             /* every entry of calls is WK_MALLOC */
     int32_t unit;              /* enum wk_unit: what is counted */
     const uint32_t *sizes;     /* WK_SIZES sizes in bytes */
@@ -112,7 +113,7 @@ struct wk_result {
     double elapsed;            /* seconds the window really took */
     uint32_t progressed;       /* threads that counted at least one unit in it */
     uint64_t *per_thread;      /* [threads], given by the caller */
-    uint64_t *digests;         /* [threads], given by the caller: the operation streams */
+    uint64_t *digests;         /* [threads], given by the caller: call and size of allocations */
     uint64_t *malloc_counts;   /* [WK_BUCKETS], given by the caller */
     uint64_t *free_counts;     /* [WK_BUCKETS], given by the caller */
     struct wk_sample *samples; /* [WK_SAMPLES], given by the caller */
@@ -126,6 +127,7 @@ struct wk_result {
     int64_t live_drained; /* 0 unless the kernel lost or kept a block */
     struct wk_usage usage;
     struct wk_counted migrations, cycles, instructions, cache_misses, futex_calls;
+    uint64_t total_operations; /* of all threads, from the first fill to the last free */
     uint64_t failed_allocations;
     uint64_t failed_successors; /* threads that could not be started when one ended */
     uint64_t lives;             /* threads started over the whole trial */
@@ -138,10 +140,6 @@ struct wk_result {
 /* Runs one trial. Returns 0, or -1 with result->error set and nothing measured. A violation is a
  * result, not an error. Every thread it started has ended when it returns. */
 int wk_run(const struct wk_request *request, struct wk_result *result);
-
-/* Nanoseconds an operation of a loop of the shape of kernel `toggle` or `replace`, with an inline
- * bump of a pointer in place of malloc and nothing in place of free. -1: no such shape. */
-double wk_bare_cost(const char *shape, const struct wk_request *request);
 
 /* Names of the kernels, NULL after the last. */
 const char *wk_kernel_name(uint32_t position);

@@ -27,9 +27,14 @@ static inline void count_operation(struct worker *worker) {
         worker_publish(worker);
 }
 
-static inline void record_stream(struct worker *worker, uint64_t kind, uint64_t detail) {
-    worker->digest = (worker->digest ^ (kind << 56 | detail)) * 0x9e3779b97f4a7c15u;
-    worker->digest ^= worker->digest >> 29;
+/* One digest of the calls and sizes of a thread's first allocations, in runs of a fixed number of
+ * operations. Frees are left out: which block of another thread arrives when is not the stream's.
+ */
+static inline void record_stream(struct worker *worker, enum wk_call kind, uint32_t size) {
+    if (worker->recorded >= worker->run->request->operation_limit / 4)
+        return;
+    worker->recorded++;
+    worker->digest = random_scatter(worker->digest ^ ((uint64_t)kind << 32 | size));
 }
 
 static void *call(struct worker *worker, enum wk_call kind, size_t size, size_t alignment) {
@@ -74,7 +79,7 @@ static struct block make(struct worker *worker, enum wk_call kind, struct block 
                          uint64_t alignment) {
     const struct wk_request *request = worker->run->request;
     count_operation(worker);
-    record_stream(worker, kind + 1, block.size);
+    record_stream(worker, kind, block.size);
     if (timed_now(worker)) {
         uint64_t start = clock_ticks();
         block.address = call(worker, kind, block.size, alignment);
@@ -101,7 +106,7 @@ static struct block make(struct worker *worker, enum wk_call kind, struct block 
 }
 
 static struct block next_size(struct worker *worker) {
-    uint32_t place = size_place(worker->cursor++, worker->stride, worker->offset);
+    uint32_t place = size_place(worker->cursor++, worker->order);
     struct block block = {NULL, worker->run->request->sizes[place], place};
     return block;
 }
@@ -129,7 +134,7 @@ static struct block make_by_realloc(struct worker *worker, enum wk_call kind, st
 }
 
 struct block block_make(struct worker *worker) {
-    return block_make_at(worker, size_place(worker->cursor++, worker->stride, worker->offset));
+    return block_make_at(worker, size_place(worker->cursor++, worker->order));
 }
 
 struct block block_make_at(struct worker *worker, uint32_t place) {
@@ -162,7 +167,7 @@ void block_resize(struct worker *worker, struct block *block, uint32_t size) {
         return;
     uint64_t base = (uint64_t)(uintptr_t)block->address;
     count_operation(worker);
-    record_stream(worker, WK_REALLOC_GROW + 1, size);
+    record_stream(worker, WK_REALLOC_RANDOM, size);
     char *moved;
     if (timed_now(worker)) {
         uint64_t start = clock_ticks();
@@ -211,7 +216,6 @@ void block_release(struct worker *worker, struct block *block, uint32_t owner) {
     }
     count_operation(worker);
     worker->live -= block->size;
-    record_stream(worker, 0, 0);
     if (timed_now(worker)) {
         uint64_t start = clock_ticks();
         free(address);

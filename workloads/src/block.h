@@ -43,11 +43,11 @@ bool block_check(struct worker *worker, const struct block *block, uint32_t owne
 /* Reads every word of it. */
 void block_read(struct worker *worker, const struct block *block);
 
-/* Place in the size table of the cursor-th size of this worker: runs of 64 neighbours (so the
- * processor can fetch ahead), the runs in an order of the worker's own. */
-static ALWAYS_INLINE uint32_t size_place(uint32_t cursor, uint32_t stride, uint32_t offset) {
-    uint32_t run = ((cursor >> 6) * stride + offset) & (WK_SIZES / 64 - 1);
-    return (run << 6) | (cursor & 63);
+/* Place in the size table of the cursor-th size of a worker. Exclusive or with the worker's own
+ * number visits every place once, in an order of its own, and keeps to one line of the table for
+ * as long as the line lasts. */
+static ALWAYS_INLINE uint32_t size_place(uint32_t cursor, uint32_t order) {
+    return (cursor ^ order) & (WK_SIZES - 1);
 }
 
 static inline uint64_t block_pack(struct block block) {

@@ -186,6 +186,7 @@ static void add_up(struct trial *trial) {
         result->operations += result->per_thread[i];
         result->progressed += result->per_thread[i] > 0;
         result->digests[i] = worker->digest;
+        result->total_operations += worker->operations;
         result->failed_allocations += worker->failed;
         result->failed_successors += worker->failed_successors;
         result->lives += worker->lives;
@@ -213,6 +214,13 @@ static bool prepare(struct trial *trial) {
     trial->before = run_take(run, run->threads * sizeof *trial->before);
     if (!run->workers || !trial->before || !run->kernel->prepare(run) || run->result->error[0])
         return false;
+    if (request->bare) {
+        if (!run->kernel->bare || request->threads > 1 || request->latency_every)
+            return run_refuse(run, "kernel %s has no bare loop of %u threads%s", request->kernel,
+                              request->threads, request->latency_every ? " with latencies" : "");
+        run->steps = run->kernel->bare(run);
+        return true;
+    }
     run->steps = run->kernel->fast ? run->kernel->fast(run) : NULL;
     if (!run->steps)
         run->steps = run->kernel->general;

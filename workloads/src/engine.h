@@ -54,7 +54,7 @@ struct kernel {
 struct worker {
     struct random random; /* the operation stream; nothing else may draw from it */
     uint32_t cursor;      /* next place in the size order */
-    uint32_t stride, offset;
+    uint32_t order;       /* of the sizes: see size_place() */
     uint32_t call_cursor;
     uint64_t operations; /* mallocs and frees (and reallocs) so far */
     uint64_t units;      /* what the kernel counts, where that is not operations */
@@ -66,7 +66,7 @@ struct worker {
     uint32_t retire; /* set by a kernel: let a successor take over after this step */
     uint64_t life_end;
     uint64_t failed, checked, fallback, lives, failed_successors;
-    uint64_t digest;
+    uint64_t digest, recorded; /* see block.c */
     uint64_t sink;
     struct random timing; /* jitter of the timed operations */
     struct histogram *malloc_times, *free_times;

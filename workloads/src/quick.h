@@ -12,7 +12,7 @@ enum source {
 };
 
 enum { BARE_BYTES = 1 << 16 };
-extern char quick_bare_buffer[2 * BARE_BYTES];
+extern char quick_bare_buffer[BARE_BYTES + APART];
 
 /* What a loop keeps in registers while it runs. */
 struct quick {
@@ -20,18 +20,15 @@ struct quick {
     const uint32_t *sizes;
     int64_t live;
     uint64_t failed, bumped;
-    uint32_t cursor, stride, offset;
+    uint32_t cursor, order;
 };
 
 static ALWAYS_INLINE struct quick quick_begin(const struct worker *worker) {
-    return (struct quick){worker->random,
-                          worker->run->request->sizes,
-                          worker->live,
-                          0,
-                          0,
-                          worker->cursor,
-                          worker->stride,
-                          worker->offset};
+    return (struct quick){.random = worker->random,
+                          .sizes = worker->run->request->sizes,
+                          .live = worker->live,
+                          .cursor = worker->cursor,
+                          .order = worker->order};
 }
 
 static ALWAYS_INLINE void quick_end(struct worker *worker, const struct quick *quick,
@@ -43,26 +40,34 @@ static ALWAYS_INLINE void quick_end(struct worker *worker, const struct quick *q
     worker->operations += operations;
 }
 
-static ALWAYS_INLINE struct block quick_make(struct quick *quick, const enum wk_touch touch,
-                                             const enum source source) {
-    uint32_t place = size_place(quick->cursor++, quick->stride, quick->offset);
-    struct block block = {NULL, quick->sizes[place], place};
+/* A block of the next size, its place in the table to *place. NULL: failed, and counted. */
+static ALWAYS_INLINE char *quick_make(struct quick *quick, uint32_t *size, uint32_t *place,
+                                      const enum wk_touch touch, const enum source source) {
+    *place = size_place(quick->cursor++, quick->order);
+    *size = quick->sizes[*place];
+    char *address;
     if (source == PROCESS_MALLOC) {
-        block.address = malloc(block.size);
+        address = malloc(*size);
+        if (UNLIKELY(!address)) {
+            quick->failed++;
+            return NULL;
+        }
+        block_touch(address, *size, touch);
     } else {
-        block.address = &quick_bare_buffer[quick->bumped & (BARE_BYTES - 1)];
-        quick->bumped += (block.size + 15) & ~15u;
-        block_touch(block.address, 1, touch);
-        quick->live += block.size;
-        return block;
+        address = &quick_bare_buffer[quick->bumped & (BARE_BYTES - 1)];
+        quick->bumped += (*size + 15) & ~15u;
+        block_touch(address, 1, touch);
     }
-    if (UNLIKELY(!block.address)) {
-        quick->failed++;
-        return block;
-    }
-    block_touch(block.address, block.size, touch);
-    quick->live += block.size;
-    return block;
+    quick->live += *size;
+    return address;
+}
+
+/* The same into a slot. A slot's index is not kept: its block stays at home. */
+static ALWAYS_INLINE void quick_make_into(struct quick *quick, struct block *slot,
+                                          const enum wk_touch touch, const enum source source) {
+    uint32_t size, place;
+    slot->address = quick_make(quick, &size, &place, touch, source);
+    slot->size = size;
 }
 
 static ALWAYS_INLINE void quick_free(struct quick *quick, char *address, uint32_t size,

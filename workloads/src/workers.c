@@ -78,13 +78,15 @@ static bool live(struct worker *worker) {
         follow_stage(worker);
         if (!quick) {
             run->steps(worker, chunk);
-        } else if (worker->until_timed > chunk * per_step) {
-            run->steps(worker, chunk);
-            worker->until_timed -= chunk * per_step;
         } else {
-            /* One step the long way round, with one of its operations timed. */
-            worker->until_timed = 1 + worker->until_timed % per_step;
-            run->kernel->general(worker, 1);
+            /* As many steps as come before the next timed operation, which goes the long way. */
+            uint64_t before = (worker->until_timed - 1) / per_step;
+            uint64_t count = before < chunk ? before : chunk;
+            if (count)
+                run->steps(worker, count);
+            worker->until_timed -= count * per_step;
+            if (count == before)
+                run->kernel->general(worker, 1);
         }
         worker_publish(worker);
         if (limit && worker->operations >= limit) {
@@ -107,7 +109,7 @@ static void *worker_main(void *argument) {
     } else {
         if (!arrive(run, FILLING))
             return NULL;
-        if (run->kernel->fill)
+        if (run->kernel->fill && !run->request->bare)
             run->kernel->fill(worker);
         worker_publish(worker);
         if (!arrive(run, RUNNING))
@@ -116,7 +118,8 @@ static void *worker_main(void *argument) {
     if (live(worker))
         return NULL;
     arrive(run, DRAINING);
-    run->kernel->drain(worker);
+    if (!run->request->bare) /* its blocks are no blocks */
+        run->kernel->drain(worker);
     worker_publish(worker);
     return NULL;
 }
@@ -128,8 +131,7 @@ static void set_up(struct run *run, struct worker *worker, uint32_t index) {
     worker->random = random_split(request->seed, 2 * (uint64_t)index);
     worker->timing = random_split(request->seed, 2 * (uint64_t)index + 1);
     struct random order = random_split(~request->seed, index);
-    worker->stride = random_below(&order, WK_SIZES / 64) | 1;
-    worker->offset = random_below(&order, WK_SIZES / 64);
+    worker->order = random_below(&order, WK_SIZES);
     worker->call_cursor = random_below(&order, WK_CALLS);
     worker->life_end = request->life ? request->life : UINT64_MAX;
     worker->until_timed = request->latency_every

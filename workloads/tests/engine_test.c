@@ -155,7 +155,7 @@ static void hot_loop_and_general_loop_issue_one_stream(const char *name) {
         workers[i] = run->workers = run_take(run, sizeof *run->workers);
         workers[i]->run = run;
         workers[i]->random = random_split(9, 0);
-        workers[i]->stride = 5;
+        workers[i]->order = 5;
         workers[i]->until_timed = UINT64_MAX;
         CHECK(run->kernel->prepare(run));
         run->kernel->fill(workers[i]);

@@ -37,8 +37,9 @@ static ALWAYS_INLINE void exchange(struct worker *worker, uint64_t count, const 
     uint64_t operations = 2 * count;
     for (uint64_t i = 0; i < count; i++) {
         uint32_t position = random_below(&quick.random, slots->count);
-        struct block out =
-            shared_slots_swap(run, slots, position, quick_make(&quick, touch, source));
+        struct block in = {NULL, 0, 0};
+        in.address = quick_make(&quick, &in.size, &in.index, touch, source);
+        struct block out = shared_slots_swap(run, slots, position, in);
         if (UNLIKELY(!out.address))
             operations--;
         else

@@ -35,7 +35,7 @@ static void change_vector(struct worker *worker, struct block *vector, uint32_t 
 }
 
 static void append(struct worker *worker, struct block *buffer, uint32_t limit) {
-    uint32_t place = size_place(worker->cursor++, worker->stride, worker->offset);
+    uint32_t place = size_place(worker->cursor++, worker->order);
     uint64_t longer = (uint64_t)buffer->size + worker->run->request->sizes[place];
     if (longer <= limit)
         block_resize(worker, buffer, (uint32_t)longer);

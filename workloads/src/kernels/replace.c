@@ -32,7 +32,7 @@ static ALWAYS_INLINE void replace(struct worker *worker, uint64_t count, const e
             operations--;
         else
             quick_free(&quick, address, slot->size, source);
-        *slot = quick_make(&quick, touch, source);
+        quick_make_into(&quick, slot, touch, source);
     }
     quick_end(worker, &quick, operations);
 }

@@ -40,7 +40,7 @@ static ALWAYS_INLINE void toggle(struct worker *worker, uint64_t count, const en
             slot->address = NULL;
             quick_free(&quick, address, slot->size, source);
         } else {
-            *slot = quick_make(&quick, touch, source);
+            quick_make_into(&quick, slot, touch, source);
         }
     }
     quick_end(worker, &quick, count);

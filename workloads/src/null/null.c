@@ -21,38 +21,75 @@
 
 enum {
     HEADER = 16,
-    BUFFER = 64 << 10,  /* of a thread: stays in the second-level cache */
-    ARENA = 64 << 20,   /* the first thread's arena grows by this much */
+    WINDOW = 64 << 10,  /* where blocks of a thread start, again and again */
+    SLACK = 64 << 10,   /* first room behind the window, for the last block of a round */
     ROUNDING = 2 << 20, /* a buffer for a larger request is a multiple of this */
+    ARENA = 64 << 20,   /* what is never given out again grows by this much */
 };
 
-/* Invariant: cursor + room == end of the mapping, cursor is a multiple of 16. */
-struct bump {
+/* A thread's buffer of WINDOW + HEADER + slack bytes: a block starts at start + offset + HEADER,
+ * 0 <= offset < WINDOW, and is at most `slack` bytes long, so no position needs a check. The first
+ * thread has no buffer and slack 0: all its requests take the slow way, to the arena. */
+struct buffer {
+    char *start;
+    size_t offset;
+    size_t slack;
+};
+
+struct arena {
     char *cursor;
     size_t room;
-    char *start;
-    size_t bytes;
-    int reused; /* 0 in the first thread */
 };
 
-HIDDEN_TLS struct bump mine;
+HIDDEN_TLS struct buffer mine;
+HIDDEN_TLS enum { UNKNOWN, FIRST, OTHER } standing; /* of this thread */
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards `spare` and `lasting` */
-static struct bump spare[4096];                          /* buffers of threads that ended */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards spare and arena */
+static struct buffer spare[4096];                        /* buffers of threads that ended */
 static size_t spares;
-static struct bump lasting; /* for what libc itself keeps, see calloc */
+static struct arena arena;
 static pthread_key_t ended;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static uintptr_t libc_start, libc_end, loader_start, loader_end;
 
-static int map(struct bump *bump, size_t bytes) {
+static char *map(size_t bytes) {
     char *start = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (start == MAP_FAILED)
-        return 0;
-    bump->start = bump->cursor = start;
-    bump->bytes = bump->room = bytes;
-    return 1;
+    return start == MAP_FAILED ? NULL : start;
+}
+
+static inline void *block_at(char *start, size_t size) {
+    ((size_t *)(start + HEADER))[-1] = size;
+    return start + HEADER;
+}
+
+static inline size_t step_of(size_t size) {
+    return (size + HEADER + 15) & ~(size_t)15;
+}
+
+static void *no_memory(void) {
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* A block that is never given out again. */
+static void *lasting_block(size_t size) {
+    size_t step = step_of(size);
+    char *start = NULL;
+    pthread_mutex_lock(&lock);
+    if (arena.room < step) {
+        size_t bytes = step < ARENA ? ARENA : step + ROUNDING;
+        char *mapped = map(bytes);
+        if (mapped)
+            arena = (struct arena){mapped, bytes};
+    }
+    if (arena.room >= step) {
+        start = arena.cursor;
+        arena.cursor += step;
+        arena.room -= step;
+    }
+    pthread_mutex_unlock(&lock);
+    return start ? block_at(start, size) : no_memory();
 }
 
 /* A dead thread's buffer is kept: others may still hold blocks of it. */
@@ -62,7 +99,7 @@ static void keep_buffer(void *unused) {
     if (mine.start && spares < sizeof spare / sizeof *spare)
         spare[spares++] = mine;
     pthread_mutex_unlock(&lock);
-    memset(&mine, 0, sizeof mine);
+    mine = (struct buffer){NULL, 0, 0};
 }
 
 static int note_object(struct dl_phdr_info *info, size_t size, void *unused) {
@@ -101,41 +138,48 @@ static void adopt_buffer(void) {
     if (spares)
         mine = spare[--spares];
     pthread_mutex_unlock(&lock);
-    mine.reused = 1;
     pthread_setspecific(ended, &mine); /* a low key: libc stores it without calloc */
 }
 
-/* Room for `step` bytes: first use, wrap, or growth. 0: the kernel has no more memory. */
-static __attribute__((noinline)) int make_room(size_t size, size_t step) {
-    if (size > PTRDIFF_MAX - ROUNDING)
+static int first_thread(void) {
+    if (standing == UNKNOWN)
+        standing = syscall(SYS_gettid) == getpid() ? FIRST : OTHER;
+    return standing == FIRST;
+}
+
+/* Gives this thread a buffer that takes blocks of `size`. The old one stays: blocks of it are in
+ * use. 0: no memory. */
+static int grow_buffer(size_t size) {
+    size_t slack = SLACK;
+    if (size > slack)
+        slack =
+            ((size + WINDOW + HEADER + ROUNDING - 1) & ~(size_t)(ROUNDING - 1)) - WINDOW - HEADER;
+    char *start = map(WINDOW + HEADER + slack);
+    if (!start)
         return 0;
-    if (!mine.start && syscall(SYS_gettid) != getpid())
+    mine = (struct buffer){start, 0, slack};
+    return 1;
+}
+
+static __attribute__((noinline)) void *slow_malloc(size_t size) {
+    if (size > PTRDIFF_MAX - 2 * ROUNDING)
+        return no_memory();
+    if (first_thread())
+        return lasting_block(size);
+    if (!mine.start)
         adopt_buffer();
-    size_t least = mine.reused ? BUFFER : ARENA;
-    if (mine.reused && mine.start && step <= mine.bytes) {
-        mine.cursor = mine.start;
-        mine.room = mine.bytes;
-        return 1;
-    }
-    size_t bytes = step <= least ? least : (step + ROUNDING - 1) & ~(size_t)(ROUNDING - 1);
-    /* The old mapping stays: blocks of it are in use. */
-    return map(&mine, bytes);
+    if (size > mine.slack && !grow_buffer(size))
+        return no_memory();
+    return malloc(size);
 }
 
 PUBLIC void *malloc(size_t size) {
-    size_t step = (size + HEADER + 15) & ~(size_t)15;
-    /* One comparison for both a full buffer and a size whose step has wrapped round. */
-    if (__builtin_expect((size | step) > mine.room, 0) && (size > mine.room || step > mine.room)) {
-        if (!make_room(size, step)) {
-            errno = ENOMEM;
-            return NULL;
-        }
-    }
-    char *block = mine.cursor + HEADER;
-    mine.cursor += step;
-    mine.room -= step;
-    ((size_t *)block)[-1] = size;
-    return block;
+    /* Also true for 0 bytes of a thread that has no buffer. */
+    if (__builtin_expect(size >= mine.slack, 0) && (size > mine.slack || !mine.start))
+        return slow_malloc(size);
+    size_t offset = mine.offset;
+    mine.offset = (offset + step_of(size)) & (WINDOW - 1);
+    return block_at(mine.start + offset, size);
 }
 
 PUBLIC void free(void *block) {
@@ -147,32 +191,18 @@ static int from_libc(void *caller) {
     return (at >= libc_start && at < libc_end) || (at >= loader_start && at < loader_end);
 }
 
-/* Thread descriptors and tables of thread-local storage outlive any wrap of a thread's buffer:
- * what libc and the loader ask for, in whatever thread, is never given out again. */
-static void *lasting_block(size_t size) {
-    size_t step = (size + HEADER + 15) & ~(size_t)15;
-    char *block = NULL;
-    pthread_mutex_lock(&lock);
-    if (lasting.room >= step || map(&lasting, step < ARENA ? ARENA : step + ROUNDING)) {
-        block = lasting.cursor + HEADER;
-        lasting.cursor += step;
-        lasting.room -= step;
-        ((size_t *)block)[-1] = size;
-    }
-    pthread_mutex_unlock(&lock);
-    return block;
-}
-
 PUBLIC void *calloc(size_t count, size_t size) {
     size_t whole;
-    if (__builtin_mul_overflow(count, size, &whole) || whole > PTRDIFF_MAX - ROUNDING) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    if ((mine.reused || !mine.start) && from_libc(__builtin_return_address(0)))
+    if (__builtin_mul_overflow(count, size, &whole) || whole > PTRDIFF_MAX - 2 * ROUNDING)
+        return no_memory();
+    /* Tables of thread-local storage outlive any round of a thread's buffer: what libc and the
+     * loader ask for is never given out again, in whatever thread. Its memory is fresh. */
+    if (first_thread())
+        return lasting_block(whole);
+    pthread_once(&once, begin);
+    if (from_libc(__builtin_return_address(0)))
         return lasting_block(whole);
     void *block = malloc(whole);
-    /* Fresh mappings are zero, but the loader may not tell first thread from others this early. */
     return block ? memset(block, 0, whole) : NULL;
 }
 
@@ -196,10 +226,8 @@ PUBLIC void *realloc(void *block, size_t size) {
 
 PUBLIC void *reallocarray(void *block, size_t count, size_t size) {
     size_t whole;
-    if (__builtin_mul_overflow(count, size, &whole)) {
-        errno = ENOMEM;
-        return NULL;
-    }
+    if (__builtin_mul_overflow(count, size, &whole))
+        return no_memory();
     return realloc(block, whole);
 }
 
@@ -241,9 +269,7 @@ PUBLIC void *valloc(size_t size) {
 
 PUBLIC void *pvalloc(size_t size) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    if (size > PTRDIFF_MAX - page) {
-        errno = ENOMEM;
-        return NULL;
-    }
+    if (size > PTRDIFF_MAX - page)
+        return no_memory();
     return memalign(page, (size + page - 1) & ~(page - 1));
 }
