@@ -1,0 +1,175 @@
+/* central: one store a class, between the caches and the spans. */
+#include "central.h"
+#include "child.h"
+#include "crew.h"
+#include "pagemap.h"
+#include "pages.h"
+
+#define MOST 6000
+
+static struct central_stats stats_of(unsigned cls) {
+    struct central_stats stats;
+    central_stats(cls, &stats);
+    return stats;
+}
+
+/* Exactly n blocks, however many each call gives. */
+static void take(unsigned cls, void **out, unsigned n) {
+    while (n > 0) {
+        unsigned got = central_take(cls, out, n);
+        CHECK(got >= 1 && got <= n);
+        out += got;
+        n -= got;
+    }
+}
+
+PROMISE(every_class_gives_distinct_blocks_of_its_own_spans) {
+    static void *blocks[300];
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        unsigned n = sizeclass[cls].size > 128 * KIB ? 20 : 300;
+        take(cls, blocks, n);
+        for (unsigned i = 0; i < n; i++) {
+            *(uintptr_t *)blocks[i] = i + 1;
+            CHECK_EQUAL(pagemap_span(blocks[i])->cls, cls);
+        }
+        for (unsigned i = 0; i < n; i++) {
+            CHECK_EQUAL(*(uintptr_t *)blocks[i], i + 1);
+        }
+        central_give(cls, blocks, n);
+    }
+    central_drain();
+}
+
+PROMISE(what_was_given_back_is_used_before_new_memory) {
+    static void *blocks[1000];
+    unsigned cls = sizeclass_small(256);
+    take(cls, blocks, 1000);
+    central_give(cls, blocks, 1000);
+    uint64_t spans = stats_of(cls).spans;
+    for (int round = 0; round < 10; round++) {
+        take(cls, blocks, 1000);
+        CHECK_EQUAL(stats_of(cls).spans, spans);
+        central_give(cls, blocks, 1000);
+    }
+    central_drain();
+}
+
+PROMISE(a_store_that_is_full_passes_blocks_on_to_their_spans_and_loses_none) {
+    static void *blocks[MOST];
+    unsigned cls = sizeclass_small(48);
+    struct central_stats before = stats_of(cls);
+    take(cls, blocks, MOST);
+    struct central_stats out = stats_of(cls);
+    CHECK_EQUAL(out.taken - out.given, before.taken - before.given + MOST);
+    for (int i = 0; i < MOST; i += 100) {
+        central_give(cls, blocks + i, 100);
+    }
+    struct central_stats back = stats_of(cls);
+    CHECK_EQUAL(back.taken - back.given, before.taken - before.given);
+    CHECK(back.stored < MOST);
+    take(cls, blocks, MOST);
+    for (uintptr_t i = 0; i < MOST; i++) {
+        *(uintptr_t *)blocks[i] = i;
+    }
+    for (uintptr_t i = 0; i < MOST; i++) {
+        CHECK_EQUAL(*(uintptr_t *)blocks[i], i);
+    }
+    central_give(cls, blocks, MOST);
+    central_drain();
+}
+
+PROMISE(a_drain_returns_empty_spans_to_the_page_heap) {
+    static void *blocks[2000];
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls += 7) {
+        unsigned n = sizeclass[cls].size > 128 * KIB ? 20 : 2000;
+        central_drain();
+        uint64_t before = stats_of(cls).spans;
+        take(cls, blocks, n);
+        CHECK(stats_of(cls).spans > before);
+        central_give(cls, blocks, n);
+        central_drain();
+        CHECK_EQUAL(stats_of(cls).stored, 0);
+        CHECK_EQUAL(stats_of(cls).spans, before);
+    }
+}
+
+PROMISE(decay_returns_what_nobody_asked_for_and_keeps_what_is_in_use) {
+    static void *blocks[512];
+    unsigned cls = sizeclass_small(2048);
+    take(cls, blocks, 512);
+    central_give(cls, blocks, 512);
+    for (int period = 0; period < 40; period++) {
+        central_decay();
+    }
+    CHECK_EQUAL(stats_of(cls).stored, 0);
+    take(cls, blocks, 512);
+    central_give(cls, blocks, 512);
+    uint64_t stored = stats_of(cls).stored;
+    central_decay();
+    take(cls, blocks, 512);
+    central_give(cls, blocks, 512);
+    central_decay();
+    CHECK(stats_of(cls).stored >= stored / 2);
+    central_drain();
+}
+
+static void exchange(int index) {
+    unsigned long long state = (unsigned long long)index + 1;
+    void *blocks[100];
+    for (int round = 0; round < (SANITIZED ? 300 : 2000); round++) {
+        unsigned cls = (unsigned[]){3, 20, 30, 52, 54, 60}[check_random(&state) % 6];
+        unsigned n = 1 + (unsigned)(check_random(&state) % (cls > 52 ? 8 : 100));
+        take(cls, blocks, n);
+        for (unsigned i = 0; i < n; i++) {
+            *(uintptr_t *)blocks[i] = (uintptr_t)index * 1000 + i;
+        }
+        if (round % 64 == 0) {
+            central_decay();
+        }
+        if (round % 256 == 0) {
+            central_drain();
+        }
+        for (unsigned i = 0; i < n; i++) {
+            CHECK_EQUAL(*(uintptr_t *)blocks[i], (uintptr_t)index * 1000 + i);
+        }
+        central_give(cls, blocks, n);
+    }
+}
+
+PROMISE(threads_that_share_a_store_never_share_a_block) {
+    crew_run(6, exchange);
+    central_drain();
+}
+
+static void give_twice(void) {
+    static void *blocks[MOST];
+    unsigned cls = sizeclass_small(64);
+    take(cls, blocks, MOST);
+    central_give(cls, blocks, MOST);
+    central_give(cls, blocks, 1);
+    central_drain();
+}
+
+static void give_to_the_wrong_class(void) {
+    void *block;
+    take(sizeclass_small(64), &block, 1);
+    central_give(sizeclass_small(4096), &block, 1);
+    central_drain();
+}
+
+static void give_an_interior(void) {
+    char *block;
+    take(sizeclass_small(4096), (void **)&block, 1);
+    block += 16;
+    central_give(sizeclass_small(4096), (void **)&block, 1);
+    central_drain();
+}
+
+PROMISE(a_block_that_its_span_disowns_ends_the_process_with_its_address) {
+    void (*const misuses[])(void) = {give_twice, give_to_the_wrong_class, give_an_interior};
+    for (int i = 0; i < 3; i++) {
+        struct ending end = child_fork(misuses[i]);
+        CHECK_EQUAL(end.signal, SIGABRT);
+        CHECK(strstr(end.said, "hakmem: free(): invalid pointer or double free: 0x") != NULL);
+    }
+}

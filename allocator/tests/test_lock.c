@@ -1,0 +1,146 @@
+/* lock: all three kinds exclude, wake, and count what they did. */
+#include "child.h"
+#include "crew.h"
+#include "lock.h"
+
+#define KINDS 3
+#define ROUNDS (SANITIZED ? 2000 : 20000)
+
+static struct lock locks[2 * KINDS];
+static const enum lock_kind kinds[KINDS] = {LOCK_FUTEX, LOCK_SPIN, LOCK_MUTEX};
+static struct lock *now;
+static uint64_t plain;
+
+static uint64_t read_counter(const _Atomic uint64_t *counter) {
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void with_each_kind(void (*test)(struct lock *lock), int first) {
+    enum lock_kind kept = lock_kind_now;
+    for (int i = 0; i < KINDS; i++) {
+        lock_choose(kinds[i]);
+        lock_init(&locks[first + i], "test", first + i);
+        test(&locks[first + i]);
+    }
+    lock_choose(kept);
+}
+
+static void add(int index) {
+    (void)index;
+    for (int i = 0; i < ROUNDS; i++) {
+        lock_acquire(now);
+        plain++;
+        lock_release(now);
+    }
+}
+
+static void exclude_and_count(struct lock *lock) {
+    enum { THREADS = 4 };
+    now = lock;
+    plain = 0;
+    crew_run(THREADS, add);
+    CHECK_EQUAL(plain, (uint64_t)THREADS * ROUNDS);
+    uint64_t acquisitions = read_counter(&lock->acquisitions);
+    CHECK_EQUAL(acquisitions, (uint64_t)THREADS * ROUNDS);
+    CHECK(read_counter(&lock->spun) + read_counter(&lock->waited) <= acquisitions);
+    CHECK(read_counter(&lock->owner_switches) >= THREADS);
+    CHECK(read_counter(&lock->owner_switches) <= acquisitions);
+    CHECK(read_counter(&lock->max_waiters) <= THREADS - 1);
+    CHECK(read_counter(&lock->max_wait_ns) <= read_counter(&lock->wait_ns));
+    CHECK_EQUAL(read_counter(&lock->hold_samples), acquisitions / LOCK_HOLD_SAMPLE);
+    CHECK_EQUAL(atomic_load(&lock->waiters), 0);
+}
+
+PROMISE(every_kind_excludes_and_its_counters_add_up) {
+    with_each_kind(exclude_and_count, 0);
+}
+
+/* The main thread holds the lock until the other one certainly waits for it. */
+static void *wait_once(void *argument) {
+    struct lock *lock = argument;
+    lock_acquire(lock);
+    plain++;
+    lock_release(lock);
+    return NULL;
+}
+
+static void block_and_wake(struct lock *lock) {
+    pthread_t thread;
+    plain = 0;
+    lock_acquire(lock);
+    CHECK(pthread_create(&thread, NULL, wait_once, lock) == 0);
+    while (atomic_load(&lock->waiters) == 0 ||
+           (lock_kind_now == LOCK_FUTEX && atomic_load(&lock->state) != 2)) {
+        usleep(100);
+    }
+    CHECK_EQUAL(plain, 0);
+    lock_release(lock);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK_EQUAL(plain, 1);
+    CHECK_EQUAL(read_counter(&lock->acquisitions), 2);
+    CHECK_EQUAL(read_counter(&lock->spun), lock_kind_now == LOCK_SPIN);
+    CHECK_EQUAL(read_counter(&lock->waited), lock_kind_now != LOCK_SPIN);
+    CHECK_EQUAL(read_counter(&lock->max_waiters), 1);
+    CHECK_EQUAL(read_counter(&lock->owner_switches), 2);
+    CHECK(read_counter(&lock->wait_ns) > 0);
+    CHECK_EQUAL(read_counter(&lock->wait_ns), read_counter(&lock->max_wait_ns));
+}
+
+PROMISE(a_waiter_sleeps_is_woken_and_is_counted_once) {
+    with_each_kind(block_and_wake, KINDS);
+}
+
+static struct lock forked;
+
+static void take_after_fork(void) {
+    lock_after_fork(&forked);
+    lock_acquire(&forked);
+    lock_release(&forked);
+}
+
+PROMISE(a_lock_held_at_a_fork_is_free_in_the_child) {
+    enum lock_kind kept = lock_kind_now;
+    for (int i = 0; i < KINDS; i++) {
+        lock_choose(kinds[i]);
+        if (i == 0) {
+            lock_init(&forked, "forked", -1);
+        }
+        /* The allocator's own prepare handler takes every lock that lock_init has named. */
+        CHECK_EQUAL(child_fork(take_after_fork).code, 0);
+    }
+    lock_choose(kept);
+}
+
+PROMISE(every_lock_has_a_name_of_its_own) {
+    for (int i = 0; i < lock_count(); i++) {
+        CHECK(lock_at(i)->name[0] != '\0');
+        CHECK(strnlen(lock_at(i)->name, sizeof lock_at(i)->name) < sizeof lock_at(i)->name);
+        for (int k = i + 1; k < lock_count(); k++) {
+            CHECK(strcmp(lock_at(i)->name, lock_at(k)->name) != 0);
+        }
+    }
+}
+
+static _Atomic uint32_t tokens[64];
+
+static void note_token(int index) {
+    CHECK(lock_self() != 0);
+    atomic_store(&tokens[index], lock_self());
+}
+
+static pthread_barrier_t all_here;
+
+static void note_and_stay(int index) {
+    note_token(index);
+    pthread_barrier_wait(&all_here);
+}
+
+PROMISE(threads_alive_together_have_different_tokens) {
+    CHECK(pthread_barrier_init(&all_here, NULL, 64) == 0);
+    crew_run(64, note_and_stay);
+    for (int i = 0; i < 64; i++) {
+        for (int k = 0; k < i; k++) {
+            CHECK(atomic_load(&tokens[i]) != atomic_load(&tokens[k]));
+        }
+    }
+}

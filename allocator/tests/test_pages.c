@@ -1,0 +1,290 @@
+/* pages: runs of granules, out and back, and from there to the system. */
+#include "crew.h"
+#include "os.h"
+#include "pages.h"
+#include "refuse.h"
+
+#include <semaphore.h>
+
+#define HELD 200
+
+/* One granule in 16 is marked: enough to see an overlap of runs, which are whole granules. */
+static void mark(struct span *span, uintptr_t tag) {
+    for (size_t i = 0; i < span->granules; i++) {
+        *(uintptr_t *)(span->start + i * GRANULE) = tag + i;
+    }
+}
+
+static void check_marks(struct span *span, size_t granules, uintptr_t tag) {
+    for (size_t i = 0; i < granules; i++) {
+        CHECK_EQUAL(*(uintptr_t *)(span->start + i * GRANULE), tag + i);
+    }
+}
+
+/* Random operations on runs of this thread's own; whoever else has one of them spoils the marks. */
+static void play(int index) {
+    struct span *held[HELD] = {NULL};
+    uintptr_t tags[HELD] = {0};
+    unsigned long long state = (unsigned long long)index + 17;
+    for (int step = 0; step < (SANITIZED ? 1500 : 6000); step++) {
+        size_t i = check_random(&state) % HELD, granules = 1 + check_random(&state) % 40;
+        if (held[i] == NULL) {
+            bool zero;
+            size_t align = (size_t)1 << (check_random(&state) % 8 == 0 ? 4 : 0);
+            held[i] = pages_take(granules, align, &zero);
+            CHECK(held[i] != NULL);
+            CHECK_EQUAL(held[i]->granules, granules);
+            CHECK_EQUAL(held[i]->start % (align * GRANULE), 0);
+            for (size_t k = 0; zero && k < granules; k++) {
+                CHECK_EQUAL(*(uintptr_t *)(held[i]->start + k * GRANULE), 0);
+            }
+        } else {
+            size_t old = held[i]->granules;
+            check_marks(held[i], old, tags[i]);
+            if (check_random(&state) % 3 == 0 && old > granules) {
+                pages_shorten(held[i], granules);
+                CHECK_EQUAL(held[i]->granules, granules);
+            } else if (check_random(&state) % 3 == 0 && old < granules) {
+                bool longer = pages_lengthen(held[i], granules);
+                CHECK_EQUAL(held[i]->granules, longer ? granules : old);
+                check_marks(held[i], old, tags[i]);
+            } else {
+                pages_give(held[i]);
+                held[i] = NULL;
+            }
+        }
+        if (held[i] != NULL) {
+            tags[i] = (uintptr_t)check_random(&state);
+            mark(held[i], tags[i]);
+        }
+        if (step % 500 == 0) {
+            pages_purge(os_coarse_ms(), 0);
+        }
+    }
+    for (int i = 0; i < HELD; i++) {
+        if (held[i] != NULL) {
+            check_marks(held[i], held[i]->granules, tags[i]);
+            pages_give(held[i]);
+        }
+    }
+}
+
+PROMISE(a_run_beside_one_that_is_not_usable_yet_can_be_given_back) {
+    /* What a thread leaves that was interrupted between claiming address space and making it
+     * usable: a frontier moved on, and descriptors that may not be read yet. */
+    struct range *range = &ranges[atomic_load(&range_count) - 1];
+    lock_acquire(&pages_lock);
+    range->frontier = align_up(range->frontier, 64 * MIB) + 64 * MIB;
+    /* Where the next descriptor begins a page. */
+    while ((uintptr_t)&range->spans[range->frontier >> GRANULE_SHIFT] % PAGE != 0) {
+        range->frontier += GRANULE;
+    }
+    lock_release(&pages_lock);
+    bool zero;
+    struct span *span = pages_take(1024, 1, &zero);
+    CHECK(span != NULL);
+    pages_give(span);
+}
+
+PROMISE(runs_never_overlap_and_keep_their_contents) {
+    play(0);
+}
+
+PROMISE(runs_never_overlap_when_many_threads_take_and_give_them) {
+    crew_run(4, play);
+}
+
+PROMISE(a_run_that_says_it_is_zero_is_zero_throughout) {
+    for (int round = 0; round < 20; round++) {
+        bool zero;
+        struct span *span = pages_take(5, 1, &zero);
+        CHECK(span != NULL);
+        unsigned char *bytes = (unsigned char *)span->start;
+        for (size_t i = 0; zero && i < 5 * GRANULE; i++) {
+            CHECK(bytes[i] == 0);
+        }
+        memset(bytes, 0xee, 5 * GRANULE);
+        pages_give(span);
+        if (round % 3 == 2) {
+            pages_purge(os_coarse_ms(), 0);
+        }
+    }
+}
+
+PROMISE(neighbours_given_back_in_any_order_become_one_run) {
+    static const int orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                     {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    for (int i = 0; i < 6; i++) {
+        bool zero;
+        struct span *whole = pages_take(303, 1, &zero);
+        CHECK(whole != NULL);
+        uintptr_t start = whole->start;
+        struct span *parts[3] = {whole, whole + 101, whole + 202};
+        /* Three used runs in a row: the ones that taking a whole one apart leaves. */
+        pages_give(whole);
+        for (int k = 0; k < 3; k++) {
+            parts[k] = pages_take(101, 1, &zero);
+            CHECK(parts[k] != NULL);
+        }
+        bool row = parts[0]->start == start && parts[1]->start == start + 101 * GRANULE &&
+                   parts[2]->start == start + 202 * GRANULE;
+        for (int k = 0; k < 3; k++) {
+            pages_give(parts[orders[i][k]]);
+        }
+        struct span *again = pages_take(303, 1, &zero);
+        CHECK(again != NULL);
+        CHECK(!row || again->start == start);
+        pages_give(again);
+    }
+}
+
+PROMISE(a_run_grows_in_place_only_into_what_is_free) {
+    bool zero;
+    struct span *span = pages_take(100, 1, &zero);
+    CHECK(span != NULL);
+    pages_shorten(span, 10);
+    mark(span, 77);
+    CHECK(pages_lengthen(span, 60));
+    CHECK_EQUAL(span->granules, 60);
+    check_marks(span, 10, 77);
+    struct span *behind = pages_take(40, 1, &zero);
+    CHECK(behind != NULL);
+    if (behind->start == span->start + 60 * GRANULE) {
+        CHECK(!pages_lengthen(span, 61));
+        CHECK_EQUAL(span->granules, 60);
+    }
+    pages_give(behind);
+    pages_give(span);
+}
+
+PROMISE(a_purge_returns_all_dirty_memory_and_only_what_is_old_enough) {
+    bool zero;
+    struct span *span = pages_take(64, 1, &zero);
+    CHECK(span != NULL);
+    memset((void *)span->start, 1, 64 * GRANULE);
+    pages_give(span);
+    struct pages_stats before, after;
+    pages_stats(&before);
+    CHECK(before.dirty >= 64 * GRANULE);
+    pages_purge(os_coarse_ms(), 1000000);
+    pages_stats(&after);
+    CHECK_EQUAL(after.dirty, before.dirty);
+    CHECK_EQUAL(pages_purge(os_coarse_ms() + 10, 0), before.dirty);
+    pages_stats(&after);
+    CHECK_EQUAL(after.dirty, 0);
+    CHECK_EQUAL(after.purged, before.purged + before.dirty);
+    CHECK(after.purges > before.purges);
+}
+
+PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
+    bool zero;
+    struct span *span = pages_take(64, 1, &zero);
+    CHECK(span != NULL);
+    pages_give(span);
+    refuse_begin(CALL_MADVISE, 1, 1000);
+    CHECK_EQUAL(pages_purge(os_coarse_ms() + 10, 0), 0);
+    refuse_end();
+    struct pages_stats stats;
+    pages_stats(&stats);
+    CHECK(stats.dirty >= 64 * GRANULE);
+    span = pages_take(64, 1, &zero);
+    CHECK(span != NULL && !zero);
+    pages_give(span);
+}
+
+PROMISE(what_cannot_be_is_refused) {
+    bool zero;
+    CHECK(pages_take(SIZE_MAX / GRANULE, 1, &zero) == NULL);
+    CHECK(pages_take(1, SIZE_MAX / GRANULE, &zero) == NULL);
+    CHECK(pages_take((size_t)UINT32_MAX + 1, 1, &zero) == NULL);
+}
+
+PROMISE(a_run_whose_memory_was_refused_is_there_when_memory_is) {
+    bool zero;
+    size_t frontier = ranges[atomic_load(&range_count) - 1].frontier;
+    for (long from = 1; from <= 2; from++) {
+        refuse_begin(CALL_MPROTECT, from, 1000);
+        CHECK(pages_take(50000, 1, &zero) == NULL);
+        refuse_end();
+    }
+    /* Only what is as long as the run itself: the descriptors can be made usable. */
+    atomic_store(&refuse_least, 100 * GRANULE);
+    for (int i = 0; i < 50; i++) {
+        refuse_begin(CALL_MPROTECT, 1, 1000);
+        CHECK(pages_take(50000, 1, &zero) == NULL);
+        refuse_end();
+    }
+    atomic_store(&refuse_least, 0);
+    for (int i = 0; i < 50; i++) {
+        refuse_begin(CALL_MPROTECT, 1, 1000);
+        CHECK(pages_take(50000, 1, &zero) == NULL);
+        refuse_end();
+    }
+    struct span *span = pages_take(50000, 1, &zero);
+    CHECK(span != NULL);
+    mark(span, 5);
+    check_marks(span, 50000, 5);
+    pages_give(span);
+    /* Refusals cost no address space for good. */
+    size_t used = ranges[atomic_load(&range_count) - 1].frontier - frontier;
+    CHECK(used < 2 * 50000 * GRANULE);
+}
+
+/* Two threads make neighbouring runs usable, with no lock held; one of them is refused while the
+ * other is still at it. */
+#define RAW ((size_t)60000)
+static _Thread_local bool second;
+static sem_t second_is_at_it, first_is_refused;
+static struct span *second_span;
+static pthread_t second_thread;
+static bool second_runs;
+
+static void *take_second(void *unused) {
+    bool zero;
+    second = true;
+    second_span = pages_take(RAW, 1, &zero);
+    return unused;
+}
+
+static void hold_up(enum refuse_call call, size_t bytes) {
+    if (call != CALL_MPROTECT || bytes < 100 * GRANULE) {
+        return;
+    }
+    if (second) {
+        sem_post(&second_is_at_it);
+        sem_wait(&first_is_refused);
+        refuse_end();
+    } else if (!second_runs) {
+        second_runs = true;
+        CHECK(pthread_create(&second_thread, NULL, take_second, NULL) == 0);
+        sem_wait(&second_is_at_it);
+    }
+}
+
+PROMISE(raw_neighbours_do_not_join_a_run_that_is_being_made_usable) {
+    bool zero;
+    CHECK(sem_init(&second_is_at_it, 0, 0) == 0 && sem_init(&first_is_refused, 0, 0) == 0);
+    atomic_store(&refuse_least, 100 * GRANULE);
+    refuse_begin(CALL_MPROTECT, 1, 1000);
+    CHECK(pages_take(4 * RAW, 1, &zero) == NULL);
+    refuse_hook = hold_up;
+    CHECK(pages_take(RAW, 1, &zero) == NULL);
+    sem_post(&first_is_refused);
+    CHECK(pthread_join(second_thread, NULL) == 0);
+    refuse_hook = NULL;
+    refuse_end();
+    atomic_store(&refuse_least, 0);
+    CHECK(second_span != NULL);
+    CHECK_EQUAL(second_span->granules, RAW);
+    struct span *others[6];
+    for (int i = 0; i < 6; i++) {
+        others[i] = pages_take(RAW / 2, 1, &zero);
+        CHECK(others[i] != NULL);
+        CHECK(others[i]->start + RAW / 2 * GRANULE <= second_span->start ||
+              others[i]->start >= second_span->start + RAW * GRANULE);
+    }
+    for (int i = 0; i < 6; i++) {
+        pages_give(others[i]);
+    }
+    pages_give(second_span);
+}

@@ -1,0 +1,108 @@
+/* span: blocks out of a run of granules and back, one bit each. */
+#include "check.h"
+#include "pages.h"
+#include "span.h"
+
+static struct span *cut(unsigned cls) {
+    bool zero;
+    struct span *span = pages_take(sizeclass[cls].granules, 1, &zero);
+    CHECK(span != NULL);
+    span_cut(span, cls);
+    return span;
+}
+
+PROMISE(a_span_gives_each_of_its_blocks_once_lowest_first) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct span *span = cut(cls);
+        unsigned blocks = sizeclass[cls].blocks, taken = 0;
+        CHECK_EQUAL(span->free, blocks);
+        while (taken < blocks) {
+            void *out[7];
+            unsigned n = span_take(span, out, 7);
+            CHECK(n == 7 || taken + n == blocks);
+            for (unsigned i = 0; i < n; i++) {
+                CHECK_EQUAL((uintptr_t)out[i],
+                            span->start + (size_t)(taken + i) * sizeclass[cls].size);
+            }
+            taken += n;
+            CHECK_EQUAL(span->free, blocks - taken);
+        }
+        void *none;
+        CHECK_EQUAL(span_take(span, &none, 1), 0);
+        pages_give(span);
+    }
+}
+
+PROMISE(blocks_do_not_reach_into_the_bitmap) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct span *span = cut(cls);
+        unsigned blocks = sizeclass[cls].blocks;
+        void *block;
+        for (unsigned i = 0; i < blocks; i++) {
+            CHECK_EQUAL(span_take(span, &block, 1), 1);
+            memset(block, 0xff, sizeclass[cls].size);
+        }
+        for (unsigned i = 0; i < blocks; i++) {
+            CHECK(span_put(span, (void *)(span->start + (size_t)i * sizeclass[cls].size)));
+        }
+        CHECK_EQUAL(span->free, blocks);
+        pages_give(span);
+    }
+}
+
+PROMISE(a_block_put_back_is_taken_again_whatever_the_order) {
+    unsigned long long state = 1;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls += 3) {
+        struct span *span = cut(cls);
+        unsigned blocks = sizeclass[cls].blocks, out_count = 0;
+        static void *out[8192];
+        for (int step = 0; step < 2000; step++) {
+            if (check_random(&state) % 2 == 0) {
+                out_count += span_take(span, out + out_count, (unsigned)(check_random(&state) % 9));
+            } else if (out_count > 0) {
+                unsigned i = (unsigned)(check_random(&state) % out_count);
+                CHECK(span_put(span, out[i]));
+                CHECK(!span_put(span, out[i]));
+                out[i] = out[--out_count];
+            }
+            CHECK_EQUAL(span->free + out_count, blocks);
+        }
+        while (out_count > 0) {
+            CHECK(span_put(span, out[--out_count]));
+        }
+        CHECK_EQUAL(span->free, blocks);
+        pages_give(span);
+    }
+}
+
+PROMISE(what_is_no_block_of_the_span_is_refused_and_changes_nothing) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct span *span = cut(cls);
+        size_t size = sizeclass[cls].size, blocks = sizeclass[cls].blocks;
+        void *block;
+        CHECK_EQUAL(span_take(span, &block, 1), 1);
+        unsigned free = span->free;
+        CHECK(!span_put(span, (char *)block + 1));
+        CHECK(!span_put(span, (char *)block + size / 2));
+        CHECK(!span_put(span, (char *)block + size - 1));
+        CHECK(!span_put(span, (void *)(span->start + blocks * size)));
+        CHECK(blocks == 1 || !span_put(span, (void *)(span->start + size)));
+        CHECK_EQUAL(span->free, free);
+        CHECK(span_put(span, block));
+        pages_give(span);
+    }
+}
+
+PROMISE(any_address_inside_leads_to_the_start_of_its_block) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct span *span = cut(cls);
+        size_t size = sizeclass[cls].size;
+        for (size_t i = 0; i < sizeclass[cls].blocks; i += 5) {
+            char *block = (char *)span->start + i * size;
+            CHECK(span_block_of(span, block) == block);
+            CHECK(span_block_of(span, block + size / 2) == block);
+            CHECK(span_block_of(span, block + size - 1) == block);
+        }
+        pages_give(span);
+    }
+}
