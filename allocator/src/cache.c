@@ -323,8 +323,10 @@ static void retire(void *value) {
     struct cache *cache = value;
     cache_self = &cache_gone;
     empty(cache);
-    if (atomic_load_explicit(&active_count, RELAXED) > 1) {
-        atomic_fetch_sub_explicit(&active_count, 1, RELAXED);
+    /* Not below 1, whoever else counts or ends meanwhile. */
+    uint32_t active = atomic_load_explicit(&active_count, RELAXED);
+    while (active > 1 && !atomic_compare_exchange_weak_explicit(&active_count, &active, active - 1,
+                                                                RELAXED, RELAXED)) {
     }
     lock_acquire(&lock);
     shelve(cache);
