@@ -5,6 +5,7 @@
 #include "lock.h"
 #include "os.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -131,8 +132,15 @@ static bool adopt(void) {
     set_share(cache);
     cache_self = cache;
     /* May allocate (keys above 32): from the cache that has just been set. */
-    pthread_setspecific(key, cache);
-    return true;
+    int saved = errno;
+    bool kept = pthread_setspecific(key, cache) == 0;
+    errno = saved;
+    if (!kept) {
+        /* Nobody would take it back at the thread's end: better none. */
+        retire(cache);
+        cache_self = &cache_none;
+    }
+    return kept;
 }
 
 /* The bin as one plain array base[0 .. filled), the head on top, for the slow paths; and back. */
