@@ -382,6 +382,8 @@ void cache_stats(struct cache_stats *out) {
         }
     }
     lock_release(&lock);
+    out->leaked += atomic_load_explicit(&cache_none.leaked, RELAXED) +
+                   atomic_load_explicit(&cache_gone.leaked, RELAXED);
     out->active = atomic_load_explicit(&active_count, RELAXED);
     size_t active = out->active != 0 ? out->active : 1;
     out->share = config.budget / active > SHARE_LEAST ? config.budget / active : SHARE_LEAST;
