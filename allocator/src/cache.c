@@ -362,8 +362,7 @@ void cache_after_fork(void) {
     if (own) {
         self->next = NULL;
     }
-    size_t room = own ? atomic_load_explicit(&self->room_bytes, RELAXED) : 0;
-    atomic_store_explicit(&rooms, room, RELAXED);
+    atomic_store_explicit(&rooms, own ? self->reported_bytes : 0, RELAXED);
     atomic_store_explicit(&active_count, 1, RELAXED);
 }
 
