@@ -19,6 +19,7 @@
 #define GRANULE_SHIFT 16
 #define GRANULE ((size_t)1 << GRANULE_SHIFT)
 #define PAGE ((size_t)4096)
+#define HUGE_PAGE ((size_t)2 << 20)
 
 static inline size_t align_up(size_t n, size_t alignment) {
     return (n + alignment - 1) & ~(alignment - 1);

@@ -12,6 +12,10 @@
 #define STORE_BYTES (2 * MIB)
 #define STORE_SLOTS 2048
 
+/* Blocks of at most two pages lie dense: whatever a program touches of them, it touches their
+ * pages. */
+#define DENSE_MAX ((size_t)4096)
+
 struct store {
     struct lock lock; /* CENTRAL: count, low, taken, given, slot[] */
     uint32_t count;
@@ -77,7 +81,8 @@ static unsigned take_from_spans(struct store *store, void **out, unsigned n) {
 /* Blocks of a new span. Everything that can fault or fail happens before the lock is taken. */
 static unsigned take_from_new_span(unsigned cls, struct store *store, void **out, unsigned n) {
     bool zero;
-    struct span *span = pages_take(sizeclass[cls].granules, 1, &zero);
+    enum run_kind kind = sizeclass[cls].size <= DENSE_MAX ? RUN_DENSE : RUN_SPARSE;
+    struct span *span = pages_take(sizeclass[cls].granules, 1, kind, &zero);
     if (span == NULL) {
         return 0;
     }

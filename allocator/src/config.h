@@ -40,9 +40,10 @@ enum route_kind { ROUTE_DIRECT, ROUTE_CASCADE, ROUTE_CASCADE_LEAK };
      .check = HAK_FIXED_CHECK,                                                                     \
      .learn = 0,                                                                                   \
      .threshold = 32 * MIB,                                                                        \
-     .budget = 64 * MIB,                                                                           \
+     .budget = 48 * MIB,                                                                           \
      .bigcache = 64 * MIB,                                                                         \
-     .decay_ms = 1000}
+     .decay_ms = 1000,                                                                             \
+     .hugepages = 1}
 
 struct config {
     uint64_t registry;  /* enum registry_kind */
@@ -53,6 +54,7 @@ struct config {
     uint64_t threshold; /* bytes; larger blocks are mapped one by one */
     uint64_t budget;    /* bytes all thread caches together may hold */
     uint64_t bigcache;  /* bytes of freed huge mappings kept for reuse */
+    uint64_t hugepages; /* 1: ask for huge pages where short blocks lie */
     uint64_t decay_ms;  /* free pages older than this go back to the system */
 };
 

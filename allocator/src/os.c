@@ -56,6 +56,12 @@ bool os_purge(void *at, size_t bytes) {
     return done;
 }
 
+void os_advise_huge(void *at, size_t bytes) {
+    int saved = errno;
+    madvise(at, bytes, MADV_HUGEPAGE);
+    errno = saved;
+}
+
 void *os_map(size_t bytes, size_t alignment) {
     return map_aligned(bytes, alignment, PROT_READ | PROT_WRITE);
 }

@@ -19,6 +19,9 @@ bool os_commit(void *at, size_t bytes);
  * then the contents are as they were. */
 bool os_purge(void *at, size_t bytes);
 
+/* Asks for huge pages in [at, at+bytes), where the system grants them on request. */
+void os_advise_huge(void *at, size_t bytes);
+
 /* Usable, zero memory of its own mapping, aligned to `alignment`. NULL if refused. */
 void *os_map(size_t bytes, size_t alignment);
 

@@ -22,8 +22,8 @@ bool pagemap_add_range(size_t bytes) {
     size_t granules = bytes >> GRANULE_SHIFT;
     size_t map_bytes = align_up(granules, PAGE);
     size_t span_bytes = align_up((granules + 2) * sizeof(struct span), PAGE);
-    size_t data_at = align_up(map_bytes + span_bytes, GRANULE);
-    char *at = os_reserve(data_at + (granules << GRANULE_SHIFT), GRANULE);
+    size_t data_at = align_up(map_bytes + span_bytes, HUGE_PAGE);
+    char *at = os_reserve(data_at + (granules << GRANULE_SHIFT), HUGE_PAGE);
     if (at == NULL) {
         return false;
     }

@@ -18,7 +18,7 @@
 #define RANGES_MAX 64
 
 struct range {
-    uintptr_t base;           /* of the data; aligned to GRANULE */
+    uintptr_t base;           /* of the data; aligned to HUGE_PAGE */
     size_t bytes;             /* of data address space; 0: no such range */
     uint8_t *class_of;        /* [granules] */
     struct span *spans;       /* [granules]; spans[-1] and spans[granules] are never free */

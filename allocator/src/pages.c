@@ -16,6 +16,10 @@
 
 #define PURGE_BATCH 64
 
+/* Bytes in use before huge pages are asked for: a small program would pay for zeroing, and keep,
+ * two megabytes it never wanted. */
+#define HUGE_PAGES_FROM (8 * MIB)
+
 struct run_lists {
     struct span *head[LENGTHS];
     uint64_t occupied[LENGTHS / 64]; /* bit i: head[i] is not NULL */
@@ -23,8 +27,8 @@ struct run_lists {
 
 struct lock pages_lock;
 
-static struct run_lists lists[SPAN_RAW + 1]; /* by state; [SPAN_USED] stays empty */
-static struct span *oldest, *newest;         /* dirty runs by age */
+static struct run_lists lists[RUN_KINDS][SPAN_RAW + 1]; /* by kind and state; none is used */
+static struct span *oldest, *newest;                    /* dirty runs by age */
 static _Atomic uint64_t dirty_bytes, purged_bytes, purges;
 
 static size_t list_of(size_t granules) {
@@ -48,7 +52,7 @@ static void age_remove(struct span *span) {
 }
 
 static void list_insert(struct span *span) {
-    struct run_lists *in = &lists[span->state];
+    struct run_lists *in = &lists[span->kind][span->state];
     size_t i = list_of(span->granules);
     span->prev = NULL;
     span->next = in->head[i];
@@ -60,12 +64,13 @@ static void list_insert(struct span *span) {
     /* The last granule tells a neighbour where this run begins. */
     struct span *last = span + span->granules - 1;
     last->state = span->state;
+    last->kind = span->kind;
     last->back = span->granules - 1;
     span->back = 0;
 }
 
 static void list_remove(struct span *span) {
-    struct run_lists *in = &lists[span->state];
+    struct run_lists *in = &lists[span->kind][span->state];
     size_t i = list_of(span->granules);
     *(span->prev != NULL ? &span->prev->next : &in->head[i]) = span->next;
     if (span->next != NULL) {
@@ -108,7 +113,7 @@ static void take_out(struct span *span) {
  * dirty ages the longer part's counts: a large old run must not stay young by small gifts. */
 static void insert_joined(struct span *span) {
     struct span *before = span - 1, *after = span + span->granules;
-    if (before->state == span->state) {
+    if (before->state == span->state && before->kind == span->kind) {
         before -= before->back;
         take_out(before);
         if (before->granules < span->granules) {
@@ -117,7 +122,7 @@ static void insert_joined(struct span *span) {
         before->granules += span->granules;
         span = before;
     }
-    if (after->state == span->state) {
+    if (after->state == span->state && after->kind == span->kind) {
         take_out(after);
         if (after->granules > span->granules) {
             span->freed_at_ms = after->freed_at_ms;
@@ -127,9 +132,9 @@ static void insert_joined(struct span *span) {
     insert(span);
 }
 
-/* The shortest run of at least `granules` among one state's. */
-static struct span *best_fit(enum span_state state, size_t granules) {
-    struct run_lists *in = &lists[state];
+/* The shortest run of at least `granules` of a kind and state. */
+static struct span *best_fit(enum run_kind kind, enum span_state state, size_t granules) {
+    struct run_lists *in = &lists[kind][state];
     if (granules < LENGTHS) {
         size_t word = granules / 64;
         uint64_t bits = in->occupied[word] & (~(uint64_t)0 << (granules % 64));
@@ -168,16 +173,17 @@ static void split(struct span *span, size_t granules) {
     rest->start = span->start + granules * GRANULE;
     rest->granules = (uint32_t)(span->granules - granules);
     rest->state = span->state;
+    rest->kind = span->kind;
     rest->freed_at_ms = span->freed_at_ms;
     span->granules = (uint32_t)granules;
     insert(rest);
 }
 
 /* A used run out of the free ones, or NULL. Requires the lock. */
-static struct span *take_free(size_t granules, bool *zero) {
-    struct span *span = best_fit(SPAN_DIRTY, granules);
+static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
+    struct span *span = best_fit(kind, SPAN_DIRTY, granules);
     if (span == NULL) {
-        span = best_fit(SPAN_CLEAN, granules);
+        span = best_fit(kind, SPAN_CLEAN, granules);
     }
     if (span == NULL) {
         return NULL;
@@ -192,7 +198,7 @@ static struct span *take_free(size_t granules, bool *zero) {
 /* Claims address space nobody used yet; the run is in no list and not usable. *noted says that its
  * descriptors are. Requires the lock. */
 static struct span *claim(size_t granules, bool *noted) {
-    struct span *raw = best_fit(SPAN_RAW, granules);
+    struct span *raw = best_fit(RUN_SPARSE, SPAN_RAW, granules);
     *noted = raw != NULL;
     if (raw != NULL) {
         take_out(raw);
@@ -217,12 +223,13 @@ static void give_raw(struct span *span, uintptr_t start, size_t granules) {
     span->start = start;
     span->granules = (uint32_t)granules;
     span->state = SPAN_RAW;
+    span->kind = RUN_SPARSE; /* of no kind yet: whoever claims it decides */
     insert_joined(span);
 }
 
 /* A used run from new address space: a generous piece if the system grants it, else just what is
  * needed. Takes the lock and drops it; the system calls are made without it. */
-static struct span *grow(size_t granules, bool *zero) {
+static struct span *grow(enum run_kind kind, size_t granules, bool *zero) {
     uint64_t committed = 0;
     int count = atomic_load_explicit(&range_count, memory_order_acquire);
     for (int i = 0; i < count; i++) {
@@ -230,7 +237,8 @@ static struct span *grow(size_t granules, bool *zero) {
     }
     size_t wanted = committed / 8 < COMMIT_LEAST ? COMMIT_LEAST : committed / 8;
     wanted = wanted > COMMIT_MOST ? COMMIT_MOST : wanted & ~(COMMIT_LEAST - 1);
-    size_t pieces[2] = {wanted / GRANULE > granules ? wanted / GRANULE : granules, granules};
+    size_t generous = align_up(granules * GRANULE, HUGE_PAGE);
+    size_t pieces[2] = {(wanted > generous ? wanted : generous) / GRANULE, granules};
     for (int attempt = 0; attempt < 2; attempt++) {
         size_t n = pieces[attempt];
         lock_acquire(&pages_lock);
@@ -261,6 +269,9 @@ static struct span *grow(size_t granules, bool *zero) {
             lock_release(&pages_lock);
             continue;
         }
+        if (usable && kind == RUN_DENSE && committed >= HUGE_PAGES_FROM && config.hugepages) {
+            os_advise_huge((void *)(range->base + offset), n * GRANULE);
+        }
         lock_acquire(&pages_lock);
         if (!usable) {
             give_raw(span, range->base + offset, n);
@@ -270,6 +281,7 @@ static struct span *grow(size_t granules, bool *zero) {
         span->start = range->base + offset;
         span->granules = (uint32_t)n;
         span->state = SPAN_CLEAN;
+        span->kind = (uint8_t)kind;
         split(span, granules);
         mark_used(span);
         lock_release(&pages_lock);
@@ -304,36 +316,38 @@ bool pages_init(void) {
     return add_range(0);
 }
 
-static struct span *take(size_t granules, bool *zero) {
+static struct span *take(enum run_kind kind, size_t granules, bool *zero) {
     lock_acquire(&pages_lock);
-    struct span *span = take_free(granules, zero);
+    struct span *span = take_free(kind, granules, zero);
     lock_release(&pages_lock);
     if (span == NULL) {
-        span = grow(granules, zero);
+        span = grow(kind, granules, zero);
     }
     if (span == NULL) {
-        /* The range is full, or the system refuses: perhaps another range, perhaps somebody gave
-         * something back meanwhile. */
+        /* The range is full, or the system refuses: perhaps the other kind has a run, perhaps
+         * somebody gave one back meanwhile, perhaps there can be another range. */
         lock_acquire(&ranges_lock);
         lock_acquire(&pages_lock);
-        span = take_free(granules, zero);
+        for (int k = 0; span == NULL && k < RUN_KINDS; k++) {
+            span = take_free((enum run_kind)k, granules, zero);
+        }
         struct range *last = &ranges[atomic_load_explicit(&range_count, memory_order_relaxed) - 1];
         bool full = last->bytes - last->frontier < granules * GRANULE;
         lock_release(&pages_lock);
         if (span == NULL && full && add_range(granules * GRANULE)) {
-            span = grow(granules, zero);
+            span = grow(kind, granules, zero);
         }
         lock_release(&ranges_lock);
     }
     return span;
 }
 
-struct span *pages_take(size_t granules, size_t align_granules, bool *zero) {
+struct span *pages_take(size_t granules, size_t align_granules, enum run_kind kind, bool *zero) {
     if (granules + align_granules > PTRDIFF_MAX / GRANULE ||
         granules + align_granules > UINT32_MAX) {
         return NULL;
     }
-    struct span *span = take(granules + align_granules - 1, zero);
+    struct span *span = take(kind, granules + align_granules - 1, zero);
     if (span == NULL || align_granules == 1) {
         return span;
     }
@@ -345,6 +359,7 @@ struct span *pages_take(size_t granules, size_t align_granules, bool *zero) {
         lock_acquire(&pages_lock);
         span->start = first;
         span->granules = (uint32_t)(front->granules - skip);
+        span->kind = front->kind;
         front->granules = (uint32_t)skip;
         mark_used(span);
         mark_used(front);
@@ -374,6 +389,7 @@ void pages_shorten(struct span *span, size_t granules) {
     rest->granules = (uint32_t)(span->granules - granules);
     span->granules = (uint32_t)granules;
     mark_used(span);
+    rest->kind = span->kind;
     rest->freed_at_ms = now;
     rest->state = SPAN_DIRTY;
     insert_joined(rest);
@@ -388,7 +404,7 @@ bool pages_lengthen(struct span *span, size_t granules) {
     struct range *range = range_of(span);
     bool inside = span->start + bytes_of(span) < range->base + range->frontier;
     if (inside && (after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) &&
-        after->granules >= more) {
+        after->kind == span->kind && after->granules >= more) {
         take_out(after);
         split(after, more);
         span->granules = (uint32_t)granules;

@@ -4,6 +4,9 @@
  * (clean); a dirty run is preferred, since it needs no page fault. Neighbours of one kind are
  * joined. A dirty run that nobody wanted for config.decay_ms is purged, many runs in one go.
  *
+ * Dense runs (short blocks) and sparse ones (long blocks) come from different pieces of the range;
+ * once a process is past its first megabytes, dense pieces ask for huge pages.
+ *
  * One lock, rank PAGES, the highest: held for list work only. Committing and purging happen outside
  * it, on runs that are in no list meanwhile.
  */
@@ -16,9 +19,9 @@
 /* Reserves the first range. False if the system refuses even the smallest. */
 bool pages_init(void);
 
-/* A used run of `granules`, starting at a multiple of align_granules; NULL if there is no memory.
- * *zero says that all of it reads as zero. Its map bytes are CLASS_NONE. */
-struct span *pages_take(size_t granules, size_t align_granules, bool *zero);
+/* A used run of `granules` of a kind, starting at a multiple of align_granules; NULL if there is no
+ * memory. *zero says that all of it reads as zero. Its map bytes are CLASS_NONE. */
+struct span *pages_take(size_t granules, size_t align_granules, enum run_kind kind, bool *zero);
 
 /* Gives a used run back. Its map bytes must be CLASS_NONE again. */
 void pages_give(struct span *span);

@@ -21,6 +21,14 @@ enum span_state {
     SPAN_RAW,   /* free, not usable until committed */
 };
 
+/* What a run is for, and so whether huge pages suit it. Address space once claimed for one kind
+ * stays of that kind, so that neither is scattered over the other. */
+enum run_kind {
+    RUN_SPARSE, /* long blocks, of which a program may touch little */
+    RUN_DENSE,  /* short blocks, side by side: every page is touched soon */
+    RUN_KINDS
+};
+
 struct __attribute__((aligned(CACHE_LINE))) span {
     uintptr_t start;
     uint32_t granules;
@@ -40,7 +48,7 @@ struct __attribute__((aligned(CACHE_LINE))) span {
     uint8_t state;        /* enum span_state */
     uint8_t cls;          /* while used: its class, or CLASS_RUN */
     uint8_t listed;       /* 1: in its class's list of spans with free blocks */
-    uint8_t unused;
+    uint8_t kind;         /* enum run_kind */
 };
 
 _Static_assert(sizeof(struct span) == CACHE_LINE, "one cache line a descriptor");
