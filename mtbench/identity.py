@@ -1,6 +1,6 @@
 """Which library serves malloc in this process, and what it says of itself.
 
-Runs in the worker, and as a script of its own (`python -I -S identity.py ANSWER`) when libraries are
+Runs in the worker, and as a script (`python -I -S identity.py ANSWER`) when libraries are
 listed, so it imports nothing but ctypes and touches no other module of mtbench.
 """
 

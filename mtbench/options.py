@@ -12,7 +12,7 @@ import workloads
 from mtbench import allocators, machine, quick
 from mtbench.allocators import Allocator
 from mtbench.errors import MtbenchError, UsageError
-from mtbench.plan import Cell, Plan, grid, thread_counts
+from mtbench.plan import TURNS, Cell, Plan, grid, thread_counts
 
 DEFAULT_TRIALS, DEFAULT_DURATION, DEFAULT_WARMUP, DEFAULT_SEED = 5, 0.5, 0.1, 1
 
@@ -37,14 +37,14 @@ def job(args: argparse.Namespace) -> Job:
             else quick.default_allocators()
         )
         counts = threads or quick.THREADS
-        cells: Sequence[Cell] = quick.cells(chosen, list(specs), counts)
+        cells: list[Cell] = quick.cells(chosen, list(specs), counts)
         trials = args.trials or quick.TRIALS
-        duration = args.duration or quick.window(len(cells) * trials)
+        duration = args.duration or quick.window(cells, trials, machine.usable_cores())
         warmup = quick.WARMUP_S if args.warmup is None else args.warmup
     else:
         chosen = allocators.resolve_all(args.allocators or ["all"])
         counts = threads or thread_counts("1-64")
-        cells = grid([entry.label for entry in chosen], list(specs), counts)
+        cells = list(grid([entry.label for entry in chosen], list(specs), counts))
         trials = args.trials or DEFAULT_TRIALS
         duration = args.duration or DEFAULT_DURATION
         warmup = DEFAULT_WARMUP if args.warmup is None else args.warmup
@@ -102,6 +102,7 @@ def _job(
         verify=args.verify,
         latency_every=args.latency_every,
         memory=args.memory or 0,
+        turns=quick.TURNS if getattr(args, "quick", False) else TURNS,
         sources=tuple((name, spec.to_toml()) for name, spec in specs.items()),
     )
     for spec in specs.values():

@@ -12,7 +12,12 @@ from mtbench.errors import MtbenchError, UsageError
 
 MOST_THREADS = 256
 SLICE_S = 0.003
-SLICES = 4
+TURNS = 4
+
+
+def least_window(threads: int, cores: int, turns: int) -> float:
+    """Seconds in which every thread is scheduled `turns` times (EEVDF: turns of about 3 ms)."""
+    return turns * SLICE_S * threads / max(cores, 1)
 
 
 class Cell(NamedTuple):
@@ -37,8 +42,9 @@ class Plan:
 
     duration, warmup: seconds asked for. timeout: seconds, 0 for 10 x the expected time and at
     least 20. latency_every: one call in so many is timed, 0 for none. memory: bytes a worker may
-    use, 0 for three quarters of what is available. cores: usable cores when planned. sources:
-    workload name -> its TOML text.
+    use, 0 for three quarters of what is available. cores: usable cores when planned. turns: how
+    often each thread should be scheduled in a window where threads share cores. sources: workload
+    name -> its TOML text.
     """
 
     allocators: tuple[str, ...]
@@ -55,6 +61,7 @@ class Plan:
     verify: bool = False
     latency_every: int = 256
     memory: int = 0
+    turns: int = TURNS
     sources: tuple[tuple[str, str], ...] = ()
 
     def order(self) -> Iterator[Trial]:
@@ -68,9 +75,8 @@ class Plan:
                 place += 1
 
     def window(self, threads: int) -> float:
-        """Seconds to measure: longer where threads must share cores, so that each one is
-        scheduled several times (EEVDF gives a turn of about 3 ms)."""
-        return max(self.duration, SLICES * SLICE_S * threads / max(self.cores, 1))
+        """Seconds to measure: longer where threads must share cores."""
+        return max(self.duration, least_window(threads, self.cores, self.turns))
 
     def expected(self, threads: int) -> float:
         """Seconds a trial should take, start-up and drain included."""
