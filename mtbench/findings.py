@@ -19,6 +19,7 @@ from mtbench.statistics import Ratio, far_out, median, paired_ratio
 from mtbench.table import bytes_, number, ratio
 
 Tone = Literal["good", "bad", "neutral"]
+_NEUTRAL: Tone = "neutral"
 COLLAPSE = 0.5
 """Keeping less than this share of the throughput at threads = cores is called a collapse."""
 
@@ -62,11 +63,12 @@ def _evidence(result: Ratio) -> str:
 
 
 def _rivals(plan: Plan, results: Results, workload: str, threads: int) -> list[CellData]:
-    """Cells of one workload and thread count without null, fastest first."""
+    """Cells of one workload and thread count without null and variants, fastest first."""
     cells = [
         data
         for label in plan.allocators
         if label != "null"
+        and not (":" in label and label.partition(":")[0] in plan.allocators)
         and (data := results.get(label, workload, threads)) is not None
         and np.isfinite(data.throughput).any()
     ]
@@ -105,7 +107,7 @@ def _fastest(plan: Plan, results: Results, base: str) -> Iterator[Finding]:
             else:
                 text = (
                     f"{workload}, {place}: {best.cell.allocator} and {rest[0].cell.allocator} "
-                    f"are in front, {_undecided(second)} between them ({speed})."
+                    f"are in front, {_undecided(second)} ({speed})."
                 )
                 yield Finding(text, _evidence(second), "neutral", workload)
         elif result.verdict == "faster":
@@ -116,36 +118,46 @@ def _fastest(plan: Plan, results: Results, base: str) -> Iterator[Finding]:
             yield Finding(text, _evidence(result), "good", workload)
         else:
             text = (
-                f"{workload}, {place}: {best.cell.allocator} has the highest median ({speed}), "
-                f"{_undecided(result)} from {base}."
+                f"{workload}, {place}: {best.cell.allocator} has the highest median ({speed}); "
+                f"against {base}: {_undecided(result)}."
             )
             yield Finding(text, _evidence(result), "neutral", workload)
 
 
 def _undecided(result: Ratio) -> str:
-    few = result.verdict == "too few trials"
-    return "too few trials to tell a difference" if few else "no difference seen"
+    """What to say where no difference may be claimed: unseen, or seen but not to be trusted."""
+    if result.verdict == "too few trials":
+        return "too few trials to tell a difference"
+    low, high = result.estimate.low, result.estimate.high
+    return "no difference seen" if not (low > 1 or high < 1) else "too uncertain to call"
 
 
 def _ladder(plan: Plan, results: Results, ladder: Sequence[str]) -> Iterator[Finding]:
     """What each step of the registry ladder brings, at one thread and at the most."""
     for workload in plan.workloads:
-        for lower, upper in pairwise(ladder):
-            for threads in dict.fromkeys((plan.threads[0], plan.threads[-1])):
+        for threads in dict.fromkeys((plan.threads[0], plan.threads[-1])):
+            steps, evidence, tone = [], [], _NEUTRAL
+            for lower, upper in pairwise(ladder):
                 result = compared(
                     results.get(upper, workload, threads), results.get(lower, workload, threads)
                 )
                 if result is None:
                     continue
-                subject = f"{workload}, {_threads(threads)}: {upper} over {lower}"
+                step = f"{_short(lower)} to {_short(upper)}"
+                evidence.append(f"{step} {_evidence(result)}")
                 if result.verdict in ("faster", "slower"):
-                    text = f"{subject} is {result.estimate.value:.2f} x."
-                    tone: Tone = "good" if result.verdict == "faster" else "bad"
-                    yield Finding(text, _evidence(result), tone, workload)
+                    steps.append(f"{step} {result.estimate.value:.2f} x")
+                    tone = "good" if result.verdict == "faster" else tone
                 else:
-                    yield Finding(
-                        f"{subject}: {_undecided(result)}.", _evidence(result), workload=workload
-                    )
+                    steps.append(f"{step} {_undecided(result)}")
+            if steps:
+                text = f"Registry ladder, {workload}, {_threads(threads)}: {'; '.join(steps)}."
+                yield Finding(text, "; ".join(evidence), tone, workload)
+
+
+def _short(label: str) -> str:
+    """A rung's name without the allocator's: `hakmem:registry=locked` is `registry=locked`."""
+    return label.partition(":")[2] or label
 
 
 def _collapses(plan: Plan, results: Results) -> Iterator[Finding]:
@@ -160,14 +172,18 @@ def _collapses(plan: Plan, results: Results) -> Iterator[Finding]:
             result = compared(
                 results.get(label, workload, most), results.get(label, workload, within[-1])
             )
-            if label != "null" and result is not None and result.estimate.value < COLLAPSE:
+            if label == "null" or result is None or result.verdict != "slower":
+                continue
+            if result.estimate.value < COLLAPSE:
                 fallen.append((result.estimate.value, label, result))
-        for value, label, result in sorted(fallen)[:3]:
+        if fallen:
+            fallen.sort()
+            shares = ", ".join(f"{label} {value * 100:.0f} %" for value, label, _ in fallen)
             text = (
-                f"{workload}: {label} keeps {value * 100:.0f} % of its {within[-1]}-thread "
-                f"throughput at {most} threads."
+                f"{workload}: kept of the {within[-1]}-thread throughput at {most} threads: "
+                f"{shares}."
             )
-            yield Finding(text, _evidence(result), "bad", workload)
+            yield Finding(text, f"worst {_evidence(fallen[0][2])}", "bad", workload)
 
 
 def _memory(plan: Plan, results: Results) -> Iterator[Finding]:

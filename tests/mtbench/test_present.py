@@ -77,15 +77,26 @@ def test_the_first_finding_names_the_fastest_with_its_interval(tmp_path: Path) -
     assert "[" in first.evidence and "n = 5" in first.evidence
 
 
-def test_no_difference_is_called_one_within_the_noise(tmp_path: Path) -> None:
+def test_nothing_is_called_fastest_within_the_noise(tmp_path: Path) -> None:
     run = shown(fabricate(tmp_path / "run", lambda a, w, t: 1e7, noise=0.05))
     assert not any("is fastest" in f.text for f in run.findings)
-    assert "no difference seen" in run.findings[0].text
+    told = run.findings[0].text
+    assert "no difference seen" in told or "too uncertain to call" in told
+
+
+def test_a_ladder_is_told_in_one_sentence_a_workload_and_thread_count(tmp_path: Path) -> None:
+    labels = ("hakmem", "hakmem:registry=locked", "hakmem:registry=prealloc-seqlock")
+    speeds = dict(zip(labels, (4e7, 1e7, 2e7), strict=True))
+    run = shown(fabricate(tmp_path / "run", lambda a, w, t: speeds[a], allocators=labels))
+    told = [finding.text for finding in run.findings if "ladder" in finding.text]
+    assert len(told) == 2
+    assert "registry=locked to registry=prealloc-seqlock 2.00 x" in told[0]
+    assert "registry=prealloc-seqlock to hakmem 2.00 x" in told[0]
 
 
 def test_a_collapse_beyond_the_cores_is_told(tmp_path: Path) -> None:
     run = shown(fabricate(tmp_path / "run", scaling))
-    assert any("peer keeps 10 %" in finding.text for finding in run.findings)
+    assert any("at 8 threads: peer 10 %" in finding.text for finding in run.findings)
 
 
 def test_no_law_is_fitted_on_two_cores_and_the_reason_is_given(tmp_path: Path) -> None:

@@ -1,0 +1,106 @@
+"""The doctor: every fact, what spoils, and native code that is older than its sources."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import allocator
+import workloads
+from mtbench import doctor, machine
+from mtbench.__main__ import main
+
+FACTS = {
+    "processor",
+    "cores",
+    "caches",
+    "usable cores",
+    "affinity",
+    "cgroup CPU quota",
+    "memory",
+    "SMT",
+    "frequency governor",
+    "turbo",
+    "kernel",
+    "libc",
+    "ASLR",
+    "transparent huge pages",
+    "overcommit",
+    "load",
+    "virtualisation",
+    "steal time",
+    "perf events",
+    "environment",
+    "packages",
+    "allocator library",
+    "workloads library",
+}
+
+
+def test_every_fact_is_examined_and_the_worst_comes_first() -> None:
+    facts = doctor.examine()
+    assert not FACTS - {fact.name for fact in facts}
+    ranks = [("warning", "unknown", "note", "ok").index(fact.severity) for fact in facts]
+    assert ranks == sorted(ranks)
+    for fact in facts:
+        assert fact.found
+        if fact.severity == "warning":
+            assert fact.harm and fact.remedy
+
+
+def test_the_exit_code_tells_whether_something_spoils(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fine = doctor.Fact("load", "0")
+    monkeypatch.setattr(doctor, "CHECKS", (lambda: iter([fine]),))
+    assert main(["doctor"]) == 0
+    bad = doctor.Fact("load", "9", "others take time", "stop them", "warning")
+    monkeypatch.setattr(doctor, "CHECKS", (lambda: iter([fine, bad]),))
+    assert main(["doctor"]) == 4
+    output = capsys.readouterr().out
+    assert "harm: others take time" in output and "mend: stop them" in output
+    assert main(["doctor", "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)[0]["name"] == "load"
+
+
+def test_settings_of_allocators_in_the_environment_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    fact = next(fact for fact in doctor.examine() if fact.name == "environment")
+    assert fact.severity == "warning" and "MALLOC_ARENA_MAX=1" in fact.found
+
+
+@pytest.mark.parametrize("package", [allocator, workloads])
+def test_the_hash_recomputed_here_is_the_one_cmake_embedded(package: object) -> None:
+    build = allocator.build() if package is allocator else workloads.BUILD
+    folder = Path(str(package.__file__)).parent  # type: ignore[attr-defined]
+    if not (folder / "src").is_dir():
+        pytest.skip("installed without sources")
+    found = doctor.source_hash(folder, build.flags)
+    assert found == build.source_hash
+
+
+def test_native_code_older_than_its_sources_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "include").mkdir()
+    (tmp_path / "src" / "a.c").write_text("int a;\n")
+    package = SimpleNamespace(__name__="thing", __file__=str(tmp_path / "__init__.py"))
+    build = allocator.Build(doctor.source_hash(tmp_path, "-O2"), "-O2")
+    assert doctor._build(package, lambda: build).severity == "ok"  # type: ignore[arg-type]
+    (tmp_path / "src" / "a.c").write_text("int b;\n")
+    assert doctor._build(package, lambda: build).severity == "warning"  # type: ignore[arg-type]
+
+
+def test_a_cgroup_quota_bounds_the_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "affinity", lambda: tuple(range(8)))
+    for quota, cores in ((None, 8), (2.0, 2), (1.5, 1), (0.25, 1), (16.0, 8)):
+        monkeypatch.setattr(machine, "cpu_quota", lambda quota=quota: quota)
+        assert machine.usable_cores() == cores
+
+
+def test_pinning_orders_name_every_allowed_cpu_once() -> None:
+    assert machine.cpu_order("none") is None
+    for pin in ("compact", "spread"):
+        assert sorted(machine.cpu_order(pin) or []) == list(machine.affinity())
