@@ -2,8 +2,8 @@
 
 Each promise is tested by one run of ``mtbench-probe`` (see ``mtbench/promises``) in a fresh
 process with the library preloaded: a crash or a hang is a result with a name. Every probe first
-proves that the library is mapped and serves ``malloc``; a missing preload is a broken promise, never
-silently the system's malloc.
+proves that the library is mapped and serves ``malloc``; a missing preload is a broken promise,
+never silently the system's malloc.
 
 Misuse programs are scored apart: stopping a program that breaks the rules is a service, not a
 promise. ``--misuse`` makes them count.
@@ -26,21 +26,17 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mtbench.allocators import Allocator, resolve
+from mtbench.allocators import Allocator, resolve_all, worker_environment
+from mtbench.errors import Exit, MtbenchError, UsageError
 
 SCHEMA = 1
 MISUSE = "misuse"
-EXIT_FINE, EXIT_TOOL, EXIT_USAGE, EXIT_GATE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 _PROBE_KEPT, _PROBE_BROKEN, _PROBE_INAPPLICABLE = 0, 1, 77
-
-
-class VerifyError(Exception):
-    """The suite could not run; the message is one line for the user."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """One row of the suite: its full name, its area, ``quick`` or ``slow``, and what is promised."""
+    """One row of the suite: full name, area, cost (``quick`` or ``slow``), what is promised."""
 
     name: str
     area: str
@@ -83,21 +79,23 @@ class Report:
 
 
 def probe_path() -> Path:
-    """The installed ``mtbench-probe``; raises VerifyError where the native half is not built."""
+    """The installed ``mtbench-probe``; raises MtbenchError where the native half is not built."""
     import mtbench
 
-    for folder in mtbench.__path__:
+    # An editable install leaves the Python files in the source tree and installs the executable.
+    folders = [*mtbench.__path__, *(str(Path(entry) / "mtbench") for entry in sys.path)]
+    for folder in folders:
         candidate = Path(folder) / "promises" / "mtbench-probe"
         if candidate.is_file():
             return candidate
-    raise VerifyError("mtbench-probe is not installed beside mtbench; reinstall with: pip install .")
+    raise MtbenchError("mtbench-probe is not installed beside mtbench; install with: pip install .")
 
 
 def catalogue(probe: Path) -> list[Promise]:
     """Every promise the probe knows, in its order."""
     listing = subprocess.run([probe, "--list"], capture_output=True, text=True, check=False)
     if listing.returncode != 0:
-        raise VerifyError(f"{probe} --list failed with exit code {listing.returncode}")
+        raise MtbenchError(f"{probe} --list failed with exit code {listing.returncode}")
     rows = (line.split("\t") for line in listing.stdout.splitlines())
     return [Promise(name, area, cost, line) for name, area, cost, line in rows]
 
@@ -109,16 +107,8 @@ def select(promises: Iterable[Promise], pattern: str | None) -> list[Promise]:
     try:
         wanted = re.compile(pattern)
     except re.error as error:
-        raise VerifyError(f"--only {pattern}: not a regular expression: {error}") from None
+        raise UsageError(f"--only {pattern}: not a regular expression: {error}") from None
     return [p for p in promises if wanted.search(p.name)]
-
-
-def _environment(allocator: Allocator) -> dict[str, str]:
-    environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
-    environment.update(allocator.env)
-    if allocator.path is not None:
-        environment["LD_PRELOAD"] = str(allocator.path)
-    return environment
 
 
 def _signal_name(number: int) -> str:
@@ -160,20 +150,22 @@ def _judge(code: int, out: str, err: str) -> tuple[str, str, str | None]:
 def run_probe(
     probe: Path, promise: Promise, allocator: Allocator, *, quick: bool, timeout: float
 ) -> Verdict:
-    """Tests one promise in a fresh process; ``timeout`` is in seconds. A hang is a broken promise."""
-    served_by = "system" if allocator.path is None else str(allocator.path)
+    """Tests one promise in a fresh process; no end within ``timeout`` seconds is a hang."""
+    served_by = "system" if allocator.path is None else allocator.path
     command = [str(probe), *(["--quick"] if quick else []), "--served-by", served_by, promise.name]
     began = time.monotonic()
     # Files, not pipes: a grandchild that outlives a crashed probe must not keep us waiting.
-    with tempfile.TemporaryFile("w+", errors="replace") as out, tempfile.TemporaryFile(
-        "w+", errors="replace"
-    ) as err, tempfile.TemporaryDirectory(prefix="mtbench-verify-") as folder:
+    with (
+        tempfile.TemporaryFile("w+", errors="replace") as out,
+        tempfile.TemporaryFile("w+", errors="replace") as err,
+        tempfile.TemporaryDirectory(prefix="mtbench-verify-") as folder,
+    ):
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env=_environment(allocator),
+            env=worker_environment(allocator),
             cwd=folder,
             start_new_session=True,
         )
@@ -210,8 +202,7 @@ def verify(
     cores make hangs of slow probes more likely, not less.
     """
     executable = probe_path() if probe is None else probe
-    report = Report(allocator.label, str(allocator.path) if allocator.path else None,
-                    dict(allocator.env))
+    report = Report(allocator.label, allocator.path, dict(allocator.environment))
     found: dict[str, Verdict] = {}
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         futures = [
@@ -234,8 +225,7 @@ def table(reports: Sequence[Report]) -> str:
     """Kept of applicable promises, an area a row and a malloc a column; then misuse stopped."""
     areas = list(dict.fromkeys(v.promise.area for r in reports for v in r.verdicts))
     rows = [["area", *(r.label for r in reports)]]
-    for area in [a for a in areas if a != MISUSE]:
-        rows.append([area, *(_score(r.verdicts, area) for r in reports)])
+    rows += [[a, *(_score(r.verdicts, a) for r in reports)] for a in areas if a != MISUSE]
     rows.append(["all promises", *(_score(r.verdicts, None) for r in reports)])
     if MISUSE in areas:
         rows.append(["misuse stopped", *(_score(r.verdicts, MISUSE) for r in reports)])
@@ -306,8 +296,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--allocators",
         action="append",
         metavar="NAME[=PATH]",
-        help="a malloc to test: an installed one, 'system', or name=/path/lib.so; repeatable "
-        "(default: hakmem)",
+        help="mallocs to test: names as of `mtbench list allocators`, name=/path/lib.so, or all; "
+        "repeatable (default: hakmem)",
     )
     parser.add_argument("--only", metavar="REGEX", help="only promises whose name matches")
     parser.add_argument("--list", action="store_true", help="list the promises and stop")
@@ -324,31 +314,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Runs ``mtbench verify``; returns the exit code: 0 all kept, 3 some broken, 2 wrong usage."""
-    try:
-        return _main(arguments)
-    except VerifyError as error:
-        print(f"mtbench verify: {error}", file=sys.stderr)
-        return EXIT_USAGE if str(error).startswith("--") else EXIT_TOOL
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
+    """Runs ``mtbench verify``; returns the exit code: 0 all kept, 3 some broken.
 
-
-def _main(arguments: argparse.Namespace) -> int:
+    Raises UsageError for options that cannot be, MtbenchError where the suite cannot run.
+    """
     if arguments.jobs < 1:
-        raise VerifyError(f"--jobs {arguments.jobs}: must be at least 1")
+        raise UsageError(f"--jobs {arguments.jobs}: must be at least 1")
     if not arguments.timeout > 0:
-        raise VerifyError(f"--timeout {arguments.timeout:g}: must be above 0 seconds")
+        raise UsageError(f"--timeout {arguments.timeout:g}: must be above 0 seconds")
     probe = probe_path()
     promises = select(catalogue(probe), arguments.only)
     if not promises:
-        raise VerifyError(f"--only {arguments.only}: matches no promise; see mtbench verify --list")
+        raise UsageError(f"--only {arguments.only}: matches no promise; see mtbench verify --list")
     if arguments.list:
         width = max(len(p.name) for p in promises)
         for promise in promises:
             print(f"{promise.name:{width}}  {promise.cost:5}  {promise.line}")
-        return EXIT_FINE
-    allocators = [_resolve(text) for text in arguments.allocators or ["hakmem"]]
+        return Exit.FINE
+    # The null allocator never reuses memory: it is a floor for kernels, not a malloc to trust.
+    allocators = [a for a in resolve_all(arguments.allocators or ["hakmem"]) if a.kind != "null"]
+    if not allocators:
+        raise UsageError("--allocators null: the null allocator promises nothing; name a malloc")
     reports = []
     for allocator in allocators:
         progress = _Progress(allocator.label, len(promises), quiet=arguments.quiet)
@@ -369,14 +355,7 @@ def _main(arguments: argparse.Namespace) -> int:
     else:
         _print_reports(reports, with_misuse=arguments.misuse)
     broke = any(broken_lines(r, with_misuse=arguments.misuse) for r in reports)
-    return EXIT_GATE if broke else EXIT_FINE
-
-
-def _resolve(text: str) -> Allocator:
-    try:
-        return resolve(text)
-    except ValueError as error:
-        raise VerifyError(f"--allocators {text}: {error}") from None
+    return Exit.GATE if broke else Exit.FINE
 
 
 def _print_reports(reports: Sequence[Report], *, with_misuse: bool) -> None:
