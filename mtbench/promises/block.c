@@ -141,7 +141,7 @@ static const struct {
     [TINY] = {"tiny", 1, 1024},
     [MID] = {"mid", 1025, 32 * 1024},
     [LARGE] = {"large", 32 * 1024 + 1, 1024 * 1024},
-    [HUGE] = {"huge", 1024 * 1024 + 1, 8 * 1024 * 1024},
+    [HUGE] = {"huge", 1024 * 1024 + 1, 3 * 1024 * 1024},
 };
 
 size_t range_draw(uint64_t *random, enum range range) {

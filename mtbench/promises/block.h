@@ -53,7 +53,7 @@ void block_drop(struct block *block);
  * drawing is logarithmic, so every range is met. */
 size_t block_size_draw(uint64_t *random, size_t limit);
 
-/* A named size range: tiny 1 - 1024, mid to 32 KiB, large to 1 MiB, huge to 8 MiB. */
+/* A named size range: tiny 1 - 1024, mid to 32 KiB, large to 1 MiB, huge to 3 MiB. */
 enum range { TINY, MID, LARGE, HUGE, RANGES };
 size_t range_draw(uint64_t *random, enum range range);
 const char *range_name(enum range range);

@@ -145,7 +145,7 @@ static void one_way(void) {
     size_t before = memory_resident();
     team_run(4, pipe_work, line);
     size_t after = memory_resident();
-    REQUIRE(after < before + (size_t)64 * MIB,
+    REQUIRE(after < before + (size_t)24 * MIB,
             "a producer of at most 260 live blocks of 8 KiB left %zu MiB resident",
             (after - before) / MIB);
 }

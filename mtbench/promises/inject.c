@@ -94,7 +94,7 @@ static void answer(const struct seccomp_notif *asked, struct seccomp_notif_resp 
 
 /* Runs in a process that shares the descriptor table and has a copy of the memory: it must not
  * touch malloc. Ends with the probe. */
-static _Noreturn void supervise(void) {
+static _Noreturn void supervise(pid_t probe) {
     static union {
         struct seccomp_notif notification;
         char room[512]; /* kernels newer than our headers may write more */
@@ -105,14 +105,14 @@ static _Noreturn void supervise(void) {
     } given;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int listener;
-    while ((listener = atomic_load(&plan->listener) - 1) < 0)
+    while ((listener = atomic_load(&plan->listener) - 1) < 0 && getppid() == probe)
         sched_yield();
     for (;;) {
         memset(&asked, 0, sizeof asked);
         memset(&given, 0, sizeof given);
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) {
-            if (errno == EINTR || errno == ENOENT)
-                continue;
+            if ((errno == EINTR || errno == ENOENT) && getppid() == probe)
+                continue; /* else the probe died before the prctl above could tell */
             _exit(0);
         }
         answer(&asked.notification, &given.reply);
@@ -124,10 +124,11 @@ void inject_begin(void) {
     plan = mmap(NULL, sizeof *plan, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     REQUIRE(plan != MAP_FAILED, "no shared page: %s", strerror(errno));
     atomic_store(&plan->heap_end, (uintptr_t)sbrk(0));
+    pid_t probe = getpid();
     long supervisor = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
     REQUIRE(supervisor >= 0, "clone: %s", strerror(errno));
     if (supervisor == 0)
-        supervise();
+        supervise(probe);
     static const int asked_about[] = {SYS_mmap,     SYS_munmap, SYS_madvise,
                                       SYS_mprotect, SYS_mremap, SYS_brk};
     enum { CALLS = sizeof asked_about / sizeof asked_about[0] };

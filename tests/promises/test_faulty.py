@@ -1,0 +1,71 @@
+"""A suite is only as good as the faults it finds: each seeded fault, found by a named probe."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from mtbench.allocators import Allocator
+from mtbench.verify import Report, probe_path
+
+from .conftest import with_fault
+
+FOUND_BY = {
+    "twice": r"overlap\.small$",
+    "dirty-calloc": r"contents\.calloc-small$",
+    "lossy-realloc": r"contents\.realloc-pairs$",
+    "misaligned": r"alignment\.malloc-every-size$",
+    "leak": r"handover\.one-way$",
+    "racy": r"handover\.(two-tiny|eight-mixed)$|overlap\.threads$",
+    "silent-null": r"errno\.enomem$",
+    "short-class": r"usable\.neighbours$",
+    "errno-free": r"errno\.untouched-small$",
+    "wrap-calloc": r"refusal\.calloc-wraps$",
+    "bad-alignment": r"refusal\.aligned_alloc-einval$",
+    "output": r"refusal\.posix_memalign-output$",
+    "zero-null": r"zero\.malloc-unique$",
+    "not-unique": r"zero\.malloc-unique$",
+    "huge-stays": r"exhaustion\.mmap-loss$",
+    "realloc-frees": r"refusal\.failed-realloc$",
+    "stale-usable": r"usable\.writable-small$",
+    "enomem-crash": r"exhaustion\.mmap-from$",
+}
+HANGS = {"hang": r"alignment\.many-live$", "fork": r"fork\.busy$"}
+
+
+@pytest.mark.parametrize("fault", FOUND_BY)
+def test_seeded_fault_is_found(fault: str, faulty: Allocator, check: Callable[..., Report]) -> None:
+    report = check(with_fault(faulty, fault), FOUND_BY[fault])
+    assert report.promises("broken"), f"{fault} was not noticed"
+
+
+@pytest.mark.parametrize("fault", HANGS)
+def test_seeded_hang_is_named_a_hang(
+    fault: str, faulty: Allocator, check: Callable[..., Report]
+) -> None:
+    report = check(with_fault(faulty, fault), HANGS[fault], timeout=10)
+    assert [v.why for v in report.promises("broken") if "hang" in v.why]
+
+
+@pytest.mark.parametrize("pattern", sorted({*FOUND_BY.values(), *HANGS.values()}))
+def test_without_fault_the_same_probes_are_kept(
+    pattern: str, faulty: Allocator, check: Callable[..., Report]
+) -> None:
+    report = check(with_fault(faulty, "none"), pattern)
+    assert [(v.promise.name, v.why) for v in report.promises("broken")] == []
+
+
+def test_a_crash_is_a_broken_promise_with_its_signal(
+    faulty: Allocator, check: Callable[..., Report]
+) -> None:
+    report = check(with_fault(faulty, "enomem-crash"), r"refusal\.beyond-address-space$")
+    assert [v.why for v in report.promises("broken")] == ["crash: SIGABRT"]
+
+
+def test_a_missing_preload_is_broken_and_never_the_systems_malloc(faulty: Allocator) -> None:
+    command = [str(probe_path()), "--served-by", str(faulty.path), "zero.free-null"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith("not served: malloc comes from")

@@ -1,0 +1,67 @@
+"""The suite against mallocs that are known: the system's shows that the probes ask for the
+possible, hakmem must keep all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from mtbench.verify import Report
+
+from .conftest import FULL
+
+LIGHT = [
+    "alignment",
+    "refusal",
+    "zero",
+    "errno",
+    "contents",
+    "usable",
+    "overlap",
+    "extras",
+    "cxx",
+    "start",
+]
+HEAVY = [
+    "back",
+    "limits",
+    "handover",
+    "threadexit",
+    "processexit",
+    "fork",
+    "signals",
+    "loading",
+    "exhaustion",
+    "pressure",
+]
+
+GLIBC_EXCEPTIONS = {
+    "refusal.aligned_alloc-einval": "before 2.38 aligned_alloc was memalign and rounded up",
+    "errno.success-refusal": "realloc falls back to a copy when mremap fails, and leaves ENOMEM",
+    "back.freed-elsewhere": "a cached thread's dtv above the blocks pins the top of the heap",
+}
+
+
+def broken(report: Report) -> dict[str, str]:
+    return {v.promise.name: v.why for v in report.promises("broken")}
+
+
+@pytest.mark.parametrize("area", [*LIGHT, *(HEAVY if FULL else ["signals", "loading"])])
+def test_system_malloc_keeps_the_area_but_for_known_exceptions(
+    area: str, check: Callable[..., Report]
+) -> None:
+    unexpected = broken(check("system", rf"^{area}\."))
+    assert {k: v for k, v in unexpected.items() if k not in GLIBC_EXCEPTIONS} == {}
+
+
+@pytest.mark.parametrize("area", [*LIGHT, *HEAVY])
+def test_hakmem_keeps_the_area(area: str, check: Callable[..., Report]) -> None:
+    assert broken(check("hakmem", rf"^{area}\.")) == {}
+
+
+@pytest.mark.parametrize("area", [*LIGHT, *(HEAVY if FULL else ["exhaustion"])])
+def test_hakmem_with_compiled_in_options_keeps_the_area(
+    area: str, check: Callable[..., Report]
+) -> None:
+    assert broken(check("hakmem-fixed", rf"^{area}\.")) == {}
