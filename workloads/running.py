@@ -54,15 +54,18 @@ def _split(request: bytes) -> tuple[dict[str, Any], memoryview]:
     if magic != _MAGIC:
         raise ValueError(f"not a workload request: starts with {magic!r}, not {_MAGIC!r}")
     start = _HEAD.size + length
-    return json.loads(request[_HEAD.size : start]), memoryview(request)[start:]
+    tables = memoryview(request)[start:]
+    native = _kernels.lib
+    wanted = 4 * native.WK_SIZES + native.WK_CALLS + native.WK_ALIGNMENTS
+    if len(tables) != wanted:
+        raise ValueError(f"not a workload request: {len(tables)} bytes of tables, not {wanted}")
+    return json.loads(request[_HEAD.size : start]), tables
 
 
 def _request(
     ffi: Any, native: Any, header: dict[str, Any], tables: memoryview, keep: list[Any]
 ) -> Any:
-    ends = (4 * native.WK_SIZES, native.WK_CALLS, native.WK_ALIGNMENTS)
-    if len(tables) != sum(ends):
-        raise ValueError(f"not a workload request: {len(tables)} bytes of tables, not {sum(ends)}")
+    ends = (4 * native.WK_SIZES, native.WK_CALLS)
     asked = ffi.new("struct wk_request *")
     kernel = ffi.new("char[]", header["kernel"].encode())
     asked.kernel = kernel

@@ -143,7 +143,10 @@ class Workload:
     def with_options(self, **options: Any) -> Workload:
         """A copy with other values; each option is a field of the spec or a kernel parameter."""
         fields = [item.name for item in dataclasses.fields(self) if item.name != "parameters"]
-        names = [item.name for item in KERNELS[self.kernel].parameters]
+        kernel = options.get("kernel", self.kernel)
+        if kernel not in KERNELS:
+            raise refuse("kernel", kernel, one_of(KERNELS))
+        names = [item.name for item in KERNELS[kernel].parameters]
         changes: dict[str, Any] = {}
         parameters = dict(options.pop("parameters", {}))
         for key, value in options.items():
@@ -157,7 +160,9 @@ class Workload:
         for key in ("work", "life"):
             if isinstance(changes.get(key), str) and changes[key].isdigit():
                 changes[key] = int(changes[key])
-        changes["parameters"] = {**self.parameters, **parameters}
+        # A new kernel keeps the parameters that it shares with the old one.
+        kept = {name: value for name, value in self.parameters.items() if name in names}
+        changes["parameters"] = {**kept, **parameters}
         return dataclasses.replace(self, **changes)
 
 

@@ -1,0 +1,39 @@
+"""One seed, one operation stream a thread, whatever the other threads do."""
+
+from __future__ import annotations
+
+import pytest
+from workload_trial import run_trial
+
+import workloads
+
+CATALOGUE = workloads.catalogue()
+
+
+def stream(spec: workloads.Workload, seed: int, threads: int = 2) -> list[str]:
+    record = run_trial(spec, threads=threads, seed=seed, operation_limit=200, duration=10.0)
+    digests: list[str] = record["digests"]
+    return digests
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_one_seed_issues_one_stream(name: str) -> None:
+    assert stream(CATALOGUE[name], 5) == stream(CATALOGUE[name], 5)
+
+
+def test_threads_and_seeds_have_streams_of_their_own() -> None:
+    spec = CATALOGUE["random_mixed"]
+    digests = stream(spec, 5, threads=8) + stream(spec, 6, threads=8)
+    assert len(set(digests)) == 16
+
+
+def test_more_threads_do_not_change_a_stream() -> None:
+    spec = CATALOGUE["mid_replace"]
+    assert stream(spec, 5, threads=4)[:2] == stream(spec, 5, threads=2)
+
+
+def test_one_seed_makes_one_request() -> None:
+    spec = CATALOGUE["aligned"]
+    options = {"threads": 2, "duration": 1.0, "warmup": 0.0}
+    assert workloads.request(spec, seed=3, **options) == workloads.request(spec, seed=3, **options)
+    assert workloads.request(spec, seed=3, **options) != workloads.request(spec, seed=4, **options)

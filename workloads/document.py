@@ -1,0 +1,136 @@
+"""Writes docs/workloads.md from the code: `python -m workloads.document > docs/workloads.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from workloads.kernels import KERNELS
+from workloads.named import catalogue
+from workloads.sizes import KINDS
+from workloads.spec import CALLS, PHASES, TOUCHES, Workload
+
+_HEAD = """\
+# Workloads
+
+A workload says what every thread allocates, how, for how long it lives, and who frees it. The ones
+below have a name; `mtbench list workloads --show NAME` prints any of them as a TOML file to start
+from, and `mtbench sweep -w mine.toml` runs the result. This page is printed by
+`python -m workloads.document`; a test compares the two.
+
+An *operation* is one malloc, one free or one realloc, unless the unit says otherwise. Operations
+are counted between two snapshots of the threads' counters, the timed window; what happens in
+warm-up and drain is not counted.
+
+## Catalogue
+"""
+
+_KERNELS = """\
+
+## Kernels and their parameters
+
+The kernel is the loop that a thread runs. `mixed` puts any lifetime together with any hand-off;
+the others have one behaviour each.
+"""
+
+_AXES = """\
+
+## What a workload can say
+
+| key | values | default |
+|---|---|---|
+| `sizes` | a distribution of block sizes in bytes, see below | needed |
+| `calls` | weights of {calls} | malloc only |
+| `alignments` | weights of powers of two, in bytes, for aligned_alloc | 64 |
+| `touch` | what is written into a new block: {touches} | first |
+| `work` | rounds of arithmetic after each allocation, about 1 ns each | 0 |
+| `life` | operations in a thread's life, then a successor takes over; 0: for ever | 0 |
+| `phases` | list of `kind` ({phases}) and `seconds`, repeated until the window ends | steady |
+| `unit` | what is counted: operations, threads (started), or the kernel's own | operations |
+| `parameters` | the kernel's, see above | the kernel's |
+
+A realloc makes a block of one drawn size and moves it to another: the larger last for
+`realloc_grow`, the smaller for `realloc_shrink`. In a `ramp` phase threads allocate up to their
+working set and wait; in a `drain` phase they free all they hold and wait. Memory is sampled every
+10 ms in each.
+
+Distributions of `sizes`, by `kind`, with the keys each needs:
+
+| kind | keys |
+|---|---|
+"""
+
+_TAIL = """\
+
+A `histogram` is a CSV file of lines `size,count`, found from the TOML file's folder. Every
+distribution is sampled into a table of 65 536 sizes that the kernel walks, each thread in an order
+of its own, so all cost the kernel the same.
+
+## An example
+
+```toml
+{example}```
+
+## What is checked
+
+With `verify`, every word of a block holds a pattern of its owner, its address and its size, which
+is compared when the block is freed, moved or handed over. Overlapping blocks, blocks given out
+twice, writes that are lost, memory of calloc that is not zero and addresses that are not aligned
+end the run and are reported with thread, operation, address, what was found and what was expected.
+A malloc that returns NULL is counted, not fatal.
+
+## What the harness costs
+
+`libnull.so` is a malloc that does nothing; what a workload costs on it is the harness's own share,
+two function calls included. `python -m workloads.harness` measures it for each workload, sets it
+beside the same loop without any call (where there is one), and prints how the harness scales up
+to the processors at hand and what sampling latencies costs. Sampling reads the clock twice for
+one operation in 256.
+"""
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def _differences(workload: Workload) -> str:
+    """What the workload sets beyond kernel, sizes and defaults."""
+    parts = [f"{name} {value}" for name, value in workload.parameters.items()]
+    if workload.life:
+        parts.append(f"life {workload.life}")
+    if workload.work:
+        parts.append(f"work {workload.work}")
+    if dict(workload.calls) != {"malloc": 1.0}:
+        parts.append("calls " + " + ".join(workload.calls))
+    return ", ".join(parts) or "none"
+
+
+def document() -> str:
+    """The whole page, in Markdown."""
+    named = catalogue()
+    text = _HEAD + "\n| name | unit | what a thread does |\n|---|---|---|\n"
+    text += _table((f"`{w.name}`", w.unit, w.description) for w in named.values())
+    text += "\n| name | kernel | sizes | touch | settings |\n|---|---|---|---|---|\n"
+    text += _table(
+        (f"`{w.name}`", f"`{w.kernel}`", w.sizes.describe(), w.touch, _differences(w))
+        for w in named.values()
+    )
+    text += _KERNELS
+    for kernel in KERNELS.values():
+        text += f"\n### `{kernel.name}`\n\n{kernel.description}. Counts {kernel.unit}.\n\n"
+        text += "| parameter | default | allowed | unit | meaning |\n|---|---|---|---|---|\n"
+        text += _table(
+            (f"`{p.name}`", str(p.default), p.allowed(), p.unit or "-", p.description)
+            for p in kernel.parameters
+        )
+    text += _AXES.format(
+        calls=", ".join(CALLS), touches=", ".join(TOUCHES), phases=", ".join(PHASES)
+    )
+    text += _table(
+        (f"`{kind}`", ", ".join(f"`{key}`" for key in keys)) for kind, keys in KINDS.items()
+    )
+    return text + _TAIL.format(example=named["aligned"].to_toml())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

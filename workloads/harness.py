@@ -1,0 +1,101 @@
+"""What the harness itself costs, measured: `python -m workloads.harness [NAME ...]`.
+
+Everything runs on the null malloc, each trial in a fresh process, and the least of several short
+windows is taken: other work on the machine can only add.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workloads.errors import SpecError
+from workloads.message import request
+from workloads.named import catalogue
+from workloads.native import null_library
+from workloads.spec import Workload
+
+_WORKER = """
+import json, sys, workloads
+message = sys.stdin.buffer.read()
+print(json.dumps([workloads.execute(message) for _ in range(int(sys.argv[1]))]))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Nanoseconds of one thread for one unit of a workload, least of the windows.
+
+    `null`: on the null malloc, latencies sampled; `unsampled`: without; `bare`: the loop without
+    calls, None where the kernel has none. `efficiency`: X(N) / (N X(1)) on the N processors this
+    process may use, None with one.
+    """
+
+    workload: str
+    null: float
+    unsampled: float
+    bare: float | None
+    efficiency: float | None
+
+
+def _least(spec: Workload, windows: int, **options: Any) -> float | None:
+    """Nanoseconds per unit, whole process, of the fastest window; None where none counted."""
+    message = request(spec, **{"duration": 0.02, "warmup": 0.01, "seed": 1, **options})
+    done = subprocess.run(
+        [sys.executable, "-c", _WORKER, str(windows)],
+        input=message,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "LD_PRELOAD": str(null_library())},
+        check=False,
+    )
+    if done.returncode:
+        return None
+    records = json.loads(done.stdout)
+    costs = [1e9 * r["elapsed_s"] / r["operations"] for r in records if r["operations"]]
+    return min(costs, default=None)
+
+
+def measure(spec: Workload, windows: int = 20) -> Cost:
+    """The harness's share of a workload. Takes about a second and a half.
+
+    Raises RuntimeError where not one window counted an operation.
+    """
+    cores = len(os.sched_getaffinity(0))
+    null = _least(spec, windows, threads=1)
+    unsampled = _least(spec, windows, threads=1, latency_every=0)
+    bare = _least(spec, windows, threads=1, latency_every=0, bare=True)
+    together = _least(spec, windows, threads=cores) if cores > 1 else None
+    if null is None or unsampled is None:
+        raise RuntimeError(f"{spec.name} counted no {spec.unit} on the null malloc")
+    efficiency = null / (cores * together) if together else None
+    return Cost(spec.name, null, unsampled, bare, efficiency)
+
+
+def main(names: Sequence[str]) -> int:
+    """Print a line a workload; the whole catalogue where none is named."""
+    named = catalogue()
+    for name in names:
+        if name not in named:
+            print(f"harness: no workload {name!r}; there are {', '.join(named)}", file=sys.stderr)
+            return 2
+    print("workload                   null ns  unsampled   bare ns  null/bare  efficiency")
+    for name in names or named:
+        try:
+            cost = measure(named[name])
+        except (RuntimeError, SpecError) as error:
+            print(f"harness: {error}", file=sys.stderr)
+            return 1
+        bare = f"{cost.bare:9.2f}  {cost.unsampled / cost.bare:9.2f}" if cost.bare else " " * 20
+        scaled = f"{cost.efficiency:10.2f}" if cost.efficiency else ""
+        print(f"{name:24}{cost.null:10.2f} {cost.unsampled:10.2f} {bare}  {scaled}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
