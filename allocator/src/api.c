@@ -1,52 +1,31 @@
 #include "hakmem.h"
 
 #include "bigcache.h"
+#include "block.h"
 #include "central.h"
+#include "check.h"
 #include "config.h"
-#include "decay.h"
-#include "elo.h"
 #include "fast.h"
 #include "guard.h"
-#include "huge.h"
 #include "init.h"
-#include "large.h"
 #include "os.h"
 #include "pages.h"
-#include "route.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define ALIGN_LEAST ((size_t)16)
 
 static void *no_memory(void) {
     errno = ENOMEM;
     return NULL;
 }
 
-/* A block of any size, from the box that has it. *zero: known to read as zero. NULL, errno as it
- * was, if there is no memory. */
+/* A block through checked mode where that is on, else straight from its box. */
 static void *take(size_t size, size_t alignment, bool *zero) {
-    *zero = false;
-    if (unlikely(size > PTRDIFF_MAX || alignment > PTRDIFF_MAX)) {
-        return NULL;
-    }
-    elo_note(size);
-    if (size <= elo_threshold()) {
-        unsigned cls = sizeclass_aligned(size, alignment);
-        if (cls != CLASS_NONE) {
-            return cache_pop(cls);
-        }
-        void *run = run_take(size, alignment, zero);
-        if (run != NULL) {
-            return run;
-        }
-    }
-    return huge_take(size, alignment, zero);
+    init_ensure();
+    return config.check ? check_take(size, alignment, zero) : block_take(size, alignment, zero);
 }
 
 COLD void *malloc_slow(size_t size) {
-    init_ensure();
     bool zero;
     void *block = take(size, ALIGN_LEAST, &zero);
     return likely(block != NULL) ? block : no_memory();
@@ -57,17 +36,10 @@ COLD void free_slow(void *block) {
         return;
     }
     init_ensure();
-    unsigned cls = pagemap_class(block);
-    if (class_is_block(cls)) {
-        cache_push(cls, block);
-    } else if (cls == CLASS_ROUTED) {
-        route_free(block);
-    } else if (cls == CLASS_RUN) {
-        run_free(block);
-    } else if (pagemap_range(block) != NULL) {
-        os_die("free(): invalid pointer", block);
-    } else if (!huge_free(block)) {
-        guard_free(block);
+    if (config.check) {
+        check_give(block);
+    } else {
+        block_give(block);
     }
 }
 
@@ -88,7 +60,6 @@ void *hak_calloc(size_t count, size_t size) {
         void *block = fast_malloc(bytes);
         return likely(block != NULL) ? memset(block, 0, bytes) : NULL;
     }
-    init_ensure();
     bool zero;
     void *block = take(bytes, ALIGN_LEAST, &zero);
     if (unlikely(block == NULL)) {
@@ -97,40 +68,11 @@ void *hak_calloc(size_t count, size_t size) {
     return zero ? block : memset(block, 0, bytes);
 }
 
-/* The class of a block that has one, through whatever the page map says; else CLASS_NONE. */
-static unsigned class_of_block(const void *block, unsigned byte) {
-    return byte == CLASS_ROUTED   ? pagemap_span(block)->cls
-           : class_is_block(byte) ? byte
-                                  : CLASS_NONE;
-}
-
 size_t hak_usable_size(const void *block) {
     if (block == NULL) {
         return 0;
     }
-    unsigned byte = pagemap_class(block), cls = class_of_block(block, byte);
-    if (cls != CLASS_NONE) {
-        return sizeclass[cls].size;
-    }
-    if (byte == CLASS_RUN) {
-        return run_usable(block);
-    }
-    size_t bytes = huge_usable(block);
-    return bytes != 0 ? bytes : guard_usable_size(block);
-}
-
-/* Resizes without moving contents; NULL if that cannot be. */
-static void *resize_in_place(void *block, size_t old, size_t size) {
-    unsigned byte = pagemap_class(block);
-    if (class_of_block(block, byte) != CLASS_NONE) {
-        /* Stay while at least half is used, or there is little to win. */
-        return size <= old && (size >= old / 2 || old <= 128) ? block : NULL;
-    }
-    if (byte == CLASS_RUN) {
-        return size > LARGE_MAX / 2 && run_resize(block, size) ? block : NULL;
-    }
-    bool known;
-    return size > LARGE_MAX / 2 ? huge_resize(block, size, &known) : NULL;
+    return config.check ? check_usable(block) : block_usable(block);
 }
 
 void *hak_realloc(void *block, size_t size) {
@@ -145,11 +87,11 @@ void *hak_realloc(void *block, size_t size) {
     if (unlikely(size > PTRDIFF_MAX)) {
         return no_memory();
     }
-    if (unlikely(guard_knows(block))) {
+    if (unlikely(guard_knows(block)) && !config.check) {
         return guard_realloc(block, size);
     }
     size_t old = hak_usable_size(block);
-    void *same = resize_in_place(block, old, size);
+    void *same = config.check ? NULL : block_resize(block, old, size);
     if (same != NULL) {
         return same;
     }
@@ -182,7 +124,6 @@ static void *aligned(size_t alignment, size_t size) {
     if (alignment <= ALIGN_LEAST) {
         return fast_malloc(size);
     }
-    init_ensure();
     bool zero;
     void *block = take(size, alignment, &zero);
     return likely(block != NULL) ? block : no_memory();
@@ -231,18 +172,23 @@ void *hak_pvalloc(size_t size) {
 }
 
 void hak_free_sized(void *block, size_t size) {
-    (void)size;
+    if (config.check && block != NULL) {
+        check_size(block, size);
+    }
     fast_free(block);
 }
 
 void hak_free_aligned_sized(void *block, size_t alignment, size_t size) {
-    (void)alignment;
-    (void)size;
+    if (config.check && block != NULL) {
+        check_size(block, size);
+        check_alignment(block, alignment);
+    }
     fast_free(block);
 }
 
 int hak_trim(void) {
     init_ensure();
+    check_drain();
     cache_drain();
     central_drain();
     size_t bytes = bigcache_decay(UINT64_MAX);

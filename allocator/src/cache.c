@@ -103,9 +103,10 @@ static struct cache *cache_new(void) {
     return cache;
 }
 
-/* Gives the calling thread a cache; false if it cannot have one (no memory, or it is ending). */
+/* Gives the calling thread a cache; false if it cannot have one (no memory, or it is ending), or
+ * must not (checked mode sees every operation). */
 static bool adopt(void) {
-    if (cache_self == &cache_gone) {
+    if (cache_self == &cache_gone || config.check) {
         return false;
     }
     lock_acquire(&lock);
@@ -297,9 +298,12 @@ COLD void cache_flush(unsigned cls, void *block) {
         }
         cache = cache_self;
     }
+    struct bin *bin = &cache->bin[cls];
+    if (unlikely(bin->head == block)) {
+        os_die("free(): double free", block);
+    }
     slow_event(cache, cls);
     lock_bump(&cache->flushes[cls], 1);
-    struct bin *bin = &cache->bin[cls];
     grow(cache, cls);
     if (bin_top(bin) == bin->end) {
         if (room_of(cache, cls) == 0) {

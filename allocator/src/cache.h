@@ -47,11 +47,12 @@ static inline __attribute__((always_inline)) void *bin_pop(struct bin *bin) {
     return block;
 }
 
-/* False, and nothing has happened, if the bin is full. */
+/* False, and nothing has happened, if the bin is full, or if the block is its head already: the
+ * head is at hand here, so a block freed twice in a row is found for one comparison. */
 static inline __attribute__((always_inline)) bool bin_push(struct bin *bin, void *block) {
-    void **top = bin_top(bin);
-    if (likely(top != bin->end)) {
-        *top = bin->head;
+    void **top = bin_top(bin), *head = bin->head;
+    if (likely(top != bin->end) && likely(head != block)) {
+        *top = head;
         bin->head = block;
         /* It goes out next: have its line here, writable, by then. Where blocks change threads
          * that hides the one miss there is. */
@@ -84,6 +85,14 @@ struct cache {
  * destructors ran, it is a constant one whose bins are all empty and full. */
 extern _Thread_local struct cache *cache_self __attribute__((tls_model("initial-exec")));
 
+/* A bin of this thread's. The empty statement hides how the address came about: else gcc computes
+ * it anew for every field. */
+static inline __attribute__((always_inline)) struct bin *cache_bin(unsigned number) {
+    struct bin *bin = &cache_self->bin[number];
+    __asm__("" : "+r"(bin));
+    return bin;
+}
+
 void cache_init(void);
 
 /* malloc's slow path for class `cls`: a block, having refilled the bin; NULL if there is no memory.
@@ -97,12 +106,12 @@ void cache_flush(unsigned cls, void *block);
 /* malloc and free through the bin where there is something in it, else as above: for callers that
  * learned the class on their own (large blocks, routed frees). */
 static inline void *cache_pop(unsigned cls) {
-    void *block = bin_pop(&cache_self->bin[cls]);
+    void *block = bin_pop(cache_bin(cls));
     return likely(block != NULL) ? block : cache_refill(cls);
 }
 
 static inline void cache_push(unsigned cls, void *block) {
-    if (unlikely(!bin_push(&cache_self->bin[cls], block))) {
+    if (unlikely(!bin_push(cache_bin(cls), block))) {
         cache_flush(cls, block);
     }
 }

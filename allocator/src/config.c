@@ -56,9 +56,6 @@ static const struct option {
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
 bool config_is_routed(unsigned cls) {
-    if (config.check) {
-        return true;
-    }
     if (config.route != ROUTE_DIRECT) {
         return !class_is_tiny(cls);
     }

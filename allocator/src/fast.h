@@ -16,7 +16,7 @@ void free_slow(void *block);
 
 static inline __attribute__((always_inline)) void *fast_malloc(size_t size) {
     if (likely(size <= SMALL_MAX)) {
-        void *block = bin_pop(&cache_self->bin[sizeclass_small(size)]);
+        void *block = bin_pop(cache_bin(sizeclass_small(size)));
         if (likely(block != NULL)) {
             return block;
         }
@@ -27,7 +27,7 @@ static inline __attribute__((always_inline)) void *fast_malloc(size_t size) {
 static inline __attribute__((always_inline)) void fast_free(void *block) {
     uintptr_t offset = (uintptr_t)block - pagemap.base;
     if (likely(offset < pagemap.bytes)) {
-        if (likely(bin_push(&cache_self->bin[pagemap.class_of[offset >> GRANULE_SHIFT]], block))) {
+        if (likely(bin_push(cache_bin(pagemap.class_of[offset >> GRANULE_SHIFT]), block))) {
             return;
         }
     }

@@ -3,6 +3,7 @@
 #include "bigcache.h"
 #include "cache.h"
 #include "central.h"
+#include "check.h"
 #include "config.h"
 #include "elo.h"
 #include "fork.h"
@@ -22,6 +23,7 @@ static void bring_up(void) {
     int saved = errno;
     config_init();
     sizeclass_init();
+    check_init();
     cache_init();
     elo_init();
     superreg_init();

@@ -75,13 +75,7 @@ void route_free(void *block) {
             return;
         }
     }
-    if (mid_route_free(block)) {
-        return;
-    }
-    /* Checked mode routes every class: the page map's descriptor has those that no table holds. */
-    unsigned cls = pagemap_span(block)->cls;
-    if (!config.check || !class_is_block(cls) || class_is_mid(cls)) {
+    if (!mid_route_free(block)) {
         os_die("free(): invalid pointer", block);
     }
-    cache_push(cls, block);
 }

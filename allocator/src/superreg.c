@@ -76,3 +76,23 @@ struct mapping *superreg_find(const void *address) {
     lock_release(&lock);
     return mapping;
 }
+
+struct mapping *superreg_containing(const void *address) {
+    struct mapping *found = NULL;
+    lock_acquire(&lock);
+    for (size_t at = 0; at < SUPERREG_SLOTS && found == NULL; at++) {
+        struct mapping *mapping = atomic_load_explicit(&slots[at], memory_order_relaxed);
+        if (atomic_load_explicit(&keys[at], memory_order_relaxed) != 0 &&
+            (uintptr_t)address - mapping->address < mapping->bytes) {
+            found = mapping;
+        }
+    }
+    for (struct mapping *mapping = overflow; mapping != NULL && found == NULL;
+         mapping = mapping->next) {
+        if ((uintptr_t)address - mapping->address < mapping->bytes) {
+            found = mapping;
+        }
+    }
+    lock_release(&lock);
+    return found;
+}

@@ -28,4 +28,7 @@ void superreg_remove(struct mapping *mapping);
 /* The mapping that begins at `address`, or NULL. */
 struct mapping *superreg_find(const void *address);
 
+/* The mapping that any of its addresses lies in, or NULL: looks at every slot, for checked mode. */
+struct mapping *superreg_containing(const void *address);
+
 #endif

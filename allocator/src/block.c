@@ -1,0 +1,75 @@
+#include "block.h"
+#include "cache.h"
+#include "elo.h"
+#include "guard.h"
+#include "huge.h"
+#include "large.h"
+#include "os.h"
+#include "pagemap.h"
+#include "route.h"
+
+void *block_take(size_t size, size_t alignment, bool *zero) {
+    *zero = false;
+    if (unlikely(size > PTRDIFF_MAX || alignment > PTRDIFF_MAX)) {
+        return NULL;
+    }
+    elo_note(size);
+    if (size <= elo_threshold()) {
+        unsigned cls = sizeclass_aligned(size, alignment);
+        if (cls != CLASS_NONE) {
+            return cache_pop(cls);
+        }
+        void *run = run_take(size, alignment, zero);
+        if (run != NULL) {
+            return run;
+        }
+    }
+    return huge_take(size, alignment, zero);
+}
+
+void block_give(void *block) {
+    unsigned cls = pagemap_class(block);
+    if (class_is_block(cls)) {
+        cache_push(cls, block);
+    } else if (cls == CLASS_ROUTED) {
+        route_free(block);
+    } else if (cls == CLASS_RUN) {
+        run_free(block);
+    } else if (pagemap_range(block) != NULL) {
+        os_die("free(): invalid pointer", block);
+    } else if (!huge_free(block)) {
+        guard_free(block);
+    }
+}
+
+/* The class of a block that has one, through whatever the page map says; else CLASS_NONE. */
+static unsigned class_of_block(const void *block, unsigned byte) {
+    return byte == CLASS_ROUTED   ? pagemap_span(block)->cls
+           : class_is_block(byte) ? byte
+                                  : CLASS_NONE;
+}
+
+size_t block_usable(const void *block) {
+    unsigned byte = pagemap_class(block), cls = class_of_block(block, byte);
+    if (cls != CLASS_NONE) {
+        return sizeclass[cls].size;
+    }
+    if (byte == CLASS_RUN) {
+        return run_usable(block);
+    }
+    size_t bytes = huge_usable(block);
+    return bytes != 0 ? bytes : guard_usable_size(block);
+}
+
+void *block_resize(void *block, size_t old, size_t size) {
+    unsigned byte = pagemap_class(block);
+    if (class_of_block(block, byte) != CLASS_NONE) {
+        /* Stay while at least half is used, or there is little to win. */
+        return size <= old && (size >= old / 2 || old <= 128) ? block : NULL;
+    }
+    if (byte == CLASS_RUN) {
+        return size > LARGE_MAX / 2 && run_resize(block, size) ? block : NULL;
+    }
+    bool known;
+    return size > LARGE_MAX / 2 ? huge_resize(block, size, &known) : NULL;
+}
