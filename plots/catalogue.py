@@ -5,10 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from matplotlib.figure import Figure
 
-from plots import contention, heatmap, ladder, latency, memory, scaling, throughput, trials, usl
+from plots import (
+    contention,
+    heatmap,
+    ladder,
+    latency,
+    memory,
+    scaling,
+    svg,
+    throughput,
+    trials,
+    usl,
+)
 from plots.data import Run
 from plots.fairness import fairness
 from plots.sheet import WIDTH, Drawing
@@ -32,6 +44,19 @@ class Entry:
 def figures(run: Run, width: float = WIDTH) -> dict[str, Figure]:
     """Draw every figure the run has data for, by name; width in inches."""
     return {entry.name: entry.draw(width) for entry in entries(run) if entry.present}
+
+
+# A sweep wants its figures as files and in a page: rendering is nearly all of the cost, so it is
+# done once for as long as the run lives.
+_rendered: WeakKeyDictionary[Run, dict[str, svg.Rendered]] = WeakKeyDictionary()
+
+
+def rendered(run: Run, entry: Entry) -> svg.Rendered:
+    """Return the entry of this run, rendered at the width of a report."""
+    known = _rendered.setdefault(run, {})
+    if entry.name not in known:
+        known[entry.name] = svg.rendered(entry.draw(WIDTH))
+    return known[entry.name]
 
 
 def picks(run: Run) -> tuple[int, ...]:

@@ -286,9 +286,9 @@ class Rung:
     isolates: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """Everything a report shows of one run on one host.
+    """Everything a report shows of one run on one host. Two runs are equal only if identical.
 
     source: name of the run directory. created: ISO 8601 UTC. cores: logical CPUs this process may
     use, cgroup quota counted. threads: planned counts, rising. cells: any order, failed ones

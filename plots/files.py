@@ -50,10 +50,15 @@ def export(
     for entry in catalogue.entries(run):
         if not entry.present:
             continue
-        figure = entry.draw(inches)
+        figure: Drawing | None = None
         for name in formats:
             path = directory / f"{_file_name(entry.name)}.{name}"
-            save(figure, path, dpi=dpi)
+            if name == "svg" and inches == WIDTH:
+                shared = catalogue.rendered(run, entry)
+                path.write_text(svg.standalone(shared), encoding="utf-8")
+            else:
+                figure = figure or entry.draw(inches)
+                save(figure, path, dpi=dpi)
             written.append(path)
     return written
 
@@ -61,7 +66,7 @@ def export(
 def save(figure: Drawing, path: Path, *, dpi: int = 150) -> None:
     """Write one figure; the suffix says the format. png and pdf are on white paper."""
     if path.suffix == ".svg":
-        path.write_text(svg.standalone(figure), encoding="utf-8")
+        path.write_text(svg.standalone(svg.rendered(figure)), encoding="utf-8")
     elif path.suffix == ".pdf":
         with matplotlib.rc_context({"pdf.fonttype": 42}):
             figure.savefig(path, facecolor="white", metadata=PDF_METADATA)

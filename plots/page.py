@@ -14,7 +14,6 @@ from plots import catalogue, hosts, rows, style, svg
 from plots.catalogue import Entry
 from plots.data import Run, UslFit, WorkloadInfo
 from plots.numbers import digits, interval
-from plots.sheet import WIDTH, Drawing
 
 TEMPLATES = Path(__file__).parent / "template"
 
@@ -46,19 +45,20 @@ class Album:
         self.book = svg.Stylebook()
         self._count = 0
 
-    def picture(self, name: str, title: str, figure: Drawing, only: str = "") -> Picture:
+    def picture(self, name: str, title: str, figure: svg.Rendered, only: str = "") -> Picture:
         """Return the figure for the page; `name` becomes its id."""
         self._count += 1
         text = svg.inline(figure, f"f{self._count}", self.book)
         # Made above from numbers and escaped text, so it is safe to put in as it is.
         return Picture(name, title, Markup(text), only)
 
-    def entry(self, entry: Entry) -> Picture:
-        """Draw an entry of the catalogue."""
+    def entry(self, run: Run, entry: Entry) -> Picture:
+        """Return an entry of the run's catalogue."""
         only = {"throughput": "only-linear", "throughput-log": "only-log"}
         kind = entry.name.removesuffix(f"-{entry.workload}")
         title = f"{entry.title}, {entry.workload}" if entry.workload else entry.title
-        return self.picture(entry.name, title, entry.draw(WIDTH), only.get(kind, ""))
+        figure = catalogue.rendered(run, entry)
+        return self.picture(entry.name, title, figure, only.get(kind, ""))
 
 
 def html(runs: Run | Sequence[Run]) -> str:
@@ -75,7 +75,7 @@ def html(runs: Run | Sequence[Run]) -> str:
 def _one(run: Run) -> str:
     album = Album()
     first = catalogue.main_workload(run)
-    drawn = [(e, album.entry(e)) for e in catalogue.entries(run) if e.present]
+    drawn = [(e, album.entry(run, e)) for e in catalogue.entries(run) if e.present]
 
     def parts(section: str) -> list[Part]:
         found = []
@@ -151,11 +151,11 @@ def _several(runs: list[Run]) -> str:
     by_workload = []
     for name in hosts.shared_workloads(runs):
         with_it = [run for run in runs if any(info.name == name for info in run.workloads)]
+        by_host = svg.rendered(hosts.by_host(with_it, name))
+        by_allocator = svg.rendered(hosts.by_allocator(with_it, name))
         pictures = (
-            album.picture(f"hosts-{name}", f"Each host, {name}", hosts.by_host(with_it, name)),
-            album.picture(
-                f"allocators-{name}", f"Each allocator, {name}", hosts.by_allocator(with_it, name)
-            ),
+            album.picture(f"hosts-{name}", f"Each host, {name}", by_host),
+            album.picture(f"allocators-{name}", f"Each allocator, {name}", by_allocator),
         )
         by_workload.append(Part(with_it[0].workload(name), pictures))
     cards = [

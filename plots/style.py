@@ -12,6 +12,7 @@ import colorsys
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 INK = "#1f2329"
@@ -167,6 +168,7 @@ def darker_page(colour: str) -> str:
     return "#" + "".join(f"{round(part * 255):02x}" for part in back)
 
 
+@cache
 def palette() -> tuple[str, ...]:
     """Return every colour that figures use for lines and text, as #rrggbb, each once."""
     series = [look.colour for look in (*LOOKS.values(), *POOL)]

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from html import escape
 from typing import Any
 from xml.etree import ElementTree as Tree
@@ -16,7 +19,7 @@ from xml.etree import ElementTree as Tree
 import matplotlib
 
 from plots import style
-from plots.sheet import FAMILY, Drawing
+from plots.sheet import FAMILY, Drawing, Tips
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
@@ -44,11 +47,31 @@ class Stylebook:
         return "".join(f".{name}{{{rule}}}" for rule, name in self._names.items())
 
 
-def standalone(figure: Drawing) -> str:
+@dataclass(frozen=True)
+class Rendered:
+    """A figure as matplotlib wrote it, with its words; width and height in points."""
+
+    text: str
+    description: str
+    tips: Mapping[str, Tips]
+    width: float
+    height: float
+
+
+def rendered(figure: Drawing) -> Rendered:
+    """Render a figure once; `standalone` and `inline` can share it."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context(SETTINGS):
+        figure.savefig(buffer, format="svg", metadata=METADATA, transparent=True)
+    width, height = (float(side) * 72 for side in figure.get_size_inches())
+    return Rendered(buffer.getvalue(), figure.description, figure.tips, width, height)
+
+
+def standalone(figure: Rendered) -> str:
     """Return the figure as an SVG document; its description is the title for screen readers."""
     book = Stylebook()
     root = _lean(figure, "f", book, _plain)
-    width, height = (float(x) * 72 for x in figure.get_size_inches())
+    width, height = figure.width, figure.height
     root.attrib = {
         "xmlns": SVG[1:-1],
         "width": f"{width:.1f}pt",
@@ -62,7 +85,7 @@ def standalone(figure: Drawing) -> str:
     return _written(root) + "\n"
 
 
-def inline(figure: Drawing, name: str, book: Stylebook) -> str:
+def inline(figure: Rendered, name: str, book: Stylebook) -> str:
     """Return the figure as an svg element to be put into HTML whose style sheet has book.css().
 
     Colours become variables that a dark page redefines (see `variables`); groups of marks carry
@@ -70,12 +93,11 @@ def inline(figure: Drawing, name: str, book: Stylebook) -> str:
     each line (data-b, data-e); ids start with `name`.
     """
     root = _lean(figure, name, book, _themed)
-    width = float(figure.get_size_inches()[0]) * 72
     root.attrib = {
         "viewBox": root.get("viewBox", ""),
         "role": "img",
         "aria-label": figure.description,
-        "style": f"--w:{width:.0f}",
+        "style": f"--w:{figure.width:.0f}",
     }
     return _written(root)
 
@@ -86,8 +108,9 @@ def variables(*, dark: bool) -> str:
     return "".join(f"--c{name[1:]}:{colour};" for name, colour in pairs)
 
 
+@cache
 def _themed(declarations: str) -> str:
-    known = set(style.palette())
+    known = style.palette()
 
     def variable(match: re.Match[str]) -> str:
         return f"var(--c{match.group()[1:]})" if match.group() in known else match.group()
@@ -99,11 +122,8 @@ def _plain(declarations: str) -> str:
     return declarations.replace(f"'{FAMILY}'", f"'{FAMILY}',Verdana,sans-serif")
 
 
-def _lean(figure: Drawing, name: str, book: Stylebook, theme: Any) -> Tree.Element:
-    buffer = io.StringIO()
-    with matplotlib.rc_context(SETTINGS):
-        figure.savefig(buffer, format="svg", metadata=METADATA, transparent=True)
-    root = Tree.fromstring(buffer.getvalue())
+def _lean(figure: Rendered, name: str, book: Stylebook, theme: Any) -> Tree.Element:
+    root = Tree.fromstring(figure.text)
     used = {ref for e in root.iter() for value in e.attrib.values() for ref in _references(value)}
     ids = {old: f"{name}-{number:x}" for number, old in enumerate(sorted(used))}
     _clean(root, figure, ids, book, theme)
@@ -115,7 +135,7 @@ def _references(value: str) -> list[str]:
 
 
 def _clean(
-    element: Tree.Element, figure: Drawing, ids: dict[str, str], book: Stylebook, theme: Any
+    element: Tree.Element, figure: Rendered, ids: dict[str, str], book: Stylebook, theme: Any
 ) -> None:
     """Make the element and all below it lean, in place."""
     kept: list[Tree.Element] = []
@@ -139,7 +159,7 @@ def _clean(
 
 
 def _attributes(
-    element: Tree.Element, figure: Drawing, ids: dict[str, str], book: Stylebook, theme: Any
+    element: Tree.Element, figure: Rendered, ids: dict[str, str], book: Stylebook, theme: Any
 ) -> None:
     old = dict(element.attrib)
     element.attrib.clear()
@@ -160,7 +180,7 @@ def _attributes(
             element.set(plain, value.strip())
 
 
-def _identity(value: str, figure: Drawing, ids: dict[str, str]) -> dict[str, str]:
+def _identity(value: str, figure: Rendered, ids: dict[str, str]) -> dict[str, str]:
     if value in figure.tips:
         tips = figure.tips[value]
         lines = "|".join(line.replace("|", "/") for line in tips.lines)

@@ -24,6 +24,10 @@ def drawn(run: Run, name: str) -> Drawing:
     return next(e for e in catalogue.entries(run) if e.name == name).draw(10.0)
 
 
+def standalone(run: Run, name: str) -> str:
+    return svg.standalone(svg.rendered(drawn(run, name)))
+
+
 @pytest.mark.parametrize("condition", specimen.CONDITIONS)
 def test_every_figure_draws_in_every_condition(condition: str) -> None:
     run = specimen.CONDITIONS[condition]()
@@ -105,13 +109,13 @@ def test_a_limit_far_above_everyone_does_not_squeeze_them() -> None:
 
 
 def test_equal_runs_make_equal_figures() -> None:
-    first = svg.standalone(drawn(specimen.run(), "scaling-mid_gap"))
-    assert first == svg.standalone(drawn(specimen.run(), "scaling-mid_gap"))
+    first = standalone(specimen.run(), "scaling-mid_gap")
+    assert first == standalone(specimen.run(), "scaling-mid_gap")
 
 
 def test_svg_keeps_the_text_of_labels_exactly() -> None:
-    figure = drawn(specimen.run(), "oversubscription-mid_gap")
-    found = [e.text for e in ElementTree.fromstring(svg.standalone(figure)).iter() if e.text]
+    text = standalone(specimen.run(), "oversubscription-mid_gap")
+    found = [e.text for e in ElementTree.fromstring(text).iter() if e.text]
     assert "0.25 x" in found
 
 

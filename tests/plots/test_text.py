@@ -10,7 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 import plots
-from plots import numbers, specimen
+from plots import numbers, specimen, svg
 from plots.data import Finding, Interval
 
 
@@ -91,3 +91,15 @@ def test_export_writes_each_format_at_the_width_asked_for(tmp_path: Path) -> Non
 def test_export_refuses_what_it_cannot_do(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="accepted"):
         plots.export(specimen.one_cell(), tmp_path, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_figure_in_a_file_and_in_the_page_is_rendered_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = specimen.one_cell()
+    rendered: list[object] = []
+    once = svg.rendered
+    monkeypatch.setattr(svg, "rendered", lambda figure: rendered.append(figure) or once(figure))
+    files = plots.export(run, tmp_path)
+    plots.html(run)
+    assert len(rendered) == len(files)
