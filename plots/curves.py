@@ -23,12 +23,13 @@ from plots.data import Cell, Floats, Interval, Run
 from plots.labels import End, beside
 from plots.numbers import bytes_text, compact
 from plots.numbers import threads as thread_count
-from plots.sheet import BODY, FAMILY, SMALL, Drawing, Sheet, Tips, text_width
+from plots.sheet import BODY, FAMILY, SMALL, Drawing, Sheet, Tips, text_width, wrapped
 
 Format = Callable[[float], str]
 Reader = Callable[[Cell], Interval]
 # Beyond this multiple of the best contender a limit line would squeeze everyone else.
 OFF_SCALE = 1.5
+WHY_LINES = 7
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,11 @@ def thread_axis(axes: Axes, counts: Sequence[int], cores: int) -> None:
     """Make x a log2 axis of threads with plain ticks, and shade what exceeds the cores."""
     low, high = min(counts), max(counts)
     axes.set_xscale("log", base=2)
-    margin = 1.16 if low != high else 2.0
+    figure = axes.figure
+    assert isinstance(figure, Drawing)
+    inches = axes.get_position().width * figure.get_size_inches()[0]
+    # A fifth of an inch on both sides, whatever the range; one octave around a single count.
+    margin = 2 ** (np.log2(high / low) * 0.2 / max(inches - 0.4, 0.5)) if low != high else 2.0
     axes.set_xlim(low / margin, high * margin)
     powers = [n for n in counts if n & (n - 1) == 0]
     ticks = powers if len(powers) >= 2 else list(counts)
@@ -222,9 +227,6 @@ def thread_axis(axes: Axes, counts: Sequence[int], cores: int) -> None:
     axes.axvspan(edge, right, facecolor=style.REGION, edgecolor="none", zorder=0)
     if cores > left:
         axes.axvline(cores, color=style.REGION_EDGE, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-    figure = axes.figure
-    assert isinstance(figure, Drawing)
-    inches = axes.get_position().width * figure.get_size_inches()[0]
     inches *= np.log(right / edge) / np.log(right / left)
     for text in (f"oversubscribed: threads > {cores} cores", "oversubscribed", "> cores"):
         if text_width(text, SMALL) < inches - 0.1:
@@ -300,7 +302,12 @@ def reference(axes: Axes, x: Sequence[float], y: Sequence[float], text: str) -> 
 
 def nothing(axes: Axes, why: str = "no data") -> None:
     """Say that a panel is empty, and why, where the data would be."""
-    axes.text(0.5, 0.5, why, transform=axes.transAxes, size=BODY, color=style.MUTED, ha="center",
+    figure = axes.figure
+    assert isinstance(figure, Drawing)
+    inches = axes.get_position().width * figure.get_size_inches()[0]
+    lines = wrapped(why, inches - 0.2, BODY)
+    text = "\n".join(lines[:WHY_LINES]) + ("…" if len(lines) > WHY_LINES else "")
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, size=BODY, color=style.MUTED, ha="center",
               va="center", family=FAMILY, style="italic", parse_math=False)  # fmt: skip
 
 

@@ -58,7 +58,12 @@ def latency_curves(
         panels,
         f"{workload}: the tail of service times",
         "Read at 99.9: one call in a thousand takes longer than this.",
-        caption(run, workload, marks=_sampled(run), latency=_samples(run, workload)),
+        caption(
+            run,
+            workload,
+            marks=f"{_sampled(run)} A curve ends where no call lies beyond.",
+            latency=_samples(run, workload),
+        ),
         width=width,
         height=2.7,
         labels=shown,
@@ -104,7 +109,9 @@ def _panel(
     axes.set_yscale("log")
     for place, (label, curve) in enumerate(found.items()):
         look = looks[label]
-        good = np.isfinite(curve.ns) & (curve.ns > 0) & (curve.percentiles < 100)
+        good = np.isfinite(curve.ns) & (curve.ns > 0)
+        # Beyond this no whole call is left: the curve would only repeat the maximum.
+        good &= curve.percentiles <= 100 - 100 / max(1, curve.samples)
         x, y = 100 / (100 - curve.percentiles[good]), curve.ns[good]
         if not x.size:
             continue
@@ -151,9 +158,8 @@ def _samples(run: Run, workload: str) -> int:
 
 
 def _sampled(run: Run) -> str:
-    every = f"1 call in {run.latency_every} timed, " if run.latency_every else ""
-    text = f"{every}merged over threads and trials; buckets at most 3 % wide."
-    return text[:1].upper() + text[1:]
+    every = f"1 call in {run.latency_every} timed. " if run.latency_every else ""
+    return f"{every}Merged over threads and trials; buckets at most 3 % wide."
 
 
 def has_curves(run: Run, workload: str) -> bool:

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from plots import curves, style
 from plots.data import Floats, MemorySeries, Run
 from plots.labels import End, beside
-from plots.numbers import bytes_text, digits
+from plots.numbers import bytes_text, digits, times
 from plots.numbers import threads as thread_count
 from plots.sheet import SMALL, WIDTH, Drawing, Panel, Tips, caption, sheet
 
@@ -37,13 +37,13 @@ def memory(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
         labels=curves.names(over + peak + after),
     )
     scale = "log" if _wide(over) else "linear"
-    curves.draw(paper, 0, over, run, scale=scale, show=_times, top=1.0)
+    curves.draw(paper, 0, over, run, scale=scale, show=times, top=1.0)
     curves.draw(paper, 1, peak, run, scale="log", show=bytes_text)
-    curves.draw(paper, 2, after, run, show=_times)
+    curves.draw(paper, 2, after, run, show=times)
     if over and len(run.threads) > 1:
         curves.reference(paper.axes[0], run.threads, [1.0] * len(run.threads), "")
     paper.figure.description = curves.summary(
-        over, f"peak resident memory over live bytes in {workload}", "", _times
+        over, f"peak resident memory over live bytes in {workload}", "", times
     )
     return paper.figure
 
@@ -166,7 +166,3 @@ def _wide(lines: list[curves.Series]) -> bool:
     values = np.concatenate([line.value for line in lines]) if lines else np.empty(0)
     values = values[np.isfinite(values) & (values > 0)]
     return bool(values.size) and float(values.max() / values.min()) > 30
-
-
-def _times(value: float) -> str:
-    return f"{digits(value)} x"

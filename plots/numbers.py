@@ -44,6 +44,11 @@ def share(value: float) -> str:
     return f"{digits(value * 100)} %" if isfinite(value) else ABSENT
 
 
+def times(value: float) -> str:
+    """Return 1.234 as "1.23 x"."""
+    return f"{digits(value)} x" if isfinite(value) else ABSENT
+
+
 def bytes_text(value: float) -> str:
     """Return bytes in binary units: 1536 is "1.5 KiB"."""
     if not isfinite(value):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from plots.data import Cell, Failure, Interval, LockRow, Run, UslFit
-from plots.numbers import ABSENT, compact, digits, interval, nanoseconds, share
+from plots.numbers import ABSENT, compact, digits, interval, nanoseconds, share, times
 
 Show = Callable[[float], str]
 LOCKS_SHOWN = 40
@@ -68,18 +68,14 @@ class FailureGroup:
     tail: str
 
 
-def _times(value: float) -> str:
-    return f"{digits(value)} x"
-
-
 # key, heading, how to show it
 EXPLAINING: tuple[tuple[str, str, Show], ...] = (
-    ("speedup", "Speedup", _times),
+    ("speedup", "Speedup", times),
     ("efficiency", "Efficiency", share),
     ("malloc_p99_ns", "malloc p99", nanoseconds),
     ("voluntary_per_mop", "Switches / Mop", compact),
     ("system_share", "System time", share),
-    ("peak_over_live", "Peak / live", _times),
+    ("peak_over_live", "Peak / live", times),
     ("fairness", "Fairness", digits),
 )
 KEYS = (Column("Allocator", "label", False), Column("Workload", "name", False))
@@ -115,7 +111,7 @@ def rows(run: Run) -> list[Row]:
             for cell in run.curve(allocator.label, info.name):
                 values = [throughput(cell)]
                 if run.baseline:
-                    values.append(_value(cell.metric("ratio"), _times))
+                    values.append(_value(cell.metric("ratio"), times))
                 values += [_value(cell.metric(key), show) for key, _, show in EXPLAINING]
                 values.append(_trials(cell))
                 found.append(Row(allocator.label, info.name, cell.threads, tuple(values)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plots import curves
 from plots.data import Run
-from plots.numbers import digits, share
+from plots.numbers import share, times
 from plots.sheet import WIDTH, Drawing, Panel, caption, sheet
 
 
@@ -22,12 +22,12 @@ def scaling(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
     )
     ideal = [min(n, run.cores) for n in run.threads]
     efficient = [min(n, run.cores) / n for n in run.threads]
-    curves.draw(paper, 0, speedup, run, show=_times, top=min(max(run.threads), run.cores))
+    curves.draw(paper, 0, speedup, run, show=times, top=min(max(run.threads), run.cores))
     curves.draw(paper, 1, efficiency, run, show=share, top=1.0)
     if speedup and len(run.threads) > 1:
         curves.reference(paper.axes[0], run.threads, ideal, "ideal")
         curves.reference(paper.axes[1], run.threads, efficient, "ideal")
-    paper.figure.description = curves.summary(speedup, f"speedup of {workload}", "", _times)
+    paper.figure.description = curves.summary(speedup, f"speedup of {workload}", "", times)
     return paper.figure
 
 
@@ -43,14 +43,10 @@ def oversubscription(run: Run, workload: str, *, width: float = WIDTH) -> Drawin
         width=width,
         labels=curves.names(lines),
     )
-    curves.draw(paper, 0, lines, run, show=_times, top=1.0, threads=threads)
+    curves.draw(paper, 0, lines, run, show=times, top=1.0, threads=threads)
     if lines and len(threads) > 1:
         curves.reference(paper.axes[0], threads, [1.0] * len(threads), "nothing lost")
     paper.figure.description = curves.summary(
-        lines, f"throughput of {workload} relative to {run.cores} threads", "", _times
+        lines, f"throughput of {workload} relative to {run.cores} threads", "", times
     )
     return paper.figure
-
-
-def _times(value: float) -> str:
-    return f"{digits(value)} x"

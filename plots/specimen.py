@@ -58,6 +58,7 @@ LADDER = (
     Rung("hakmem:registry=prealloc-seqlock", "prealloc-seqlock", "no lock on free"),
     Rung("hakmem", "flat", "no search either"),
 )
+NOT_PERMITTED = "not permitted: perf_event_paranoid is 4 (sysctl kernel.perf_event_paranoid=1)"
 TEN_COUNTS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
 POWERS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -325,7 +326,7 @@ def missing_fields() -> Run:
     made = run()
     cells = tuple(
         replace(cell, metrics={"futex_per_mop": None}, latency={}, memory=None,
-                missing={"futex_per_mop": "not permitted"})
+                missing={"futex_per_mop": NOT_PERMITTED})
         for cell in made.cells
     )  # fmt: skip
     return replace(made, cells=cells, facts=(), findings=(), ladder=(), locks=(), usl=(),

@@ -79,8 +79,9 @@ def trials(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
         return paper.figure
     order = np.argsort(places)
     x_all, y_all = np.array(places)[order], np.array(values)[order]
-    reach = max(0.02, float(np.abs(y_all).max())) * 1.12
-    axes.set_ylim(-reach, reach)
+    low, high = min(-0.02, float(y_all.min())), max(0.02, float(y_all.max()))
+    pad = 0.06 * (high - low)
+    axes.set_ylim(low - pad, high + pad)
     axes.axhline(0, color=style.NEUTRAL, linewidth=0.8, zorder=1)
     half = max(2, int(len(x_all) * WINDOW))
     running = [float(np.median(y_all[max(0, i - half) : i + half + 1])) for i in range(len(x_all))]

@@ -55,12 +55,13 @@
     head.setAttribute("aria-sort", up > 0 ? "ascending" : "descending");
     const body = table.tBodies[0];
     const rows = Array.from(body.rows).map((row) => [key(row, head.cellIndex), row]);
-    rows.sort(([a], [b]) => {
-      if (a === null || b === null) return (a === null) - (b === null);
+    const missing = rows.filter(([value]) => value === null);
+    const present = rows.filter(([value]) => value !== null);
+    present.sort(([a], [b]) => {
       if (typeof a !== typeof b) return typeof a === "number" ? -up : up;
       return a < b ? -up : a > b ? up : 0;
     });
-    body.append(...rows.map(([, row]) => row));
+    body.append(...present.concat(missing).map(([, row]) => row));
   }));
 
   // The cell table's filters.

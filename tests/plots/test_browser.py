@@ -23,7 +23,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-LABELS = ("null", "hakmem", "hakmem:registry=locked", "system", "tcmalloc", "mimalloc")
+LABELS = ("null", "mimalloc", "hakmem", "hakmem:registry=locked", "system", "tcmalloc")
 
 
 def written(folder: Path) -> dict[str, Path]:

@@ -103,7 +103,7 @@ def test_every_figure_has_its_finding_as_alternative_text(failing: str) -> None:
 def test_failed_cells_are_named_failed_and_hold_no_number(failing: str) -> None:
     row = re.search(r'<tr data-a="tbb" data-w="mid_gap" data-n="64">(.*?)</tr>', failing)
     assert row is not None
-    assert "failed" in row.group(1)
+    assert ">failed <small>5 of 5<" in row.group(1)
     assert set(re.findall(r'data-v="([^"]*)"', row.group(1))) == {"", "0"}
     assert "SIGSEGV" in failing and "free(): invalid pointer" in failing
 
