@@ -34,6 +34,7 @@ def test_every_figure_draws_in_every_condition(condition: str) -> None:
     for entry in catalogue.entries(run):
         figure = entry.draw(10.0)
         figure.set_facecolor("white")
+        figure.set_dpi(50)
         buffer = io.BytesIO()
         FigureCanvasAgg(figure).print_png(buffer)
         buffer.seek(0)
