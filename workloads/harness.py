@@ -45,7 +45,7 @@ class Cost:
 
 def _least(spec: Workload, windows: int, **options: Any) -> float | None:
     """Nanoseconds per unit, whole process, of the fastest window; None where none counted."""
-    message = request(spec, **{"duration": 0.02, "warmup": 0.01, "seed": 1, **options})
+    message = request(spec, **{"duration": 0.005, "warmup": 0.002, "seed": 1, **options})
     done = subprocess.run(
         [sys.executable, "-c", _WORKER, str(windows)],
         input=message,
@@ -61,8 +61,8 @@ def _least(spec: Workload, windows: int, **options: Any) -> float | None:
     return min(costs, default=None)
 
 
-def measure(spec: Workload, windows: int = 20) -> Cost:
-    """The harness's share of a workload. Takes about a second and a half.
+def measure(spec: Workload, windows: int = 60) -> Cost:
+    """The harness's share of a workload. Takes about two seconds.
 
     Raises RuntimeError where not one window counted an operation.
     """

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "block.h"
 #include "clock.h"
 #include "engine.h"
 #include "observe.h"
@@ -215,9 +216,10 @@ static bool prepare(struct trial *trial) {
     if (!run->workers || !trial->before || !run->kernel->prepare(run) || run->result->error[0])
         return false;
     if (request->bare) {
-        if (!run->kernel->bare || request->threads > 1 || request->latency_every)
-            return run_refuse(run, "kernel %s has no bare loop of %u threads%s", request->kernel,
-                              request->threads, request->latency_every ? " with latencies" : "");
+        if (!run->kernel->bare || !block_quick_fits(run) || request->life)
+            return run_refuse(run, "kernel %s has no bare loop for this request", request->kernel);
+        if (request->threads > 1 || request->latency_every)
+            return run_refuse(run, "a bare loop has one thread and no latencies");
         run->steps = run->kernel->bare(run);
         return true;
     }

@@ -97,15 +97,20 @@ static void successors_take_over(void) {
     CHECK(result.live_drained == 0);
 }
 
-static void stages_fill_and_empty(void) {
-    struct wk_stage stages[] = {{WK_RAMP, 0.02}, {WK_STEADY, 0.02}, {WK_DRAIN, 0.02}};
-    struct wk_request request = request_for("replace", 2);
-    request.duration = 0.2;
-    request.stages = stages;
-    request.stage_count = 3;
-    struct wk_result result = run_of(&request);
-    CHECK(result.stage_count >= 3);
-    CHECK(result.live_drained == 0);
+static void stages_fill_and_empty_every_kernel(void) {
+    struct wk_stage stages[] = {
+        {WK_RAMP, 0.004}, {WK_STEADY, 0.004}, {WK_RAMP, 0.004}, {WK_DRAIN, 0.004}};
+    for (uint32_t i = 0; wk_kernel_name(i); i++) {
+        struct wk_request request = request_for(wk_kernel_name(i), 3);
+        request.duration = 0.06;
+        request.verify = 1;
+        request.stages = stages;
+        request.stage_count = 4;
+        struct wk_result result = run_of(&request);
+        CHECK(result.stage_count >= 1);
+        CHECK(!result.violation.found_one);
+        CHECK(result.live_drained == 0);
+    }
 }
 
 static void more_threads_than_any_fixed_table(void) {
@@ -173,19 +178,53 @@ static void hot_loop_and_general_loop_issue_one_stream(const char *name) {
     }
 }
 
+/* One changed byte anywhere, another owner, size or address: each breaks the pattern. */
+static void pattern_tells_owner_address_and_size(void) {
+    static char memory[4096];
+    struct wk_request request = request_for("replace", 3);
+    request.verify = 1;
+    for (uint32_t size = 1; size < 300; size++) {
+        for (int fault = 0; fault < 6; fault++) {
+            struct wk_result result;
+            memset(&result, 0, sizeof result);
+            struct run run = {.request = &request, .result = &result, .threads = 3};
+            pthread_mutex_init(&run.lock, NULL);
+            pthread_cond_init(&run.changed, NULL);
+            struct worker writer = {.run = &run, .index = 1};
+            struct block block = {memory + 16, size, 0};
+            verify_fill(&writer, &block);
+            uint32_t owner = 1;
+            if (fault == 1)
+                memory[16 + random_scatter(size) % size] ^= 0x40;
+            if (fault == 2)
+                owner = 0;
+            if (fault == 3)
+                block.size = size + 8; /* found longer than it was filled */
+            if (fault == 4)
+                verify_mark_released(&block);
+            if (fault == 5)
+                owner = ANYONE;
+            bool good = block_check(&writer, &block, owner);
+            CHECK(good == (fault == 0 || fault == 5));
+            CHECK(result.violation.found_one == !good);
+        }
+    }
+}
+
 int main(void) {
     for (uint32_t i = 0; i < WK_SIZES; i++)
         sizes[i] = 1 + (uint32_t)(random_scatter(i) % 2000);
     memset(alignments, 6, sizeof alignments);
     buckets_are_at_most_three_percent_wide();
     counters_of_two_threads_share_no_line();
+    pattern_tells_owner_address_and_size();
     unknown_kernel_is_refused();
     hot_loop_and_general_loop_issue_one_stream("toggle");
     hot_loop_and_general_loop_issue_one_stream("replace");
     hot_loop_and_general_loop_issue_one_stream("exchange");
     every_kernel_frees_what_it_allocated();
     successors_take_over();
-    stages_fill_and_empty();
+    stages_fill_and_empty_every_kernel();
     more_threads_than_any_fixed_table();
     return 0;
 }
