@@ -196,7 +196,8 @@ def test_a_link_into_a_folded_section_opens_it(visit: Visit) -> None:
 
 
 def test_print_shows_everything_on_white_paper(browser: Any, pages: dict[str, Path]) -> None:
-    opened = Visit(browser, pages["report"], color_scheme="dark")
+    a4 = {"width": 720, "height": 1040}
+    opened = Visit(browser, pages["report"], color_scheme="dark", viewport=a4)
     opened.page.emulate_media(media="print")
     opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert opened.page.locator("details:not([open])").count() == 0
@@ -204,6 +205,7 @@ def test_print_shows_everything_on_white_paper(browser: Any, pages: dict[str, Pa
         "rgb(255, 255, 255)"
     )
     assert not opened.page.locator(".controls").is_visible()
+    assert opened.overflow() <= 0
     opened.context.close()
 
 
