@@ -1,14 +1,16 @@
 """Real programs whose output must not depend on the malloc: what to run, and what to compare.
 
-A program is a function of (folder, environment, quick) that runs everything in the folder with the
-environment and returns what must be equal, as text. It raises UnavailableError, with the reason, where
-the program is missing. Nothing in the text may depend on time, on paths or on process numbers.
+A program is a function of (folder, environment, quick) that runs everything in the folder with
+the environment and returns what must be equal, as text. It raises UnavailableError, with the
+reason, where the program is missing. Nothing in the text may depend on time, paths or process
+numbers.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,16 +92,34 @@ def lines(count: int) -> str:
 
 
 def cpython(modules: Sequence[str]) -> Run:
-    """The interpreter's own tests, with every object served by malloc."""
+    """The interpreter's own tests, with every object served by malloc: each test's verdict."""
 
     def run(folder: Path, environment: Environment, quick: bool) -> str:
         python = getattr(sys, "_base_executable", sys.executable)
-        probe = subprocess.run([python, "-c", "import test.test_json"], capture_output=True)
-        if probe.returncode != 0:
-            raise UnavailableError(f"{python} has no test package")
+        search = "import test.support, sys; from importlib.util import find_spec as f; "
+        search += "print(*[m for m in sys.argv[1:] if f('test.' + m)])"
+        try:
+            found = call([python, "-c", search, *modules], folder, environment).split()
+        except RuntimeError:
+            found = []
+        if not found:
+            raise UnavailableError(f"{python} has none of {', '.join(modules)}")
         environment = environment | {"PYTHONMALLOC": "malloc", "TMPDIR": str(folder)}
-        out = call([python, "-m", "test", *modules], folder, environment)
-        return "\n".join(line for line in out.splitlines() if "Result" in line or "OK" in line)
+        done = subprocess.run(
+            [python, "-m", "test", "-v", *found],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=LIMIT_S,
+            check=False,
+        )
+        if done.returncode < 0:
+            raise RuntimeError(f"python: signal {-done.returncode}")
+        # Some tests may fail wherever they run: what counts is that the same ones do.
+        verdict = re.compile(r"^(test\w+) \(.*?\).*\.\.\. (ok|FAIL|ERROR|skipped)", re.MULTILINE)
+        return "\n".join(sorted(f"{name} {how}" for name, how in verdict.findall(done.stdout)))
 
     return run
 

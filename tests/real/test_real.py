@@ -10,13 +10,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import run as real
+from programs import Program
 
 from mtbench.allocators import Allocator, resolve
 from mtbench.errors import MtbenchError
 
 
 @pytest.mark.parametrize("program", [e for e in real.CATALOGUE if e.quick], ids=lambda e: e.name)
-def test_output_equals_the_system_mallocs(program: real.p.Program) -> None:
+def test_output_equals_the_system_mallocs(program: Program) -> None:
     try:
         hakmem = resolve("hakmem")
     except MtbenchError as error:
