@@ -9,26 +9,46 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mtbench import histograms
 from mtbench.plan import Cell, Plan
 from mtbench.statistics import Estimate, bootstrap_median
 
 Floats = NDArray[np.float64]
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 CALLS = ("malloc", "free")
-LOCK_FIELDS = (
-    "acquisitions",
-    "contended",
-    "wait_ns",
-    "max_wait_ns",
-    "hold_ns",
-    "max_waiters",
-    "owner_switches",
-)
+LOCKS_KEPT = 24
+"""Hottest locks of a trial that a lock table may show; the sums count all."""
+
+
+class LockTotals(NamedTuple):
+    """What one lock of one trial counted; times in ns."""
+
+    name: str
+    acquisitions: float
+    contended: float
+    wait_ns: float
+    max_wait_ns: float
+    hold_ns: float
+    hold_samples: float
+    max_waiters: float
+    owner_switches: float
+
+
+class LockRates(NamedTuple):
+    """One lock of one trial: per operation, shares of acquisitions or of thread time, ns."""
+
+    acquisitions_per_op: float
+    contended: float
+    wait_share: float
+    max_wait_ns: float
+    hold_ns: float
+    max_waiters: float
+    owner_switches_per_op: float
 
 
 @dataclass
@@ -37,9 +57,9 @@ class CellData:
 
     values: metric -> one number a block, nan where that block failed or the metric is missing,
     shape (trials,). orders: place of each block's trial in the run. missing: metric -> why.
-    latency: call -> merged sparse histogram. series: memory samples of the first good trial, rows
-    of (seconds, resident bytes above the start, live bytes). locks: lock -> field -> by block.
-    identity: of the first good trial.
+    latency: call -> counts of all trials by bucket. series: memory samples of the first good
+    trial, rows of (seconds, resident bytes above the start, live bytes). locks: lock -> its rates
+    in each good trial. identity: of the first good trial.
     """
 
     cell: Cell
@@ -48,9 +68,9 @@ class CellData:
     missing: dict[str, str] = field(default_factory=dict)
     orders: Floats = field(default_factory=lambda: np.empty(0))
     failed: int = 0
-    latency: dict[str, dict[str, Any]] = field(default_factory=dict)
+    latency: dict[str, histograms.Counts] = field(default_factory=dict)
     series: Floats | None = None
-    locks: dict[str, dict[str, Floats]] = field(default_factory=dict)
+    locks: dict[str, list[LockRates]] = field(default_factory=dict)
     identity: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,8 +128,6 @@ def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Results:
         data.identity = data.identity or record.get("identity") or {}
         _add(data, block, record["result"], plan)
         _add_locks(data, block, record, plan)
-    for data in results.cells.values():
-        _add_merged_latency(data)
     return results
 
 
@@ -180,76 +198,81 @@ def _add_memory(data: CellData, block: int, memory: Mapping[str, Any]) -> None:
 
 
 def _add_latency(data: CellData, block: int, latency: Mapping[str, Any]) -> None:
-    from workloads import latency_percentile, merge_latency
-
     for call in CALLS:
         histogram = latency.get(call)
         if not histogram or not histogram.get("counts"):
             for name in PERCENTILES:
                 data.missing.setdefault(f"{call}_{name}_ns", "not sampled")
             continue
-        for name, percentile in PERCENTILES.items():
-            data.put(f"{call}_{name}_ns", block, float(latency_percentile(histogram, percentile)))
-        known = data.latency.get(call)
-        data.latency[call] = merge_latency([known, histogram]) if known else histogram
-
-
-def _add_merged_latency(data: CellData) -> None:
-    """The percentile of the merged histogram is the value; the trials only give its interval."""
-    from workloads import latency_percentile
-
-    for call, histogram in data.latency.items():
-        for name, percentile in PERCENTILES.items():
-            merged = float(latency_percentile(histogram, percentile))
-            data.values[f"{call}_{name}_ns_merged"] = np.array([merged])
+        places, counts = histograms.decoded(histogram)
+        found = histograms.percentiles(places, counts, tuple(PERCENTILES.values()))
+        for name, value in zip(PERCENTILES, found, strict=True):
+            data.put(f"{call}_{name}_ns", block, float(value))
+        if call not in data.latency:
+            data.latency[call] = histograms.empty()
+        data.latency[call][places] += counts
 
 
 def _add_locks(data: CellData, block: int, record: Mapping[str, Any], plan: Plan) -> None:
     """Lock counters run from start to end of the kernel, so warm-up is counted in the rates."""
     stats = record.get("allocator_stats")
-    if not stats or not stats.get("locks"):
+    if not stats or "locks" not in stats:
         data.missing.setdefault("lock_acq_per_op", "this allocator counts no locks")
-        if not (stats and "locks" in stats):
-            return
+        return
     result = record["result"]
     elapsed = float(result["elapsed_s"])
     counted = elapsed + plan.warmup
     operations = float(result["operations"]) * counted / elapsed if elapsed else math.nan
+    operations = operations or math.nan
     thread_ns = data.cell.threads * counted * 1e9
-    totals = dict.fromkeys(("acquisitions", "contended", "wait_ns"), 0.0)
-    for name, lock in merged_locks(stats["locks"]).items():
-        row = data.locks.setdefault(name, {})
-        for entry in LOCK_FIELDS:
-            scale = {
-                "acquisitions": operations,
-                "owner_switches": operations,
-                "wait_ns": thread_ns,
-                "contended": lock["acquisitions"] or math.nan,
-            }.get(entry, 1.0)
-            if entry not in row:
-                row[entry] = np.full(data.blocks, math.nan)
-            row[entry][block] = lock[entry] / scale if scale else math.nan
-        for entry in totals:
-            totals[entry] += lock[entry]
-    data.missing.pop("lock_acq_per_op", None)
-    data.put("lock_acq_per_op", block, totals["acquisitions"] / operations)
-    data.put("lock_contended_per_op", block, totals["contended"] / operations)
-    data.put("lock_wait_share", block, totals["wait_ns"] / thread_ns)
+    locks = merged_locks(stats["locks"])
+    data.put("lock_acq_per_op", block, sum(lock.acquisitions for lock in locks) / operations)
+    data.put("lock_contended_per_op", block, sum(lock.contended for lock in locks) / operations)
+    data.put("lock_wait_share", block, sum(lock.wait_ns for lock in locks) / thread_ns)
+    for lock in locks[:LOCKS_KEPT]:
+        data.locks.setdefault(lock.name, []).append(
+            LockRates(
+                lock.acquisitions / operations,
+                lock.contended / lock.acquisitions if lock.acquisitions else math.nan,
+                lock.wait_ns / thread_ns,
+                lock.max_wait_ns,
+                lock.hold_ns / lock.hold_samples if lock.hold_samples else math.nan,
+                lock.max_waiters,
+                lock.owner_switches / operations,
+            )
+        )
 
 
-def merged_locks(locks: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Locks of one name added up: acquisitions, contended, wait, longest wait, mean hold (ns)."""
-    merged: dict[str, dict[str, float]] = {}
+def merged_locks(locks: Iterable[Mapping[str, Any]]) -> list[LockTotals]:
+    """Locks of one name added up, hottest first: by wait, then by acquisitions."""
+    rows: dict[str, LockTotals] = {}
     for lock in locks:
-        name = str(lock["name"])
-        row = merged.setdefault(name, dict.fromkeys((*LOCK_FIELDS, "held", "holds"), 0.0))
-        row["acquisitions"] += lock["acquisitions"]
-        row["contended"] += lock.get("spun", 0) + lock.get("waited", 0)
-        row["wait_ns"] += lock.get("wait_ns", 0)
-        row["owner_switches"] += lock.get("owner_switches", 0)
-        row["max_wait_ns"] = max(row["max_wait_ns"], lock.get("max_wait_ns", 0))
-        row["max_waiters"] = max(row["max_waiters"], lock.get("max_waiters", 0))
-        row["held"] += lock.get("hold_ns", 0)
-        row["holds"] += lock.get("hold_samples", 0)
-        row["hold_ns"] = row["held"] / row["holds"] if row["holds"] else math.nan
-    return merged
+        get = lock.get
+        row = LockTotals(
+            lock["name"],
+            lock["acquisitions"],
+            get("spun", 0) + get("waited", 0),
+            get("wait_ns", 0),
+            get("max_wait_ns", 0),
+            get("hold_ns", 0),
+            get("hold_samples", 0),
+            get("max_waiters", 0),
+            get("owner_switches", 0),
+        )
+        known = rows.get(row.name)
+        rows[row.name] = row if known is None else _together(known, row)
+    return sorted(rows.values(), key=lambda row: (-row.wait_ns, -row.acquisitions))
+
+
+def _together(one: LockTotals, two: LockTotals) -> LockTotals:
+    return LockTotals(
+        one.name,
+        one.acquisitions + two.acquisitions,
+        one.contended + two.contended,
+        one.wait_ns + two.wait_ns,
+        max(one.max_wait_ns, two.max_wait_ns),
+        one.hold_ns + two.hold_ns,
+        one.hold_samples + two.hold_samples,
+        max(one.max_waiters, two.max_waiters),
+        one.owner_switches + two.owner_switches,
+    )

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mtbench import doctor, findings, scaling
-from mtbench.cells import CALLS, PERCENTILES, CellData, Results
+from mtbench import doctor, findings, histograms, scaling
+from mtbench.cells import CALLS, PERCENTILES, CellData, LockRates, Results
 from mtbench.plan import Plan
 from mtbench.rundir import SCHEMA, RunDirectory
 from mtbench.statistics import (
@@ -171,13 +171,12 @@ def _cell(data: CellData, results: Results, plan: Plan, base: str) -> plots_data
     good = np.isfinite(data.throughput)
     rates = data.throughput[good]
     metrics = {name: _interval(data.estimate(name)) for name in _OWN}
+    merged = _merged_percentiles(data)
     for call in CALLS:
         for name in PERCENTILES:
             key = f"{call}_{name}_ns"
-            spread = data.estimate(key)
-            merged = data.values.get(f"{key}_merged")
-            value = float(merged[0]) if merged is not None else spread.value
-            metrics[key] = _interval(Estimate(value, spread.low, spread.high))
+            _, low, high = data.estimate(key)
+            metrics[key] = _interval(Estimate(merged.get(key, math.nan), low, high))
     metrics |= {
         name: _interval(value) for name, value in compared(data, results, plan, base).items()
     }
@@ -227,37 +226,36 @@ def compared(data: CellData, results: Results, plan: Plan, base: str) -> dict[st
     return found
 
 
-def _curves(data: CellData) -> dict[str, plots_data.LatencyCurve]:
-    from workloads import latency_percentile
+def _merged_percentiles(data: CellData) -> dict[str, float]:
+    """Percentiles of all trials' calls together; the trials' own only give the interval."""
+    return {
+        f"{call}_{name}_ns": float(value)
+        for call, counts in data.latency.items()
+        for name, value in zip(
+            PERCENTILES,
+            histograms.percentiles_of(counts, tuple(PERCENTILES.values())),
+            strict=True,
+        )
+    }
 
+
+def _curves(data: CellData) -> dict[str, plots_data.LatencyCurve]:
     return {
         call: plots_data.LatencyCurve(
             _CURVE,
-            np.array([float(latency_percentile(histogram, q / 100)) for q in _CURVE]),
-            int(sum(count for _, count in histogram["counts"])),
+            histograms.percentiles_of(counts, tuple(_CURVE / 100)),
+            int(counts.sum()),
         )
-        for call, histogram in data.latency.items()
+        for call, counts in data.latency.items()
     }
 
 
 def lock_rows(data: CellData, *, most: int = 12) -> list[plots_data.LockRow]:
     """The cell's locks, hottest first: by wait, then by acquisitions; at most `most`."""
     rows = []
-    for name, fields in data.locks.items():
-        values = {key: median(numbers) for key, numbers in fields.items()}
-        rows.append(
-            plots_data.LockRow(
-                *data.cell,
-                lock=name,
-                acquisitions_per_op=values["acquisitions"],
-                contended=values["contended"],
-                wait_share=values["wait_ns"],
-                max_wait_ns=values["max_wait_ns"],
-                hold_ns=values["hold_ns"],
-                max_waiters=values["max_waiters"],
-                owner_switches_per_op=values["owner_switches"],
-            )
-        )
+    for name, rates in data.locks.items():
+        medians = LockRates(*np.median(np.array(rates), axis=0).tolist())
+        rows.append(plots_data.LockRow(*data.cell, lock=name, **medians._asdict()))
     rows.sort(key=lambda row: (-row.wait_share, -row.acquisitions_per_op))
     return rows[:most]
 

@@ -1,0 +1,33 @@
+"""Many histograms read at once agree with one read alone."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import workloads
+from mtbench import histograms
+
+counted = st.dictionaries(st.integers(0, 2239), st.integers(0, 1000), max_size=30)
+SHARES = (0.0, 0.5, 0.9, 0.99, 0.999, 1.0)
+
+
+@given(counted)
+def test_percentiles_are_those_of_the_workloads_package(counts: dict[int, int]) -> None:
+    sparse = [[place, count] for place, count in sorted(counts.items())]
+    histogram: dict[str, object] = {"scheme": "log-linear-64", "counts": sparse}
+    found = histograms.percentiles(*histograms.decoded(histogram), SHARES)
+    expected = [workloads.latency_percentile(sparse, share) for share in SHARES]
+    np.testing.assert_allclose(found, expected)
+
+
+def test_merged_counts_give_the_percentiles_of_all_calls() -> None:
+    merged = histograms.empty()
+    for places in ([10, 20], [20, 30]):
+        merged[places] += 5
+    assert 20 <= histograms.percentiles_of(merged, [0.5])[0] <= 21
+
+
+def test_another_scheme_is_refused() -> None:
+    with pytest.raises(ValueError, match="log-linear-64"):
+        histograms.decoded({"scheme": "other", "counts": []})
