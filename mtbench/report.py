@@ -7,9 +7,7 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import plots
@@ -72,11 +70,8 @@ def _publish(runs: list[plots_data.Run], target: Path, formats: Sequence[str]) -
         for run in runs:
             name = "summary.csv" if len(runs) == 1 else f"summary-{run.source}.csv"
             (target / name).write_text(summary.text(run), encoding="utf-8")
-        # Drawing is most of the work and shares nothing: files in a second process, page here.
-        with ProcessPoolExecutor(1, mp_context=get_context("fork")) as second:
-            drawn = second.submit(_export, runs, target / "figures", formats)
-            page.write_text(plots.html(runs if len(runs) > 1 else runs[0]), encoding="utf-8")
-            drawn.result()
+        _export(runs, target / "figures", formats)
+        page.write_text(plots.html(runs if len(runs) > 1 else runs[0]), encoding="utf-8")
     except OSError as error:
         raise MtbenchError(
             f"{error.filename or target} cannot be written: {error.strerror}"
