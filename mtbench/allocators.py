@@ -19,6 +19,7 @@ from pathlib import Path
 
 import allocator as hakmem
 from mtbench.errors import UsageError
+from mtbench.identity import same_setting
 
 PEERS: dict[str, tuple[str, ...]] = {
     "jemalloc": ("libjemalloc.so",),
@@ -307,4 +308,15 @@ def _identified(entry: Allocator, code: int, output: bytes, complaint: bytes) ->
         )
     if mixed:
         raise UsageError(f"allocator '{entry.label}' is no whole malloc: {mixed}")
+    _check_settings(entry, dict(line.split("=", 1) for line in lines[3:] if "=" in line))
     return replace(entry, version=version, sha256=file_hash(path))
+
+
+def _check_settings(entry: Allocator, found: dict[str, str]) -> None:
+    """Refuse an option that the library did not take: the trial would measure something else."""
+    for option in hakmem_options() if entry.environment else ():
+        asked = entry.environment.get(option.environment)
+        if asked is not None and not same_setting(asked, found.get(option.name)):
+            raise UsageError(
+                f"hakmem option {option.name} cannot be '{asked}'; accepted: {option.allowed}"
+            )

@@ -104,7 +104,7 @@ def _subcommand(
     parser = commands.add_parser(
         name,
         help=help_,
-        description=help_[0].upper() + help_[1:] + ".",
+        description=f"{help_[0].upper()}{help_[1:]}".removesuffix("?") + ".",
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -108,7 +108,32 @@ def _jemalloc(symbol: str) -> str:
     return "" if failed or not text.value else text.value.decode(errors="replace").split("-g")[0]
 
 
+def settings(path: str) -> dict[str, str]:
+    """hakmem's switches as the library serving from `path` reads them back; {} for others."""
+    if where("hak_config_name") != path:
+        return {}
+    name, value = _process.hak_config_name, _process.hak_config_value
+    name.restype = value.restype = ctypes.c_char_p
+    found: dict[str, str] = {}
+    buffer = ctypes.create_string_buffer(64)
+    while switch := name(len(found)):
+        reading = value(len(found), buffer, ctypes.c_size_t(64)) or b""
+        found[switch.decode()] = reading.decode(errors="replace")
+    return found
+
+
+def same_setting(asked: str, found: str | None) -> bool:
+    """Whether a switch reads back as asked; 64M and 65536K are the same."""
+    return found is not None and (asked == found or _amount(asked) == _amount(found) is not None)
+
+
+def _amount(text: str) -> int | None:
+    match = re.fullmatch(r"(\d+)([KMGT]?)", text.strip().upper())
+    return int(match[1]) << (10 * " KMGT".index(match[2] or " ")) if match else None
+
+
 if __name__ == "__main__":
     serving = where("malloc")
     with open(sys.argv[1], "w") as answer:  # noqa: PTH123 - stdout is the library's to flood
-        answer.write(f"{serving}\n{version(serving)}\n{disproof(serving) or ''}")
+        answer.write(f"{serving}\n{version(serving)}\n{disproof(serving) or ''}\n")
+        answer.writelines(f"{name}={value}\n" for name, value in settings(serving).items())

@@ -69,8 +69,8 @@ class Experiment:
     def spread(self) -> float:
         """Standard deviation of a trial's log throughput within its comparison, as a share."""
         logs = np.log(self.throughput)
-        centred = logs - np.median(logs, axis=1, keepdims=True)
-        return float(centred.std())
+        centred = logs - np.nanmedian(logs, axis=1, keepdims=True)
+        return float(np.nanstd(centred))
 
 
 def experiment(args: argparse.Namespace, slowdown: float) -> Experiment:
@@ -139,7 +139,8 @@ def _rounds(
 def _throughput(record: dict[str, Any]) -> float:
     if record["status"] != "ok":
         raise MtbenchError(f"a trial failed: {record['status']}, {record['reason']}")
-    return float(record["result"]["operations"] / record["result"]["elapsed_s"])
+    # A trial whose thread was never scheduled has no speed; it is missing, not zero.
+    return float(record["result"]["operations"] / record["result"]["elapsed_s"]) or math.nan
 
 
 def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:
@@ -170,7 +171,8 @@ def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:
             for verdict in ("faster", "slower", "no difference seen")
         }
     document["throughput"] = [
-        [[round(value) for value in block] for block in pair] for pair in result.throughput
+        [[round(value) if value == value else None for value in block] for block in pair]
+        for pair in result.throughput
     ]
     return document
 

@@ -64,8 +64,10 @@ def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
 
 def _configured_otherwise(asked: dict[str, str], found: dict[str, str] | None) -> str | None:
     """Why the configuration read back is not the one asked for; None if it is."""
+    from mtbench import identity
+
     for name, value in asked.items():
-        if (found or {}).get(name) != value:
+        if not identity.same_setting(value, (found or {}).get(name)):
             return f"hakmem's {name} is {(found or {}).get(name)!r}, not {value!r} as asked"
     return None
 

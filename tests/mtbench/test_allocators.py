@@ -62,6 +62,13 @@ def test_a_bad_name_is_refused_in_one_line_with_what_is_accepted(text: str, word
     assert "\n" not in str(caught.value)
 
 
+def test_a_number_that_hakmem_does_not_take_is_refused_before_measuring() -> None:
+    with pytest.raises(UsageError, match="budget cannot be 'banana'; accepted: "):
+        allocators.identify([allocators.resolve("hakmem:budget=banana")])
+    allocators.identify([allocators.resolve("hakmem:budget=64M")])
+    allocators.identify([allocators.resolve("hakmem:budget=32768K")])
+
+
 def test_nothing_of_another_allocator_reaches_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_PRELOAD", "/other.so")
     monkeypatch.setenv("HAKMEM_REGISTRY", "locked")
