@@ -49,7 +49,7 @@ class Verdict:
     """What one probe said about one malloc.
 
     ``result`` is ``kept``, ``broken`` or ``inapplicable``; ``why`` is one line, empty for most kept
-    promises; ``seconds`` is the wall-clock time of the probe. For misuse programs ``stop`` says how
+    promises (some say how much they tried); ``seconds`` is the wall-clock time of the probe. For misuse programs ``stop`` says how
     a kept one ended: ``purpose`` (with a message), ``accident`` or ``refused``.
     """
 
@@ -137,7 +137,7 @@ def _judge(code: int, out: str, err: str) -> tuple[str, str, str | None]:
             return "kept", first, "purpose"
         if first.startswith("accident"):
             return "kept", first, "accident"
-        return "kept", "", "refused" if first == "refused" else None
+        return "kept", first, "refused" if first == "refused" else None
     if code == _PROBE_BROKEN:
         return "broken", first or f"exit code 1{_last_words(err)}", None
     if code == _PROBE_INAPPLICABLE:

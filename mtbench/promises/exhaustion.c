@@ -116,14 +116,18 @@ static void trial_run(void *argument) {
 /* Every k up to 200, as long as the child makes so many calls. */
 static void for_every_k(unsigned calls, void (*begin)(unsigned, size_t), const char *what) {
     inject_begin();
+    size_t processes = 0, refusals = 0;
     for (size_t k = 1; k <= LAST_K; k += k < 10 ? 1 : effort(1, 19)) {
         struct trial trial = {calls, k, begin};
         char name[96];
         snprintf(name, sizeof name, "%s call %zu of %s refused", what, k, inject_name(calls));
         child_run(trial_run, &trial, 15, name);
+        processes++;
+        refusals += inject_refused();
         if (inject_seen() < k)
-            return;
+            break;
     }
+    remark("%zu refused calls survived in %zu processes", refusals, processes);
 }
 
 #define EVERY_K(NAME, CALLS)                                                                       \

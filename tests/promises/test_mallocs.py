@@ -10,6 +10,7 @@ import pytest
 from mtbench.verify import Report
 
 from .conftest import FULL
+from .exceptions import EXCEPTIONS
 
 LIGHT = [
     "alignment",
@@ -36,12 +37,6 @@ HEAVY = [
     "pressure",
 ]
 
-GLIBC_EXCEPTIONS = {
-    "refusal.aligned_alloc-einval": "before 2.38 aligned_alloc was memalign and rounded up",
-    "errno.success-refusal": "realloc falls back to a copy when mremap fails, and leaves ENOMEM",
-    "back.freed-elsewhere": "a cached thread's dtv above the blocks pins the top of the heap",
-}
-
 
 def broken(report: Report) -> dict[str, str]:
     return {v.promise.name: v.why for v in report.promises("broken")}
@@ -52,7 +47,7 @@ def test_system_malloc_keeps_the_area_but_for_known_exceptions(
     area: str, check: Callable[..., Report]
 ) -> None:
     unexpected = broken(check("system", rf"^{area}\."))
-    assert {k: v for k, v in unexpected.items() if k not in GLIBC_EXCEPTIONS} == {}
+    assert {k: v for k, v in unexpected.items() if k not in EXCEPTIONS["system"]} == {}
 
 
 @pytest.mark.parametrize("area", [*LIGHT, *HEAVY])
