@@ -49,8 +49,9 @@ class Verdict:
     """What one probe said about one malloc.
 
     ``result`` is ``kept``, ``broken`` or ``inapplicable``; ``why`` is one line, empty for most kept
-    promises (some say how much they tried); ``seconds`` is the wall-clock time of the probe. For misuse programs ``stop`` says how
-    a kept one ended: ``purpose`` (with a message), ``accident`` or ``refused``.
+    promises (some say how much they tried); ``seconds`` is the wall-clock time of the probe. For
+    misuse programs ``stop`` says how a kept one ended: ``purpose`` (with a message), ``accident``
+    or ``refused``.
     """
 
     promise: Promise

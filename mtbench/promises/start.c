@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -111,10 +112,8 @@ static void close_standard(void) {
 
 static void closed_descriptors_arm(void) {
     int files[3];
-    char path[] = "/tmp/probe-XXXXXX";
-    files[0] = mkstemp(path);
-    REQUIRE(files[0] >= 0, "mkstemp: %s", strerror(errno));
-    unlink(path);
+    files[0] = memfd_create("output", 0);
+    REQUIRE(files[0] >= 0, "memfd_create: %s", strerror(errno));
     files[1] = dup(files[0]);
     files[2] = dup(files[0]);
     if (files[0] > 2)
