@@ -33,24 +33,15 @@ _JEMALLOC_ARENA = (
 _ALL_ARENAS = 4096
 
 
-def config(path: str, folders: list[str]) -> dict[str, str] | None:
-    """hakmem's configuration as the library serving from `path` reports it; None for others.
+def read(path: str, folders: list[str]) -> dict[str, Any] | None:
+    """Counters of the library at `path` since the process began; None if it keeps none.
 
-    folders: where the package `allocator` lies.
+    folders: where the package `allocator` lies, whose extension reads hakmem's.
     """
-    if identity.where("hak_stats") != path:
-        return None
-    import allocator
-
-    allocator.__path__[:] = folders
-    return allocator.config()
-
-
-def read(path: str) -> dict[str, Any] | None:
-    """Counters of the library at `path` since the process began; None if it keeps none."""
     if identity.where("hak_stats") == path:
         import allocator
 
+        allocator.__path__[:] = folders
         return allocator.stats()
     if identity.where("mallctl") == path:
         return _jemalloc()

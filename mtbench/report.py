@@ -107,7 +107,7 @@ def print_tables(report: Report) -> None:
     most = run.threads[-1]
     print(f"\n{_unit_line(run)}; the last column is at {most} threads, with its 95 % interval")
     finding = run.findings[0]
-    print(f"{finding.text}" + (f" [{finding.evidence}]" if finding.evidence else ""))
+    print(f"{finding.text}" + (f" ({finding.evidence})" if finding.evidence else ""))
 
 
 def _against(run: plots_data.Run, cells: Sequence[plots_data.Cell | None]) -> str:

@@ -41,13 +41,13 @@ def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
     folders = header["packages"]
     workloads.__path__[:] = folders["workloads"]
     execute = workloads.execute
-    config = counters.config(path, folders["allocator"])
-    proof = {"path": path, "version": identity.version(path), "config": config}
+    config = identity.settings(path)
+    proof = {"path": path, "version": identity.version(path), "config": config or None}
     if wrong := _configured_otherwise(header.get("config", {}), config):
         return {"status": "mismatch", "reason": wrong, "identity": proof}
-    before = counters.read(path)
+    before = counters.read(path, folders["allocator"])
     result = execute(request)
-    after = counters.read(path)
+    after = counters.read(path, folders["allocator"])
     if wrong := identity.disproof(expected):
         return {"status": "mismatch", "reason": f"after the run, {wrong}", "identity": proof}
     record = {"identity": proof, "result": result, "allocator_stats": counters.spent(before, after)}
@@ -62,13 +62,13 @@ def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
     return {"status": "ok", "reason": None, **record}
 
 
-def _configured_otherwise(asked: dict[str, str], found: dict[str, str] | None) -> str | None:
+def _configured_otherwise(asked: dict[str, str], found: dict[str, str]) -> str | None:
     """Why the configuration read back is not the one asked for; None if it is."""
     from mtbench import identity
 
     for name, value in asked.items():
-        if not identity.same_setting(value, (found or {}).get(name)):
-            return f"hakmem's {name} is {(found or {}).get(name)!r}, not {value!r} as asked"
+        if not identity.same_setting(value, found.get(name)):
+            return f"hakmem's {name} is {found.get(name)!r}, not {value!r} as asked"
     return None
 
 
