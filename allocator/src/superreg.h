@@ -25,7 +25,7 @@ void superreg_init(void);
 void superreg_add(struct mapping *mapping);
 void superreg_remove(struct mapping *mapping);
 
-/* The mapping that begins at `address`, or NULL. */
+/* The mapping that begins at `address` (not NULL), or NULL. */
 struct mapping *superreg_find(const void *address);
 
 /* The mapping that any of its addresses lies in, or NULL: looks at every slot, for checked mode. */

@@ -1,0 +1,243 @@
+/* cache: a thread's own free blocks; how caches come, go, grow and shrink. Linked with --wrap, so
+ * that a test can count the caches made and refuse a thread its destructor. */
+#include "cache.h"
+#include "central.h"
+#include "config.h"
+#include "crew.h"
+#include "decay.h"
+#include "hakmem.h"
+#include "parcel.h"
+
+#include <errno.h>
+
+/* Blocks that a bin may hold beyond the thread's share, in bytes over all classes (see cache.c). */
+static size_t floor_bytes(void) {
+    size_t sum = 0;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        sum += 2 * sizeclass[cls].size;
+    }
+    return sum;
+}
+
+static struct cache_stats stats_now(void) {
+    struct cache_stats stats;
+    cache_stats(&stats);
+    return stats;
+}
+
+static uint64_t cached_blocks(void) {
+    struct cache_stats stats = stats_now();
+    uint64_t sum = 0;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        sum += stats.blocks[cls];
+    }
+    return sum;
+}
+
+static _Atomic int maps;
+void *__real_os_map(size_t bytes, size_t alignment);
+void *__wrap_os_map(size_t bytes, size_t alignment);
+void *__wrap_os_map(size_t bytes, size_t alignment) {
+    atomic_fetch_add(&maps, 1);
+    return __real_os_map(bytes, alignment);
+}
+
+static _Thread_local int refuse_specific;
+int __real_pthread_setspecific(pthread_key_t key, const void *value);
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value) {
+    return refuse_specific ? ENOMEM : __real_pthread_setspecific(key, value);
+}
+
+static void use_every_class(int index) {
+    struct parcel parcels[CLASS_COUNT][3];
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        for (int i = 0; i < 3; i++) {
+            /* The pattern only at the front: filling every megabyte is another test's work. */
+            size_t size = sizeclass[cls].size, filled = size < 512 ? size : 512;
+            parcels[cls][i] = (struct parcel){hak_malloc(size), filled, (uint32_t)index, cls};
+            CHECK(parcels[cls][i].block != NULL);
+            parcel_fill(&parcels[cls][i]);
+        }
+    }
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        for (int i = 0; i < 3; i++) {
+            parcel_end(&parcels[cls][i]);
+        }
+    }
+}
+
+static pthread_barrier_t meet;
+
+static void use_and_meet(int index) {
+    use_every_class(index);
+    pthread_barrier_wait(&meet);
+    pthread_barrier_wait(&meet);
+}
+
+static void *lead_eight(void *unused) {
+    crew_run(8, use_and_meet);
+    return unused;
+}
+
+PROMISE(threads_have_caches_while_they_live_and_none_afterwards) {
+    pthread_t leader;
+    hak_free(hak_malloc(100));
+    uint64_t before = stats_now().threads;
+    CHECK(pthread_barrier_init(&meet, NULL, 9) == 0);
+    CHECK(pthread_create(&leader, NULL, lead_eight, NULL) == 0);
+    pthread_barrier_wait(&meet);
+    CHECK_EQUAL(stats_now().threads, before + 8);
+    pthread_barrier_wait(&meet);
+    CHECK(pthread_join(leader, NULL) == 0);
+    CHECK_EQUAL(stats_now().threads, before);
+}
+
+PROMISE(an_ended_thread_leaves_no_block_in_its_cache) {
+    cache_drain();
+    CHECK_EQUAL(cached_blocks(), 0);
+    crew_run(4, use_every_class);
+    CHECK_EQUAL(cached_blocks(), 0);
+}
+
+PROMISE(the_caches_of_ended_threads_are_used_again) {
+    crew_run(1, use_every_class);
+    int before = atomic_load(&maps);
+    for (int i = 0; i < 100; i++) {
+        crew_run(1, use_every_class);
+    }
+    CHECK_EQUAL(atomic_load(&maps), before);
+}
+
+PROMISE(a_drained_cache_is_empty_and_works_on) {
+    use_every_class(1);
+    CHECK(cached_blocks() > 0);
+    cache_drain();
+    CHECK_EQUAL(cached_blocks(), 0);
+    CHECK_EQUAL(atomic_load(&cache_self->room_bytes), 0);
+    use_every_class(2);
+}
+
+/* Many blocks of one class at once, so that its bin is pressed to grow. */
+static void press(unsigned cls, unsigned n) {
+    void *blocks[1024];
+    for (int round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < n; i++) {
+            blocks[i] = hak_malloc(sizeclass[cls].size);
+            CHECK(blocks[i] != NULL);
+        }
+        for (unsigned i = 0; i < n; i++) {
+            hak_free(blocks[i]);
+        }
+    }
+}
+
+static void press_all(int index) {
+    (void)index;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        press(cls, sizeclass[cls].size > 64 * KIB ? 8 : 600);
+        CHECK(atomic_load(&cache_self->room_bytes) <= cache_self->share_bytes + floor_bytes());
+    }
+}
+
+PROMISE(the_room_of_a_cache_stays_within_its_share) {
+    press_all(0);
+    uint64_t held = 0;
+    struct cache_stats stats = stats_now();
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        held += stats.blocks[cls] * sizeclass[cls].size;
+    }
+    CHECK(held <= cache_self->share_bytes + floor_bytes());
+}
+
+PROMISE(the_share_of_many_active_threads_is_a_part_of_the_budget) {
+    crew_run(8, press_all);
+}
+
+PROMISE(a_bin_never_holds_more_than_its_slots) {
+    for (unsigned cls = CLASS_FIRST; cls <= CLASS_MID_LAST; cls += 5) {
+        press(cls, 1024);
+        CHECK(stats_now().blocks[cls] <= sizeclass[cls].slots);
+    }
+}
+
+static pthread_barrier_t stay;
+
+static void stay_active(int index) {
+    use_every_class(index);
+    pthread_barrier_wait(&stay);
+    pthread_barrier_wait(&stay);
+}
+
+static void *lead_sixty(void *unused) {
+    crew_run(60, stay_active);
+    return unused;
+}
+
+PROMISE(a_cache_that_is_over_its_fallen_share_gives_room_back) {
+    if (SANITIZED) {
+        return;
+    }
+    pthread_t leader;
+    press_all(0);
+    size_t alone = atomic_load(&cache_self->room_bytes);
+    CHECK(pthread_barrier_init(&stay, NULL, 61) == 0);
+    CHECK(pthread_create(&leader, NULL, lead_sixty, NULL) == 0);
+    pthread_barrier_wait(&stay);
+    /* The periods in which the cache trims itself, each at its first slow path. */
+    for (int period = 0; period < 40; period++) {
+        atomic_fetch_add(&decay_now, 1);
+        cache_count_active();
+        press(CLASS_FIRST, 1024);
+    }
+    CHECK(atomic_load(&cache_self->room_bytes) <= cache_self->share_bytes + floor_bytes());
+    CHECK(atomic_load(&cache_self->room_bytes) < alone);
+    pthread_barrier_wait(&stay);
+    CHECK(pthread_join(leader, NULL) == 0);
+}
+
+PROMISE(the_count_of_active_threads_is_never_below_one) {
+    for (int round = 0; round < 20; round++) {
+        crew_run(8, use_every_class);
+        cache_count_active();
+        CHECK(stats_now().active >= 1 && stats_now().active <= 64);
+    }
+}
+
+static void without_destructor(int index) {
+    refuse_specific = 1;
+    errno = 77;
+    use_every_class(index);
+    CHECK_EQUAL(errno, 77);
+    refuse_specific = 0;
+    use_every_class(index);
+}
+
+PROMISE(a_thread_that_cannot_have_a_destructor_allocates_without_a_cache) {
+    uint64_t before = stats_now().threads;
+    crew_run(4, without_destructor);
+    CHECK_EQUAL(stats_now().threads, before);
+}
+
+/* Half of the blocks of each batch are left to a thread that outlives their maker. */
+static void *left[64][64];
+
+static void leave_blocks(int index) {
+    for (int i = 0; i < 64; i++) {
+        left[index][i] = hak_malloc((size_t)(16 + 40 * i));
+        CHECK(left[index][i] != NULL);
+        memset(left[index][i], index, (size_t)(16 + 40 * i));
+    }
+}
+
+PROMISE(blocks_outlive_the_cache_they_came_from) {
+    crew_run(64, leave_blocks);
+    crew_run(16, use_every_class);
+    for (int k = 0; k < 64; k++) {
+        for (int i = 0; i < 64; i++) {
+            unsigned char *block = left[k][i];
+            CHECK(block[0] == k && block[15 + 40 * i] == k);
+            hak_free(block);
+        }
+    }
+}
