@@ -1,0 +1,149 @@
+/* decay: memory goes back by time while the process is active, and at once when trimmed. */
+#include "config.h"
+#include "crew.h"
+#include "decay.h"
+#include "hakmem.h"
+#include "os.h"
+
+#include <unistd.h>
+
+static struct hak_stats *stats_now(void) {
+    static struct hak_stats stats;
+    CHECK(hak_stats(&stats, sizeof stats) == 0);
+    return &stats;
+}
+
+static size_t resident(void) {
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(file != NULL && fscanf(file, "%*s %ld", &pages) == 1);
+    fclose(file);
+    return (size_t)pages * PAGE;
+}
+
+/* Allocates, touches and frees `total` bytes in blocks of a size. */
+static void spike(size_t total, size_t size) {
+    size_t n = total / size;
+    char **blocks = os_map(n * sizeof *blocks, PAGE);
+    CHECK(blocks != NULL);
+    for (size_t i = 0; i < n; i++) {
+        blocks[i] = hak_malloc(size);
+        CHECK(blocks[i] != NULL);
+        memset(blocks[i], 1, size);
+    }
+    for (size_t i = 0; i < n; i++) {
+        hak_free(blocks[i]);
+    }
+    os_unmap(blocks, n * sizeof *blocks);
+}
+
+static const size_t sizes[] = {64, 1000, 6000, 50000, 600000, 3 << 20, 40 << 20};
+enum { SIZES = sizeof sizes / sizeof sizes[0] };
+
+PROMISE(a_trim_returns_everything_at_once) {
+    hak_trim();
+    for (int i = 0; i < SIZES; i++) {
+        size_t before = resident();
+        spike(80 * MIB, sizes[i]);
+        CHECK_EQUAL(hak_trim(), 1);
+        CHECK_EQUAL(stats_now()->dirty_bytes, 0);
+        CHECK_EQUAL(stats_now()->bigcache_bytes, 0);
+        CHECK(SANITIZED || resident() < before + 8 * MIB);
+    }
+}
+
+PROMISE(a_trim_with_nothing_to_return_says_so) {
+    hak_trim();
+    hak_trim();
+    CHECK_EQUAL(hak_trim(), 0);
+}
+
+/* A little of everything, as a program does that has become quiet. */
+static void breathe(void) {
+    for (int i = 0; i < 200; i++) {
+        hak_free(hak_malloc((size_t)(i * 37 % 9000)));
+    }
+    hak_free(hak_malloc(100000));
+    hak_free(hak_malloc(2 << 20));
+    usleep(2000);
+}
+
+PROMISE(after_a_spike_memory_returns_within_some_periods_of_activity) {
+    if (config.decay_ms > 200) {
+        return; /* CTest runs this with a short period too */
+    }
+    hak_trim();
+    for (int i = 0; i < SIZES; i++) {
+        size_t before = resident();
+        spike(80 * MIB, sizes[i]);
+        /* Generous: the machine may be busy. What must come comes long before. */
+        int breaths = 0;
+        while (breaths < 3000 &&
+               (stats_now()->dirty_bytes > 12 * MIB || stats_now()->bigcache_bytes > 12 * MIB)) {
+            breathe();
+            breaths++;
+        }
+        for (int more = 0; more < 100; more++) {
+            breathe();
+        }
+        CHECK(breaths < 3000);
+        CHECK(SANITIZED || resident() < before + 24 * MIB);
+        hak_trim();
+    }
+}
+
+PROMISE(what_is_younger_than_the_period_stays) {
+    if (config.decay_ms < 100000) {
+        return;
+    }
+    hak_trim();
+    spike(40 * MIB, 3 << 20);
+    uint64_t purged = stats_now()->purged_bytes;
+    for (int i = 0; i < 20; i++) {
+        decay_run();
+    }
+    CHECK_EQUAL(stats_now()->purged_bytes, purged);
+}
+
+static _Atomic int dues;
+
+static void ask(int index) {
+    (void)index;
+    for (int i = 0; i < 20000; i++) {
+        if (decay_due()) {
+            atomic_fetch_add(&dues, 1);
+        }
+    }
+}
+
+PROMISE(a_period_is_due_for_one_caller_only) {
+    uint64_t before = os_coarse_ms();
+    crew_run(4, ask);
+    uint64_t periods = (os_coarse_ms() - before) / (config.decay_ms / 4 + 1) + 2;
+    CHECK((uint64_t)atomic_load(&dues) <= periods);
+}
+
+static void breathe_and_decay(int index) {
+    for (int i = 0; i < 100; i++) {
+        if (i % 4 == index) {
+            decay_run();
+        }
+        void *blocks[50];
+        for (size_t k = 0; k < 50; k++) {
+            blocks[k] = hak_malloc(k * 700);
+            CHECK(blocks[k] != NULL);
+            memset(blocks[k], index, k * 700);
+        }
+        for (size_t k = 0; k < 50; k++) {
+            CHECK(k == 0 || ((char *)blocks[k])[k * 700 - 1] == (char)index);
+            hak_free(blocks[k]);
+        }
+        if (i % 10 == index) {
+            hak_trim();
+        }
+    }
+}
+
+PROMISE(decays_and_trims_of_many_threads_take_no_block_in_use) {
+    crew_run(4, breathe_and_decay);
+}

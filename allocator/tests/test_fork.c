@@ -1,0 +1,218 @@
+/* fork: from a busy process the child gets an allocator that works and memory of its own. */
+#include "child.h"
+#include "crew.h"
+#include "hakmem.h"
+#include "parcel.h"
+
+#include <stdatomic.h>
+
+#define BUSY 4
+
+static pthread_t busy[BUSY];
+static _Atomic int stopping;
+
+static void *be_busy(void *argument) {
+    unsigned long long state = (unsigned long long)(uintptr_t)argument + 1;
+    struct parcel held[64] = {{0}};
+    for (uint32_t step = 0; !atomic_load_explicit(&stopping, memory_order_relaxed); step++) {
+        struct parcel *parcel = &held[check_random(&state) % 64];
+        if (parcel->block != NULL) {
+            parcel_end(parcel);
+        } else {
+            size_t size = step % 500 == 0 ? (size_t)33 << 20 : parcel_size(&state);
+            *parcel = size > (1 << 20) ? (struct parcel){hak_malloc(size), 100, 1, step}
+                                       : parcel_make(size, 1, step);
+            CHECK(parcel->block != NULL);
+            parcel_fill(parcel);
+        }
+    }
+    for (int i = 0; i < 64; i++) {
+        if (held[i].block != NULL) {
+            parcel_end(&held[i]);
+        }
+    }
+    return NULL;
+}
+
+static void busy_begin(void) {
+    atomic_store(&stopping, 0);
+    for (uintptr_t i = 0; i < BUSY; i++) {
+        CHECK(pthread_create(&busy[i], NULL, be_busy, (void *)i) == 0);
+    }
+}
+
+static void busy_end(void) {
+    atomic_store(&stopping, 1);
+    for (int i = 0; i < BUSY; i++) {
+        CHECK(pthread_join(busy[i], NULL) == 0);
+    }
+}
+
+/* Takes blocks of many classes, enough to draw on bins, stores and spans, and sees that no two are
+ * one. */
+static void allocate_much(int index) {
+    enum { HELD = 250 };
+    struct parcel *held = malloc(HELD * sizeof *held);
+    unsigned long long state = (unsigned long long)index + 21;
+    CHECK(held != NULL);
+    for (uint32_t i = 0; i < HELD; i++) {
+        held[i] = parcel_make(check_random(&state) % (i % 50 == 0 ? 300000 : 9000),
+                              (uint32_t)getpid(), i);
+    }
+    for (int i = 0; i < HELD; i++) {
+        parcel_end(&held[i]);
+    }
+    free(held);
+}
+
+static void check_ended(pid_t child) {
+    int status;
+    CHECK(child > 0);
+    while (waitpid(child, &status, 0) != child) {
+        CHECK(errno == EINTR);
+    }
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static struct parcel inherited[100];
+
+PROMISE(a_child_of_a_busy_process_allocates_and_keeps_what_it_inherited) {
+    for (uint32_t i = 0; i < 100; i++) {
+        inherited[i] = parcel_make(i * 91, 3, i);
+    }
+    busy_begin();
+    for (int round = 0; round < (SANITIZED ? 5 : 12); round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            allocate_much(round);
+            for (int i = 0; i < 100; i++) {
+                parcel_end(&inherited[i]);
+            }
+            allocate_much(round + 1);
+            hak_trim();
+            _Exit(0);
+        }
+        check_ended(child);
+    }
+    busy_end();
+    for (int i = 0; i < 100; i++) {
+        parcel_end(&inherited[i]);
+    }
+}
+
+PROMISE(a_child_of_a_busy_process_runs_threads) {
+    busy_begin();
+    for (int round = 0; round < (SANITIZED ? 2 : 4); round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            crew_run(6, allocate_much);
+            crew_run(6, allocate_much);
+            _Exit(0);
+        }
+        check_ended(child);
+    }
+    busy_end();
+}
+
+static void fork_down(int depth) {
+    allocate_much(depth);
+    if (depth > 0) {
+        pid_t child = fork();
+        if (child == 0) {
+            fork_down(depth - 1);
+            _Exit(0);
+        }
+        crew_run(2, allocate_much);
+        check_ended(child);
+    }
+}
+
+PROMISE(children_fork_too) {
+    busy_begin();
+    fork_down(3);
+    busy_end();
+}
+
+static void fork_often(int index) {
+    for (int round = 0; round < 3; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            allocate_much(index);
+            _Exit(0);
+        }
+        allocate_much(index);
+        check_ended(child);
+    }
+}
+
+PROMISE(several_threads_fork_at_once) {
+    busy_begin();
+    crew_run(4, fork_often);
+    busy_end();
+}
+
+PROMISE(what_a_child_writes_and_frees_is_its_own) {
+    struct parcel parcel = parcel_make(20000, 4, 4);
+    pid_t child = fork();
+    if (child == 0) {
+        memset(parcel.block, 0, 20000);
+        hak_free(parcel.block);
+        for (int i = 0; i < 20; i++) {
+            CHECK(hak_calloc(1, 20000) != NULL);
+        }
+        _Exit(0);
+    }
+    check_ended(child);
+    parcel_end(&parcel);
+}
+
+/* Handlers registered after the allocator's run before its prepare and after its child handler. */
+static void *from_handler[3];
+static void in_prepare(void) {
+    from_handler[0] = hak_malloc(3000);
+}
+static void in_parent(void) {
+    from_handler[1] = hak_malloc(3000);
+    hak_free(from_handler[0]);
+    hak_free(from_handler[1]);
+}
+static void in_child(void) {
+    from_handler[2] = hak_malloc(3000);
+    hak_free(from_handler[0]);
+    hak_free(from_handler[2]);
+}
+
+PROMISE(handlers_of_fork_may_allocate_and_free) {
+    CHECK(pthread_atfork(in_prepare, in_parent, in_child) == 0);
+    busy_begin();
+    for (int round = 0; round < 5; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            allocate_much(round);
+            _Exit(0);
+        }
+        check_ended(child);
+    }
+    busy_end();
+}
+
+PROMISE(forks_leave_the_parents_counts_as_they_were) {
+    static struct hak_stats before, after;
+    allocate_much(1);
+    CHECK(hak_stats(&before, sizeof before) == 0);
+    for (int round = 0; round < 10; round++) {
+        pid_t child = fork();
+        if (child == 0) {
+            allocate_much(2);
+            CHECK(hak_stats(&after, sizeof after) == 0);
+            CHECK_EQUAL(after.threads, 1);
+            _Exit(0);
+        }
+        check_ended(child);
+    }
+    CHECK(hak_stats(&after, sizeof after) == 0);
+    CHECK_EQUAL(after.threads, before.threads);
+    for (uint32_t i = 0; i < after.box_count; i++) {
+        CHECK_EQUAL(after.box[i].bytes_in_use, before.box[i].bytes_in_use);
+    }
+}
