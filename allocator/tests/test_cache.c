@@ -42,10 +42,17 @@ void *__wrap_os_map(size_t bytes, size_t alignment) {
     return __real_os_map(bytes, alignment);
 }
 
+/* ThreadSanitizer's own runtime comes by here too, before a thread is ready for its checks. */
+#if __has_attribute(disable_sanitizer_instrumentation)
+#define UNWATCHED __attribute__((disable_sanitizer_instrumentation))
+#else
+#define UNWATCHED __attribute__((no_sanitize("thread")))
+#endif
+
 static _Thread_local int refuse_specific;
 int __real_pthread_setspecific(pthread_key_t key, const void *value);
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
-int __wrap_pthread_setspecific(pthread_key_t key, const void *value) {
+UNWATCHED int __wrap_pthread_setspecific(pthread_key_t key, const void *value) {
     return refuse_specific ? ENOMEM : __real_pthread_setspecific(key, value);
 }
 
