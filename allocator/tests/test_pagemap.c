@@ -29,7 +29,7 @@ PROMISE(the_first_and_the_last_byte_of_a_range_are_in_it_and_their_neighbours_ar
 PROMISE(every_granule_of_a_set_span_leads_to_its_class_and_its_span) {
     for (size_t granules = 1; granules <= 16; granules++) {
         bool zero;
-        struct span *span = pages_take(granules, 1, &zero);
+        struct span *span = pages_take(granules, 1, RUN_SPARSE, &zero);
         CHECK(span != NULL);
         for (size_t i = 0; i < granules; i++) {
             CHECK_EQUAL(pagemap_class((char *)span->start + i * GRANULE), CLASS_NONE);

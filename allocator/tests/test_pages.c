@@ -31,7 +31,7 @@ static void play(int index) {
         if (held[i] == NULL) {
             bool zero;
             size_t align = (size_t)1 << (check_random(&state) % 8 == 0 ? 4 : 0);
-            held[i] = pages_take(granules, align, &zero);
+            held[i] = pages_take(granules, align, RUN_SPARSE, &zero);
             CHECK(held[i] != NULL);
             CHECK_EQUAL(held[i]->granules, granules);
             CHECK_EQUAL(held[i]->start % (align * GRANULE), 0);
@@ -81,7 +81,7 @@ PROMISE(a_run_beside_one_that_is_not_usable_yet_can_be_given_back) {
     }
     lock_release(&pages_lock);
     bool zero;
-    struct span *span = pages_take(1024, 1, &zero);
+    struct span *span = pages_take(1024, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     pages_give(span);
 }
@@ -97,7 +97,7 @@ PROMISE(runs_never_overlap_when_many_threads_take_and_give_them) {
 PROMISE(a_run_that_says_it_is_zero_is_zero_throughout) {
     for (int round = 0; round < 20; round++) {
         bool zero;
-        struct span *span = pages_take(5, 1, &zero);
+        struct span *span = pages_take(5, 1, RUN_SPARSE, &zero);
         CHECK(span != NULL);
         unsigned char *bytes = (unsigned char *)span->start;
         for (size_t i = 0; zero && i < 5 * GRANULE; i++) {
@@ -116,14 +116,14 @@ PROMISE(neighbours_given_back_in_any_order_become_one_run) {
                                      {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     for (int i = 0; i < 6; i++) {
         bool zero;
-        struct span *whole = pages_take(303, 1, &zero);
+        struct span *whole = pages_take(303, 1, RUN_SPARSE, &zero);
         CHECK(whole != NULL);
         uintptr_t start = whole->start;
         struct span *parts[3] = {whole, whole + 101, whole + 202};
         /* Three used runs in a row: the ones that taking a whole one apart leaves. */
         pages_give(whole);
         for (int k = 0; k < 3; k++) {
-            parts[k] = pages_take(101, 1, &zero);
+            parts[k] = pages_take(101, 1, RUN_SPARSE, &zero);
             CHECK(parts[k] != NULL);
         }
         bool row = parts[0]->start == start && parts[1]->start == start + 101 * GRANULE &&
@@ -131,7 +131,7 @@ PROMISE(neighbours_given_back_in_any_order_become_one_run) {
         for (int k = 0; k < 3; k++) {
             pages_give(parts[orders[i][k]]);
         }
-        struct span *again = pages_take(303, 1, &zero);
+        struct span *again = pages_take(303, 1, RUN_SPARSE, &zero);
         CHECK(again != NULL);
         CHECK(!row || again->start == start);
         pages_give(again);
@@ -140,14 +140,14 @@ PROMISE(neighbours_given_back_in_any_order_become_one_run) {
 
 PROMISE(a_run_grows_in_place_only_into_what_is_free) {
     bool zero;
-    struct span *span = pages_take(100, 1, &zero);
+    struct span *span = pages_take(100, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     pages_shorten(span, 10);
     mark(span, 77);
     CHECK(pages_lengthen(span, 60));
     CHECK_EQUAL(span->granules, 60);
     check_marks(span, 10, 77);
-    struct span *behind = pages_take(40, 1, &zero);
+    struct span *behind = pages_take(40, 1, RUN_SPARSE, &zero);
     CHECK(behind != NULL);
     if (behind->start == span->start + 60 * GRANULE) {
         CHECK(!pages_lengthen(span, 61));
@@ -159,7 +159,7 @@ PROMISE(a_run_grows_in_place_only_into_what_is_free) {
 
 PROMISE(a_purge_returns_all_dirty_memory_and_only_what_is_old_enough) {
     bool zero;
-    struct span *span = pages_take(64, 1, &zero);
+    struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     memset((void *)span->start, 1, 64 * GRANULE);
     pages_give(span);
@@ -178,7 +178,7 @@ PROMISE(a_purge_returns_all_dirty_memory_and_only_what_is_old_enough) {
 
 PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
     bool zero;
-    struct span *span = pages_take(64, 1, &zero);
+    struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     pages_give(span);
     refuse_begin(CALL_MADVISE, 1, 1000);
@@ -187,16 +187,16 @@ PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
     struct pages_stats stats;
     pages_stats(&stats);
     CHECK(stats.dirty >= 64 * GRANULE);
-    span = pages_take(64, 1, &zero);
+    span = pages_take(64, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL && !zero);
     pages_give(span);
 }
 
 PROMISE(what_cannot_be_is_refused) {
     bool zero;
-    CHECK(pages_take(SIZE_MAX / GRANULE, 1, &zero) == NULL);
-    CHECK(pages_take(1, SIZE_MAX / GRANULE, &zero) == NULL);
-    CHECK(pages_take((size_t)UINT32_MAX + 1, 1, &zero) == NULL);
+    CHECK(pages_take(SIZE_MAX / GRANULE, 1, RUN_SPARSE, &zero) == NULL);
+    CHECK(pages_take(1, SIZE_MAX / GRANULE, RUN_SPARSE, &zero) == NULL);
+    CHECK(pages_take((size_t)UINT32_MAX + 1, 1, RUN_SPARSE, &zero) == NULL);
 }
 
 PROMISE(a_run_whose_memory_was_refused_is_there_when_memory_is) {
@@ -204,23 +204,23 @@ PROMISE(a_run_whose_memory_was_refused_is_there_when_memory_is) {
     size_t frontier = ranges[atomic_load(&range_count) - 1].frontier;
     for (long from = 1; from <= 2; from++) {
         refuse_begin(CALL_MPROTECT, from, 1000);
-        CHECK(pages_take(50000, 1, &zero) == NULL);
+        CHECK(pages_take(50000, 1, RUN_SPARSE, &zero) == NULL);
         refuse_end();
     }
     /* Only what is as long as the run itself: the descriptors can be made usable. */
     atomic_store(&refuse_least, 100 * GRANULE);
     for (int i = 0; i < 50; i++) {
         refuse_begin(CALL_MPROTECT, 1, 1000);
-        CHECK(pages_take(50000, 1, &zero) == NULL);
+        CHECK(pages_take(50000, 1, RUN_SPARSE, &zero) == NULL);
         refuse_end();
     }
     atomic_store(&refuse_least, 0);
     for (int i = 0; i < 50; i++) {
         refuse_begin(CALL_MPROTECT, 1, 1000);
-        CHECK(pages_take(50000, 1, &zero) == NULL);
+        CHECK(pages_take(50000, 1, RUN_SPARSE, &zero) == NULL);
         refuse_end();
     }
-    struct span *span = pages_take(50000, 1, &zero);
+    struct span *span = pages_take(50000, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     mark(span, 5);
     check_marks(span, 50000, 5);
@@ -242,7 +242,7 @@ static bool second_runs;
 static void *take_second(void *unused) {
     bool zero;
     second = true;
-    second_span = pages_take(RAW, 1, &zero);
+    second_span = pages_take(RAW, 1, RUN_SPARSE, &zero);
     return unused;
 }
 
@@ -266,9 +266,9 @@ PROMISE(raw_neighbours_do_not_join_a_run_that_is_being_made_usable) {
     CHECK(sem_init(&second_is_at_it, 0, 0) == 0 && sem_init(&first_is_refused, 0, 0) == 0);
     atomic_store(&refuse_least, 100 * GRANULE);
     refuse_begin(CALL_MPROTECT, 1, 1000);
-    CHECK(pages_take(4 * RAW, 1, &zero) == NULL);
+    CHECK(pages_take(4 * RAW, 1, RUN_SPARSE, &zero) == NULL);
     refuse_hook = hold_up;
-    CHECK(pages_take(RAW, 1, &zero) == NULL);
+    CHECK(pages_take(RAW, 1, RUN_SPARSE, &zero) == NULL);
     sem_post(&first_is_refused);
     CHECK(pthread_join(second_thread, NULL) == 0);
     refuse_hook = NULL;
@@ -278,7 +278,7 @@ PROMISE(raw_neighbours_do_not_join_a_run_that_is_being_made_usable) {
     CHECK_EQUAL(second_span->granules, RAW);
     struct span *others[6];
     for (int i = 0; i < 6; i++) {
-        others[i] = pages_take(RAW / 2, 1, &zero);
+        others[i] = pages_take(RAW / 2, 1, RUN_SPARSE, &zero);
         CHECK(others[i] != NULL);
         CHECK(others[i]->start + RAW / 2 * GRANULE <= second_span->start ||
               others[i]->start >= second_span->start + RAW * GRANULE);

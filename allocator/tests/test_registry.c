@@ -11,7 +11,7 @@
 
 static struct span *enter(unsigned cls) {
     bool zero;
-    struct span *span = pages_take(sizeclass[cls].granules, 1, &zero);
+    struct span *span = pages_take(sizeclass[cls].granules, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     span_cut(span, cls);
     CHECK(route_enter(span, cls));

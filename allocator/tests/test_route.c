@@ -152,13 +152,13 @@ PROMISE(only_blocks_that_a_switch_concerns_are_routed) {
         void *block = hak_malloc(others[i]);
         unsigned byte = pagemap_class(block);
         bool tiny = others[i] <= TINY_MAX, classed = others[i] <= LARGE_MAX;
-        bool routed = classed && (config.check || (config.route != ROUTE_DIRECT && !tiny));
+        bool routed = classed && config.route != ROUTE_DIRECT && !tiny;
         CHECK_EQUAL(byte == CLASS_ROUTED, routed);
         hak_free(block);
     }
     void *mid = hak_malloc(5000);
     CHECK_EQUAL(pagemap_class(mid) == CLASS_ROUTED,
-                config.check || config.route != ROUTE_DIRECT || config.registry != REGISTRY_FLAT);
+                config.route != ROUTE_DIRECT || config.registry != REGISTRY_FLAT);
     hak_free(mid);
 }
 

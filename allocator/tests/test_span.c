@@ -5,7 +5,7 @@
 
 static struct span *cut(unsigned cls) {
     bool zero;
-    struct span *span = pages_take(sizeclass[cls].granules, 1, &zero);
+    struct span *span = pages_take(sizeclass[cls].granules, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     span_cut(span, cls);
     return span;
