@@ -113,11 +113,20 @@ static _Noreturn void fault(const char *what, const void *block, const struct he
  * address is in no block of ours, or in one that was never handed out. */
 static uintptr_t inner_start(const void *address) {
     unsigned byte = pagemap_class(address);
-    if (byte == CLASS_RUN || byte == CLASS_ROUTED || class_is_block(byte)) {
-        struct span *span = pagemap_span(address);
-        return byte == CLASS_RUN ? span->start : (uintptr_t)span_block_of(span, address);
+    if (byte == CLASS_ROUTED || class_is_block(byte)) {
+        return (uintptr_t)span_block_of(pagemap_span(address), address);
     }
-    return 0;
+    /* Of a run only the first granule has a byte; an aligned block may begin in a later one. */
+    const struct range *range = pagemap_range(address);
+    size_t granule = ((uintptr_t)address - range->base) >> GRANULE_SHIFT;
+    while (granule > 0 && range->class_of[granule] == CLASS_NONE) {
+        granule--;
+    }
+    const struct span *span = &range->spans[granule];
+    return range->class_of[granule] == CLASS_RUN &&
+                   (uintptr_t)address - span->start < span->granules * GRANULE
+               ? span->start
+               : 0;
 }
 
 /* The header of a live block, or the end of the process. */
