@@ -188,7 +188,7 @@ static void seal(struct header *h, uint64_t state, void *block) {
 }
 
 void *check_take(size_t size, size_t alignment, bool *zero) {
-    size_t before = sizeof(struct header) > alignment ? sizeof(struct header) : alignment;
+    size_t before = align_up(sizeof(struct header), alignment);
     if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX ||
         size + before + BEHIND_LEAST > PTRDIFF_MAX) {
         return NULL;
