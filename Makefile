@@ -71,5 +71,29 @@ pgo: .venv/tested
 		-w $(PGO_WORKLOADS) -t 1,2,8 -n 9 --duration 0.2 --no-progress -q -o build/pgo-run
 	$(BIN)/mtbench rank build/pgo-run --of pgo --against plain
 
+# hakmem against every peer: the standard matrix, into runs/rank (about 25 minutes on two cores).
+RANK_WORKLOADS := mid_gap,mid_replace,mid_exchange,random_mixed,tiny_exchange,larson,larson_mid,producer_consumer,remote,large_mixed,huge_mixed
+RANK_OPTIONS ?= -n 3 --duration 0.3 --warmup 0.1
+rank: .venv/installed
+	rm -rf runs/rank
+	$(BIN)/mtbench sweep -a all -w $(RANK_WORKLOADS) -t 1-64 $(RANK_OPTIONS) -o runs/rank
+	$(BIN)/mtbench rank runs/rank --of hakmem
+
+# The tool measured with itself: false claims, planted slowdowns, and what it costs.
+aa: .venv/installed
+	$(BIN)/python -m mtbench.selfcheck aa
+	$(BIN)/python -m mtbench.selfcheck planted
+
+cost: .venv/installed
+	$(BIN)/python -m mtbench.selfcheck cost
+
+# Every figure in every condition, as one page.
+gallery: .venv/installed
+	$(BIN)/python -m plots.gallery build/gallery
+
+# Real programs under hakmem, output compared with the system malloc's.
+real: .venv/tested
+	$(BIN)/python tests/real/run.py
+
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache

@@ -13,6 +13,9 @@
  * slow one. */
 #define SHARE_LEAST ((size_t)128 * KIB)
 
+/* Bytes of a class that a thread may cache which only frees it. */
+#define ONE_WAY_BYTES ((size_t)64 * KIB)
+
 /* Blocks a bin in use may hold whatever the budget says. */
 #define ROOM_LEAST ((size_t)2)
 
@@ -236,6 +239,7 @@ static void trim(struct cache *cache) {
             set_room(cache, cls, keep);
         }
         cache->events[cls] = 0;
+        cache->drawn[cls] = 0;
     }
     for (int looks = 0; looks < 2 * CLASS_COUNT && room_bytes(cache) > cache->share_bytes;
          looks++) {
@@ -266,6 +270,7 @@ COLD void *cache_refill(unsigned cls) {
     }
     slow_event(cache, cls);
     lock_bump(&cache->refills[cls], 1);
+    cache->drawn[cls] = 1;
     grow(cache, cls);
     /* Half of the room, so that frees find room too. */
     size_t want = (room_of(cache, cls) + 1) / 2;
@@ -289,6 +294,13 @@ COLD void *cache_refill(unsigned cls) {
     return batch[0];
 }
 
+/* Blocks that a thread may keep of a class it only frees: a batch or two, for somebody else needs
+ * them. */
+static size_t one_way_room(unsigned cls) {
+    size_t fit = ONE_WAY_BYTES / sizeclass[cls].size, most = 2 * (size_t)sizeclass[cls].batch;
+    return fit < most ? fit : most;
+}
+
 COLD void cache_flush(unsigned cls, void *block) {
     struct cache *cache = cache_self;
     if (unlikely(cache == &cache_none || cache == &cache_gone)) {
@@ -304,7 +316,9 @@ COLD void cache_flush(unsigned cls, void *block) {
     }
     slow_event(cache, cls);
     lock_bump(&cache->flushes[cls], 1);
-    grow(cache, cls);
+    if (cache->drawn[cls] != 0 || room_of(cache, cls) < one_way_room(cls)) {
+        grow(cache, cls);
+    }
     if (bin_top(bin) == bin->end) {
         if (room_of(cache, cls) == 0) {
             central_give(cls, &block, 1);

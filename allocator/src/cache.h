@@ -77,6 +77,7 @@ struct cache {
     _Atomic uint64_t refills[CLASS_COUNT], flushes[CLASS_COUNT];
     _Atomic uint64_t registry_lookups, leaked;
     uint32_t events[CLASS_COUNT]; /* slow paths of this bin since the last trim */
+    uint8_t drawn[CLASS_COUNT];   /* 1: malloc needed a refill since the last trim */
     void **base[CLASS_COUNT];
     void *slots[];
 };
