@@ -24,6 +24,15 @@ _RUN_EXAMPLES = """examples:
   mtbench run -a jemalloc -w mid_exchange -t 64 -n 5 --json
   mtbench run -a hakmem:registry=locked -w mid_gap -t 8 --locks"""
 
+_EXEC_EXAMPLES = """examples:
+  mtbench exec -- xz -T2 -k -c data.tar
+  mtbench exec -a system,hakmem,jemalloc -n 20 --prepare 'rm -f out.db' -- sqlite3 out.db '.read q'
+  mtbench exec --server 'redis-server --port 7000 --save ""' \\
+      --client 'redis-benchmark -p 7000 -t set -q' --metric 'requests/s=([0-9.]+) requests per'
+
+every run is proven: the library is seen mapped in the process and in the children it starts
+exit codes: 0 fine, 1 the tool failed, 2 wrong usage, 4 some runs failed, 130 interrupted"""
+
 _REPORT_EXAMPLES = """examples:
   mtbench report runs/20261123T101500Z-host
   mtbench report RUN --format png -o /tmp/figures
@@ -150,6 +159,48 @@ def _add_measuring(parser: _Parser) -> None:
     )
 
 
+def _add_program(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("program", nargs="*", metavar="PROGRAM ARGS", help="what to run, after --")
+    add(
+        "-a",
+        "--allocators",
+        action="append",
+        metavar="LIST",
+        help="as for sweep (default all but null)",
+    )
+    add("-n", "--trials", type=_positive, metavar="N", help="runs an allocator (default 10)")
+    add("--server", metavar="CMD", help="run this under the allocator, and the client beside it")
+    add(
+        "--client", metavar="CMD", help="what is timed with --server; the system's malloc serves it"
+    )
+    add("--ready", metavar="CMD", help="succeeds once the server serves (default: it listens)")
+    add(
+        "--metric",
+        action="append",
+        metavar="[NAME=]REGEX",
+        help="a number in the output, the last match's first group; the first one is compared",
+    )
+    add("--lower", action="store_true", help="less is better in --metric")
+    add("--setup", metavar="CMD", help="once, before the first run (sh)")
+    add("--prepare", metavar="CMD", help="before every run, not timed (sh)")
+    add("--cleanup", metavar="CMD", help="once, after the last run (sh)")
+    add(
+        "--shell",
+        default="none",
+        metavar="SHELL",
+        help="run the program through this shell (default none: its words are as given)",
+    )
+    add("--ignore-exit-code", action="store_true", help="any exit code is fine")
+    add("--timeout", type=_seconds, metavar="S", help="end a run after S seconds (default 600)")
+    add("--seed", type=int, metavar="N", help="of the order (default 1)")
+    add("--name", help="of the program in tables (default its file name)")
+    add("-o", "--output", metavar="DIR", help="run directory (default runs/TIME-HOST)")
+    add("--resume", metavar="RUN", help="finish what is missing in RUN; nothing is repeated")
+    add("--title", help="title of the report")
+    add("--json", action="store_true", help="print the result as JSON instead of a table")
+
+
 def _add_talk(parser: _Parser) -> None:
     add = parser.add_argument
     add("--no-progress", action="store_true", help="no progress on stderr")
@@ -209,6 +260,16 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add("--json", action="store_true", help="every record and the summary as JSON")
     _add_measuring(run)
     _add_talk(run)
+
+    exec_ = _subcommand(
+        commands,
+        "exec",
+        "mtbench.execute:command",
+        "a real program under each allocator",
+        _EXEC_EXAMPLES,
+    )
+    _add_program(exec_)
+    _add_talk(exec_)
 
     report = _subcommand(
         commands,

@@ -101,7 +101,7 @@ def _start(chosen: Allocator, request: int, record: int) -> subprocess.Popen[byt
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
         bufsize=0,
     )
 
@@ -114,7 +114,7 @@ def _package_folders() -> dict[str, list[str]]:
     return {package.__name__: list(package.__path__) for package in (allocator, workloads)}
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """In the child before exec: no orphan keeps a core busy after this process is killed."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     with contextlib.suppress(OSError):

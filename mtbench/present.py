@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mtbench import doctor, findings, histograms, scaling
+from mtbench import doctor, findings, histograms, scaling, usage
 from mtbench.cells import CALLS, PERCENTILES, CellData, LockRates, Results
 from mtbench.plan import Plan
 from mtbench.rundir import SCHEMA, RunDirectory
@@ -81,8 +81,13 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
     base = baseline(plan)
     rungs = ladder(plan)
     sessions = manifest.get("sessions", [])
+    told = (
+        usage.findings(run, plan, results, base)
+        if "program" in manifest
+        else findings.of(plan, results, base, [rung.label for rung in rungs])
+    )
     return plots_data.Run(
-        title=title or manifest.get("title") or _title(plan),
+        title=title or manifest.get("title") or _title(plan, manifest),
         command=manifest["command"],
         created=manifest["created"],
         host=manifest["host"],
@@ -109,7 +114,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
         facts=tuple(_fact(entry) for entry in manifest.get("facts", [])),
         findings=tuple(
             plots_data.Finding(entry.text, entry.evidence, entry.tone, entry.workload)
-            for entry in findings.of(plan, results, base, [rung.label for rung in rungs])
+            for entry in told
         ),
         ladder=rungs,
         locks=tuple(row for data in results.cells.values() for row in lock_rows(data)),
@@ -118,6 +123,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
             for workload in plan.workloads
             for allocator in plan.allocators
         ),
+        **usage.presented(run, plan, base),
     )
 
 
@@ -133,7 +139,9 @@ def ladder(plan: Plan) -> tuple[plots_data.Rung, ...]:
     return tuple(found) if len(found) > 1 else ()
 
 
-def _title(plan: Plan) -> str:
+def _title(plan: Plan, manifest: dict[str, Any]) -> str:
+    if "program" in manifest:
+        return f"{plan.workloads[0]} under {len(plan.allocators)} allocators"
     counts = (
         f"{plan.threads[0]} to {plan.threads[-1]}" if len(plan.threads) > 1 else plan.threads[0]
     )

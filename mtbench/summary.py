@@ -6,7 +6,7 @@ import csv
 import io
 import math
 
-from plots.data import METRICS, Run
+from plots.data import METRICS, PROGRAM_MEASURES, Run
 
 IDENTITY = ("allocator", "workload", "threads", "trials", "failed", "unit")
 
@@ -42,10 +42,33 @@ def rows(run: Run) -> list[dict[str, str]]:
     return found
 
 
+def program_rows(run: Run) -> list[dict[str, str]]:
+    """A row for each allocator that a program ran under: its measures and ratios, with bounds."""
+    found = []
+    for cell in run.programs:
+        row = {"allocator": cell.allocator, "program": run.program}
+        row |= {"trials": str(cell.trials), "failed": str(cell.failed)}
+        for metric in (*PROGRAM_MEASURES, *run.program_numbers):
+            for name, interval in (
+                (metric.key, cell.measure(metric.key)),
+                (f"{metric.key}_ratio", cell.ratio(metric.key)),
+            ):
+                for end, value in (
+                    ("", interval.value),
+                    ("_low", interval.low),
+                    ("_high", interval.high),
+                ):
+                    row[f"{name}{end}"] = f"{value:.6g}" if math.isfinite(value) else ""
+        found.append(row)
+    return found
+
+
 def text(run: Run) -> str:
     """The whole file."""
     target = io.StringIO()
-    writer = csv.DictWriter(target, columns(), lineterminator="\n")
+    found = program_rows(run) if run.programs else rows(run)
+    names = list(found[0]) if run.programs else columns()
+    writer = csv.DictWriter(target, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows(run))
+    writer.writerows(found)
     return target.getvalue()

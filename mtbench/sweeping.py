@@ -32,7 +32,7 @@ def command(args: argparse.Namespace) -> int:
         done = finished(run)
         if not args.quiet:
             _announce(run, job.plan, len(done))
-        with _terminable():
+        with terminable():
             show = progress.shown(
                 job.plan, len(done), quiet=args.quiet or args.no_progress, verbose=args.verbose
             )
@@ -144,6 +144,10 @@ def _resumed(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
             )
     run = RunDirectory.resume(Path(args.resume))
     try:
+        if "program" in run.manifest:
+            raise UsageError(
+                f"{run.path} holds runs of a program; go on with: mtbench exec --resume {run.path}"
+            )
         plan = Plan.from_json(run.manifest["plan"])
         return run, options.job_of(plan, run.manifest["allocators"])
     except BaseException:
@@ -170,7 +174,7 @@ def _announce(run: RunDirectory, plan: Plan, done: int) -> None:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """SIGTERM ends a sweep as Ctrl-C does: what was measured is kept and reported."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -15,6 +15,7 @@ from plots import (
     ladder,
     latency,
     memory,
+    programs,
     scaling,
     svg,
     throughput,
@@ -74,6 +75,11 @@ def main_workload(run: Run) -> str:
 
 def entries(run: Run) -> list[Entry]:
     """Return all figures in reading order, the main workload first."""
+    if run.programs:
+        name = run.workloads[0].name
+        draw: Draw = lambda width: programs.programs(run, width=width)  # noqa: E731
+        measured = any(cell.trials for cell in run.programs)
+        return [Entry("programs", "program", "", f"{name} under each allocator", measured, draw)]
     first = main_workload(run)
     names = [first, *(info.name for info in run.workloads if info.name != first)]
     chosen = picks(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plots import catalogue, hosts, rows, style
+from plots import catalogue, hosts, programs, rows, style
 from plots.blocks import sparkline
 from plots.data import Run
 from plots.numbers import threads as thread_count
@@ -31,7 +31,10 @@ def _one(run: Run, name: str) -> str:
     if not run.complete:
         lines += ["", "**Not complete:** some planned cells have no number."]
     first = catalogue.main_workload(run)
+    lines += _program_table(run) if run.programs else []
     for info in sorted(run.workloads, key=lambda info: info.name != first):
+        if run.programs:
+            break
         lines += ["", *_table(run, info.name, info.unit, folded=info.name != first)]
     groups = rows.failures(run)
     if groups:
@@ -49,6 +52,20 @@ def _one(run: Run, name: str) -> str:
         )]  # fmt: skip
     lines += ["", "```sh", run.command, "```", ""]
     return "\n".join(lines)
+
+
+def _program_table(run: Run) -> list[str]:
+    columns = programs.columns(run)
+    rule = ["---:" if column.number else "---" for column in columns]
+    table = ["", f"`{run.program}`", "", _line([escaped(c.heading) for c in columns]), _line(rule)]
+    for cell, values in programs.rows(run):
+        texts = [f"{value.text} {value.more}".strip() for value in values]
+        table.append(_line([escaped(text) for text in (style.short(cell.allocator), *texts)]))
+    return table
+
+
+def _line(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"
 
 
 def _table(run: Run, workload: str, unit: str, *, folded: bool) -> list[str]:

@@ -116,6 +116,55 @@ METRICS: tuple[Metric, ...] = (
 # fmt: on
 
 
+# What running a whole program costs, with an allocator serving it.
+# fmt: off
+PROGRAM_MEASURES: tuple[Metric, ...] = (
+    Metric("wall_s", "wall time", "s", "lower", "from start to end; a server's client's"),
+    Metric("user_s", "user time", "s", "lower", "CPU seconds outside the kernel, all threads"),
+    Metric("system_s", "system time", "s", "lower", "CPU seconds in the kernel, all threads"),
+    Metric("rss_peak", "peak memory", "bytes", "lower",
+           "largest resident set of the process and all it started, summed at one moment"),
+    Metric("voluntary", "voluntary switches", "", "lower",
+           "context switches to wait for something"),
+    Metric("involuntary", "involuntary switches", "", "lower",
+           "context switches because the scheduler took the core"),
+    Metric("minor_faults", "minor faults", "", "lower", "page faults served from memory"),
+    Metric("major_faults", "major faults", "", "lower", "page faults that read a disk"),
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class ProgramCell:
+    """A program run under one allocator: medians of its runs.
+
+    trials, failed: how many gave numbers and how many did not. measures: by keys of
+    PROGRAM_MEASURES, and by the names of the run's program_numbers. ratios: the same keys, median
+    of paired ratios to the baseline; verdict: "better", "worse", "" or "too few trials" for the
+    first of program_numbers, else wall time. wall_s, order: of each good run, shape (trials,).
+    processes: the most seen in one run, all but `unproven` of them with the library mapped.
+    """
+
+    allocator: str
+    trials: int
+    failed: int
+    measures: Mapping[str, Interval] = field(default_factory=dict)
+    ratios: Mapping[str, Interval] = field(default_factory=dict)
+    verdict: str = ""
+    wall_s: Floats = field(default_factory=no_floats)
+    order: Floats = field(default_factory=no_floats)
+    processes: int = 0
+    unproven: int = 0
+
+    def measure(self, key: str) -> Interval:
+        """Return the measure, or MISSING."""
+        return self.measures.get(key, MISSING)
+
+    def ratio(self, key: str) -> Interval:
+        """Return the ratio to the baseline, or MISSING."""
+        return self.ratios.get(key, MISSING)
+
+
 @dataclass(frozen=True)
 class LatencyCurve:
     """Service time over percentiles, merged over threads and trials.
@@ -293,7 +342,9 @@ class Run:
     source: name of the run directory. created: ISO 8601 UTC. cores: logical CPUs this process may
     use, cgroup quota counted. threads: planned counts, rising. cells: any order, failed ones
     included with a missing throughput. baseline: label behind the metric "ratio". main_workload:
-    shown first, "" for the first. noise_threshold: smallest ratio effect worth a word.
+    shown first, "" for the first. noise_threshold: smallest ratio effect worth a word. program,
+    programs: the command line and its cells where a whole program was run instead of a grid;
+    program_numbers: what was read from its output.
     """
 
     title: str
@@ -325,6 +376,9 @@ class Run:
     ladder: tuple[Rung, ...] = ()
     locks: tuple[LockRow, ...] = ()
     usl: tuple[UslFit, ...] = ()
+    program: str = ""
+    program_numbers: tuple[Metric, ...] = ()
+    programs: tuple[ProgramCell, ...] = ()
 
     def cell(self, allocator: str, workload: str, threads: int) -> Cell | None:
         """Return the cell, or None if the run has none there."""

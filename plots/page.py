@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from plots import catalogue, hosts, rows, style, svg
+from plots import catalogue, hosts, programs, rows, style, svg
 from plots.catalogue import Entry
 from plots.data import Run, UslFit, WorkloadInfo
 from plots.numbers import digits, interval
@@ -69,7 +69,35 @@ def html(runs: Run | Sequence[Run]) -> str:
     empty = [run for run in several if not run.workloads or not run.threads]
     if empty:
         raise ValueError(f"run {empty[0].source or empty[0].title!r} has nothing to report")
-    return _one(several[0]) if len(several) == 1 else _several(several)
+    if len(several) > 1:
+        return _several(several)
+    return _program(several[0]) if several[0].programs else _one(several[0])
+
+
+def _program(run: Run) -> str:
+    album = Album()
+    return _filled(
+        "program.html.j2",
+        album,
+        [a.label for a in run.allocators],
+        title=f"{run.title} · {run.host}",
+        run=run,
+        sections=[
+            ("findings", "Findings"),
+            ("program", "Program"),
+            ("failures", f"Failures ({len(run.failures)})"),
+            ("machine", "Machine"),
+            ("method", "Method"),
+            ("reproduce", "Reproduce"),
+        ],
+        warnings=[fact for fact in run.facts if fact.severity == "warning"],
+        pictures=[album.entry(run, e) for e in catalogue.entries(run) if e.present],
+        scales=False,
+        columns=programs.columns(run),
+        rows=programs.rows(run),
+        failures=rows.failures(run),
+        method=program_method(run),
+    )
 
 
 def _one(run: Run) -> str:
@@ -228,6 +256,25 @@ def _filled(template: str, album: Album, labels: list[str], **context: Any) -> s
 
 def _source(name: str) -> str:
     return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def program_method(run: Run) -> list[str]:
+    """Return how the numbers of a program came about."""
+    return [
+        "The program is started anew for every run with the allocator preloaded; a run counts only "
+        "if the library was seen mapped in the process and in every child that lived long enough "
+        "to be seen. For the system's malloc, libc itself is preloaded, so that it also serves "
+        "programs that link another malloc.",
+        f"{run.trials_planned} runs an allocator, in blocks; inside a block all allocators run in "
+        f"a random order from seed {run.seed}, so that drift hits everyone alike.",
+        "CPU time, context switches and faults are the kernel's counts for the process and the "
+        "descendants that were waited for; peak memory is the largest sum of resident sets at one "
+        "moment, looked at every 50 ms, or the kernel's own high-water mark of one process where "
+        "that is more. Pages shared between processes count once in each.",
+        "A value is the median of its runs with a bootstrap 95 % interval. No outlier is dropped. "
+        "A ratio is the median of paired ratios, one pair a block; a verdict is given only if the "
+        f"interval excludes 1 and the effect exceeds {digits(run.noise_threshold * 100)} %.",
+    ]
 
 
 def method(run: Run) -> list[str]:

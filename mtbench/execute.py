@@ -1,0 +1,212 @@
+"""`mtbench exec`: a real program under each allocator, run by run in random order."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mtbench import allocators, machine, program, progress, sweeping
+from mtbench.allocators import Allocator
+from mtbench.errors import Exit, MtbenchError, UsageError
+from mtbench.options import Job
+from mtbench.plan import Plan, grid
+from mtbench.program import Program
+from mtbench.programtrial import ProgramTrial, shell
+from mtbench.rundir import RunDirectory, new_path
+
+DEFAULT_TRIALS = 10
+
+
+def command(args: argparse.Namespace) -> int:
+    """`mtbench exec`."""
+    run, plan, task, chosen = _resumed(args) if args.resume else _created(args)
+    with run:
+        done = sweeping.finished(run)
+        if not args.quiet:
+            total = len(plan.cells) * plan.trials
+            before = f", {len(done)} done before" if done else ""
+            print(f"{task.text()}: {total} runs into {run.path}{before}", file=sys.stderr)
+        with sweeping.terminable():
+            show = progress.shown(
+                plan, len(done), quiet=args.quiet or args.no_progress, verbose=args.verbose
+            )
+            with _surrounded(task):
+                interrupted = _measure(run, plan, task, chosen, done, show)
+        return _conclude(run, as_json=args.json, quiet=args.quiet, interrupted=interrupted)
+
+
+def _measure(
+    run: RunDirectory,
+    plan: Plan,
+    task: Program,
+    chosen: Mapping[str, Allocator],
+    done: sweeping.Done,
+    show: progress.Progress,
+) -> bool:
+    """Every run of the program that is not in `done`; True if it was interrupted."""
+    trial_of = ProgramTrial(task, chosen)
+    began = time.monotonic()
+    interrupted = False
+    with show:
+        try:
+            for trial in plan.order():
+                if (trial.block, trial.cell) not in done:
+                    record = trial_of.record(trial)
+                    run.append(record)
+                    show.trial(record)
+        except KeyboardInterrupt:
+            interrupted = True
+    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": interrupted}
+    run.update(sessions=[*run.manifest.get("sessions", []), session])
+    return interrupted
+
+
+@contextlib.contextmanager
+def _surrounded(task: Program) -> Iterator[None]:
+    """--setup before, --cleanup after, also when interrupted."""
+    if task.setup:
+        shell("--setup", task.setup)
+    try:
+        yield
+    finally:
+        if task.cleanup:
+            shell("--cleanup", task.cleanup)
+
+
+def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: bool) -> int:
+    from mtbench import report, usage
+
+    written = report.write(run, Path(run.path), ("svg",))
+    if as_json:
+        print(json.dumps(usage.document(written.run), indent=1))
+    elif not quiet:
+        print(f"\n{usage.table(written.run)}")
+        for finding in written.run.findings[:3]:
+            print(f"{finding.text} [{finding.evidence}]" if finding.evidence else finding.text)
+    if not as_json:
+        print(f"report: {written.page}")
+    if interrupted:
+        print(
+            f"mtbench: interrupted; what was measured is kept; go on with: "
+            f"mtbench exec --resume {shlex.quote(str(run.path))}",
+            file=sys.stderr,
+        )
+        return Exit.INTERRUPTED
+    if written.results.failures:
+        first = written.results.failures[0]
+        print(
+            f"mtbench: {len(written.results.failures)} runs failed; the first: "
+            f"{first['allocator']}, {first['status']}: {first['reason']}",
+            file=sys.stderr,
+        )
+        return Exit.CELLS_FAILED
+    return Exit.FINE
+
+
+def _created(
+    args: argparse.Namespace,
+) -> tuple[RunDirectory, Plan, Program, dict[str, Allocator]]:
+    task = _task(args)
+    found = allocators.resolve_all(args.allocators or ["all"])
+    if not args.allocators:
+        # It frees nothing, so a program of unknown hunger would take all memory.
+        found = [entry for entry in found if entry.kind != "null"]
+    chosen = {entry.label: entry for entry in _preloadable(allocators.identify(found))}
+    plan = Plan(
+        allocators=tuple(chosen),
+        workloads=(task.name,),
+        threads=(1,),
+        trials=args.trials or DEFAULT_TRIALS,
+        duration=0.0,
+        warmup=0.0,
+        seed=1 if args.seed is None else args.seed,
+        cores=machine.usable_cores(),
+        cells=grid(tuple(chosen), (task.name,), (1,)),
+        timeout=task.timeout,
+        latency_every=0,
+    )
+    manifest = sweeping.manifest(Job(plan, chosen, {}), args.title)
+    manifest["workloads"] = [{"name": task.name, "description": task.text(), "unit": task.unit}]
+    manifest["program"] = task.to_json()
+    path = Path(args.output) if args.output else new_path(Path("runs"))
+    return RunDirectory.create(path, manifest), plan, task, chosen
+
+
+def _resumed(
+    args: argparse.Namespace,
+) -> tuple[RunDirectory, Plan, Program, dict[str, Allocator]]:
+    given = ["allocators", "output", "trials", "seed", "server", "client", "program"]
+    for name in given:
+        if getattr(args, name):
+            raise UsageError(f"--resume takes everything from the run; {name} does not go with it")
+    run = RunDirectory.resume(Path(args.resume))
+    try:
+        if "program" not in run.manifest:
+            raise UsageError(
+                f"{run.path} is a sweep; go on with: mtbench sweep --resume {run.path}"
+            )
+        plan = Plan.from_json(run.manifest["plan"])
+        task = Program.from_json(run.manifest["program"])
+        kept = {entry["label"]: Allocator(**entry) for entry in run.manifest["allocators"]}
+        for entry in kept.values():
+            path = entry.path or ""
+            if not Path(path).exists() or allocators.file_hash(path) != entry.sha256:
+                raise MtbenchError(
+                    f"allocator '{entry.label}' is not the library this run began with ({path} "
+                    "has changed); start a new run"
+                )
+        return run, plan, task, kept
+    except BaseException:
+        run.close()
+        raise
+
+
+def _preloadable(found: list[Allocator]) -> list[Allocator]:
+    """The same with a library to preload for each: for the system's malloc that is libc, first,
+    so that it also serves programs that link another malloc themselves."""
+    from mtbench import identity
+
+    libc = identity.where("gnu_get_libc_version") or identity.where("printf")
+    return [replace(entry, path=libc) if entry.path is None and libc else entry for entry in found]
+
+
+def _task(args: argparse.Namespace) -> Program:
+    """The program that the arguments ask for. Raises UsageError."""
+    typed = (
+        [part for part in args.program if part != "--"]
+        if args.program[:1] == ["--"]
+        else (args.program)
+    )
+    if bool(args.server) != bool(args.client):
+        raise UsageError("--server and --client go together: the server runs under the allocators")
+    if bool(typed) == bool(args.server):
+        raise UsageError("exec needs one program: -- PROGRAM ARGS..., or --server with --client")
+    if args.server:
+        served = program.words("--server", args.server, args.shell)
+        client = program.words("--client", args.client, args.shell)
+        program.checked(client, served=False)
+    elif args.shell != "none":
+        served, client = program.words("program", " ".join(typed), args.shell), ()
+    else:
+        served, client = tuple(typed), ()
+    program.checked(served, served=True)
+    name = args.name or (Path(served[0]).name if args.shell == "none" else "program")
+    return Program(
+        name=name,
+        command=served,
+        client=client,
+        setup=args.setup or "",
+        prepare=args.prepare or "",
+        cleanup=args.cleanup or "",
+        ready=args.ready or "",
+        codes=() if args.ignore_exit_code else (0,),
+        timeout=args.timeout or 600.0,
+        numbers=tuple(program.number(text, lower=args.lower) for text in args.metric or ()),
+    )

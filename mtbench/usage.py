@@ -1,0 +1,216 @@
+"""What a program used under each allocator: intervals, ratios to the baseline, and sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from mtbench.cells import Floats, Results
+from mtbench.findings import Finding
+from mtbench.plan import Plan
+from mtbench.rundir import RunDirectory
+from mtbench.statistics import Estimate, Ratio, bootstrap_median, paired_ratio
+from mtbench.table import bytes_, number, ratio, text_table
+from plots import data as plots_data
+from plots.data import PROGRAM_MEASURES, Metric, ProgramCell, Run
+
+Measured = dict[str, dict[str, Floats]]
+"""allocator -> measure -> one number a block, nan where that run failed, shape (trials,)."""
+
+
+def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Measured:
+    """The measures of every good run; `order` is its place among all runs."""
+    found: Measured = {label: {} for label in plan.allocators}
+    for record in records:
+        block = int(record["block"])
+        measures = found.get(record["allocator"])
+        if record["status"] != "ok" or measures is None or not 0 <= block < plan.trials:
+            continue
+        used = record["result"]["program"]
+        proof = record["identity"]
+        values = {metric.key: used.get(metric.key, math.nan) for metric in PROGRAM_MEASURES}
+        values |= used["numbers"]
+        values |= {"order": record["order"], "processes": proof["processes"]}
+        values |= {"unproven": proof["processes"] - proof["proven"]}
+        for key, value in values.items():
+            if key not in measures:
+                measures[key] = np.full(plan.trials, math.nan)
+            measures[key][block] = value
+    return found
+
+
+def presented(run: RunDirectory, plan: Plan, base: str) -> dict[str, Any]:
+    """What `plots.data.Run` holds of a program; {} for a sweep."""
+    kept = run.manifest.get("program")
+    if kept is None:
+        return {}
+    numbers = tuple(
+        Metric(entry["name"], entry["name"], "", "lower" if entry["lower"] else "higher",
+               f"the program's own: {entry['pattern']}")
+        for entry in kept["numbers"]
+    )  # fmt: skip
+    records = list(run.records())
+    measured = gather(records, plan)
+    failed = dict.fromkeys(plan.allocators, 0)
+    for record in records:
+        failed[record["allocator"]] += record["status"] != "ok"
+    return {
+        "program": run.manifest["workloads"][0]["description"],
+        "program_numbers": numbers,
+        "programs": tuple(
+            _cell(label, measured, failed[label], base, numbers) for label in plan.allocators
+        ),
+    }
+
+
+def _cell(
+    label: str, measured: Measured, failed: int, base: str, numbers: tuple[Metric, ...]
+) -> ProgramCell:
+    mine, rival = measured[label], measured.get(base, {})
+    metrics = (*PROGRAM_MEASURES, *numbers)
+    ratios = {
+        metric.key: paired_ratio(mine[metric.key], rival[metric.key])
+        for metric in metrics
+        if label != base and metric.key in mine and metric.key in rival
+    }
+    leading = numbers[0] if numbers else PROGRAM_MEASURES[0]
+    wall = mine.get("wall_s", np.empty(0))
+    good = np.isfinite(wall)
+    return ProgramCell(
+        allocator=label,
+        trials=int(good.sum()),
+        failed=failed,
+        measures={
+            metric.key: _interval(bootstrap_median(mine[metric.key]))
+            for metric in metrics
+            if metric.key in mine
+        },
+        ratios={key: _interval(found.estimate) for key, found in ratios.items()},
+        verdict=_verdict(ratios.get(leading.key), leading),
+        wall_s=wall[good],
+        order=mine["order"][good] if "order" in mine else np.empty(0),
+        processes=int(np.nanmax(mine["processes"])) if good.any() else 0,
+        unproven=int(np.nanmax(mine["unproven"])) if good.any() else 0,
+    )
+
+
+def _interval(estimate: Estimate) -> plots_data.Interval:
+    return plots_data.Interval(*estimate)
+
+
+def _verdict(found: Ratio | None, metric: Metric) -> str:
+    if found is None or found.verdict == "no difference seen":
+        return ""
+    if found.verdict == "too few trials":
+        return found.verdict
+    return "better" if (found.verdict == "faster") == (metric.better == "higher") else "worse"
+
+
+def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list[Finding]:
+    """A sentence an allocator against the baseline, the clearest difference first."""
+    parts = presented(run, plan, base)
+    cells: tuple[ProgramCell, ...] = parts["programs"]
+    leading = (*parts["program_numbers"], PROGRAM_MEASURES[0])[0]
+    name = plan.workloads[0]
+    told = []
+    for cell in cells:
+        found = cell.ratio(leading.key)
+        if cell.allocator == base or not found.present:
+            continue
+        ratio_text = f"{found.value:.2f} x the {leading.label} of {base}"
+        evidence = f"{ratio(Estimate(found.value, found.low, found.high))} x, n = {cell.trials}"
+        memory = cell.ratio("rss_peak")
+        if memory.present:
+            evidence += f"; peak memory {memory.value:.2f} x"
+        if cell.verdict in ("better", "worse"):
+            tone = "good" if cell.verdict == "better" else "bad"
+            text = f"{name} under {cell.allocator}: {ratio_text}, {cell.verdict}."
+            told.append((abs(math.log(found.value)), Finding(text, evidence, tone)))  # type: ignore[arg-type]
+        else:
+            seen = cell.verdict or "no difference seen"
+            text = f"{name} under {cell.allocator}: {seen} in {leading.label} to {base}."
+            told.append((-1.0, Finding(text, evidence)))
+    told.sort(key=lambda entry: -entry[0])
+    sentences = [finding for _, finding in told]
+    if results.failures:
+        labels = sorted({record["allocator"] for record in results.failures})
+        text = f"{len(results.failures)} runs failed, under {', '.join(labels)}."
+        sentences.append(Finding(text, results.failures[0]["reason"] or "", "bad"))
+    if not sentences:
+        return [Finding("One allocator only: nothing to compare with.")]
+    return sentences
+
+
+def table(run: Run) -> str:
+    """The program's cells for a terminal."""
+    leading = run.program_numbers[0] if run.program_numbers else PROGRAM_MEASURES[0]
+    rows = []
+    for cell in run.programs:
+        against = cell.ratio(leading.key)
+        numbers = [number(cell.measure(metric.key).value) for metric in run.program_numbers]
+        rows.append(
+            [
+                cell.allocator,
+                *numbers,
+                _bounded(cell.measure("wall_s")),
+                ratio(Estimate(against.value, against.low, against.high)),
+                cell.verdict or "-",
+                number(cell.measure("user_s").value),
+                number(cell.measure("system_s").value),
+                bytes_(cell.measure("rss_peak").value),
+                number(cell.measure("voluntary").value),
+                number(cell.measure("minor_faults").value),
+                f"{cell.trials}" + (f" ({cell.failed} failed)" if cell.failed else ""),
+            ]
+        )
+    header = [
+        run.workloads[0].name,
+        *(metric.label for metric in run.program_numbers),
+        "wall s [95 %]",
+        f"{leading.label} / {run.baseline}",
+        "verdict",
+        "user s",
+        "system s",
+        "peak memory",
+        "waits",
+        "faults",
+        "runs",
+    ]
+    return text_table(header, rows)
+
+
+def _bounded(found: plots_data.Interval) -> str:
+    if not found.bounded:
+        return number(found.value)
+    return f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"
+
+
+def document(run: Run) -> dict[str, Any]:
+    """The program's cells for other programs; null is missing."""
+    return {
+        "run": run.source,
+        "program": run.program,
+        "findings": [{"text": entry.text, "evidence": entry.evidence} for entry in run.findings],
+        "failed_trials": len(run.failures),
+        "cells": [
+            {
+                "allocator": cell.allocator,
+                "trials": cell.trials,
+                "failed": cell.failed,
+                "verdict": cell.verdict,
+                "processes": cell.processes,
+                "measures": {key: _triple(found) for key, found in cell.measures.items()},
+                "ratios": {key: _triple(found) for key, found in cell.ratios.items()},
+            }
+            for cell in run.programs
+        ],
+    }
+
+
+def _triple(found: plots_data.Interval) -> list[float | None]:
+    return [
+        value if math.isfinite(value) else None for value in (found.value, found.low, found.high)
+    ]

@@ -1,0 +1,239 @@
+"""Whole programs under each allocator: every run proven, nothing of it left behind."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtbench.errors import UsageError
+from mtbench.program import Number, Program, number
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+PYTHON = sys.executable
+NAP = "import time; time.sleep(0.15)"
+QUIET = ("--no-progress", "-o", "run")
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+
+
+def test_each_run_is_proven_and_the_report_and_compare_take_it(
+    command: Command, tmp_path: Path
+) -> None:
+    done = command("exec", "-a", "system,hakmem", "-n", 3, *QUIET, "--", PYTHON, "-S", "-c", NAP)
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "run"
+    found = records(run)
+    assert sorted((r["block"], r["allocator"]) for r in found) == [
+        (block, label) for block in range(3) for label in ("hakmem", "system")
+    ]
+    for entry in found:
+        identity, used = entry["identity"], entry["result"]["program"]
+        assert entry["status"] == "ok" and identity["proven"] == identity["processes"] == 1
+        assert ("libhakmem" in identity["path"]) == (entry["allocator"] == "hakmem")
+        assert used["wall_s"] >= 0.15 and used["rss_peak"] > 1 << 20
+        assert used["user_s"] + used["system_s"] > 0 and used["minor_faults"] > 0
+    page = (run / "report.html").read_text()
+    assert "The program under each allocator" in page and "time.sleep(0.15)" in page
+    assert (run / "figures" / "programs.svg").exists()
+    summary = (run / "summary.csv").read_text().splitlines()
+    assert summary[0].startswith("allocator,program") and len(summary) == 3
+    same = command("compare", "run", "run")
+    assert same.returncode == 0 and "no difference seen" in same.stdout
+    text = command("report", "run", "--markdown").stdout
+    assert "| hakmem |" in text and "Peak memory" in text
+
+
+def test_a_child_without_the_library_fails_the_run(command: Command, tmp_path: Path) -> None:
+    child = f"import subprocess; subprocess.run(['{PYTHON}', '-S', '-c', '{NAP}'], env={{}})"
+    done = command("exec", "-a", "hakmem", "-n", 1, *QUIET, "--", PYTHON, "-S", "-c", child)
+    assert done.returncode == 4
+    (entry,) = records(tmp_path / "run")
+    assert entry["status"] == "mismatch" and "runs without" in entry["reason"]
+    assert entry["result"] is None
+
+
+def test_memory_and_proof_cover_the_children(command: Command, tmp_path: Path) -> None:
+    hold = "b = bytearray(60 << 20); import time; time.sleep(0.4)"
+    parent = f"import subprocess; subprocess.run(['{PYTHON}', '-S', '-c', '{hold}']); "
+    code = f"b = bytearray(60 << 20); {parent}"
+    done = command("exec", "-a", "hakmem", "-n", 1, *QUIET, "--", PYTHON, "-S", "-c", code)
+    assert done.returncode == 0, done.stderr
+    (entry,) = records(tmp_path / "run")
+    assert entry["identity"]["processes"] == entry["identity"]["proven"] == 2
+    assert entry["result"]["program"]["rss_peak"] > 120 << 20
+
+
+SERVER = """
+import os, socket
+s = socket.create_server(("127.0.0.1", 0))
+open("port", "w").write(str(s.getsockname()[1]))
+while True:
+    c, _ = s.accept()
+    c.sendall(os.environ.get("LD_PRELOAD", "none").encode())
+    c.close()
+"""
+CLIENT = """
+import os, socket, time
+time.sleep(0.05)
+c = socket.create_connection(("127.0.0.1", int(open("port").read())))
+print("server", c.recv(999).decode(), "client", os.environ.get("LD_PRELOAD", "none"))
+print("1,234.5 requests per second")
+"""
+
+
+def test_a_server_runs_under_the_allocator_and_its_client_does_not(
+    command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "server.py").write_text(SERVER)
+    (tmp_path / "client.py").write_text(CLIENT)
+    done = command(
+        "exec",
+        *("-a", "system,hakmem", "-n", 2, "--prepare", "rm -f port"),
+        *("--server", f"{PYTHON} -S server.py", "--client", f"{PYTHON} -S client.py"),
+        *("--metric", r"requests/s=([\d.,]+) requests", "--metric", "clean=client none()|$^"),
+        *QUIET,
+    )
+    assert done.returncode == 4, "a group that never holds a number is a failure"
+    done = command(
+        "exec",
+        *("-a", "system,hakmem", "-n", 2, "--prepare", "rm -f port", "--json"),
+        *("--server", f"{PYTHON} -S server.py"),
+        *("--client", f"{PYTHON} -S client.py"),
+        *("--metric", r"requests/s=([\d.,]+) requests", "--no-progress", "-o", "good"),
+    )
+    assert done.returncode == 0, done.stderr
+    for cell in json.loads(done.stdout)["cells"]:
+        assert cell["measures"]["requests/s"][0] == 1234.5
+    assert {r["result"]["operations"] for r in records(tmp_path / "good")} == {1234.5}
+    (tmp_path / "client.py").write_text(CLIENT + "assert False\n")
+    done = command(
+        "exec",
+        *("-a", "hakmem", "-n", 1, "--server", f"{PYTHON} -S server.py"),
+        *("--client", f"{PYTHON} -S client.py", "--no-progress", "-o", "bad"),
+    )
+    assert done.returncode == 4
+    assert "the client exit code 1" in records(tmp_path / "bad")[0]["reason"]
+
+
+def test_setup_prepare_and_cleanup_run_as_often_as_they_say(
+    command: Command, tmp_path: Path
+) -> None:
+    done = command(
+        *("exec", "-a", "system,hakmem", "-n", 2, *QUIET),
+        *("--setup", "echo s >> log", "--prepare", "echo $MTBENCH_ALLOCATOR >> log"),
+        *("--cleanup", "echo c >> log", "--", PYTHON, "-S", "-c", NAP),
+    )
+    assert done.returncode == 0, done.stderr
+    log = (tmp_path / "log").read_text().split()
+    assert log[0] == "s" and log[-1] == "c"
+    assert sorted(log[1:-1]) == ["hakmem", "hakmem", "system", "system"]
+    failing = command("exec", "-a", "system", "--prepare", "exit 7", "-o", "b", "--", PYTHON)
+    assert failing.returncode == 1
+    assert "--prepare 'exit 7' failed (exit code 7)" in failing.stderr
+
+
+def test_exit_codes_fail_a_run_unless_ignored(command: Command) -> None:
+    code = f"{NAP}; raise SystemExit(3)"
+    words = ("--", PYTHON, "-S", "-c", code)
+    done = command("exec", "-a", "system", "-n", 1, "--no-progress", "-o", "a", *words)
+    assert done.returncode == 4 and "exit code 3" in done.stderr
+    done = command(
+        "exec", "-a", "system", "-n", 1, "--ignore-exit-code", "--no-progress", "-o", "b", *words
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_timeout_ends_the_whole_tree(command: Command, tmp_path: Path) -> None:
+    mark = f"{time.time_ns() % 10**7 + 10**7}"
+    code = f"import subprocess; subprocess.run(['sleep', '{mark}'])"
+    done = command(
+        *("exec", "-a", "system", "-n", 1, "--timeout", 1, *QUIET, "--"),
+        *(PYTHON, "-S", "-c", code),
+    )
+    assert done.returncode == 4
+    (entry,) = records(tmp_path / "run")
+    assert entry["status"] == "timeout" and entry["thread_states"]
+    left = [
+        path
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if path.exists() and mark.encode() in _read(path)
+    ]
+    assert left == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_run_is_resumed_without_repeating(command: Command, tmp_path: Path) -> None:
+    words = ("--", PYTHON, "-S", "-c", NAP)
+    assert command("exec", "-a", "system,hakmem", "-n", 2, *QUIET, *words).returncode == 0
+    trials = tmp_path / "run" / "trials.jsonl"
+    kept = trials.read_text().splitlines()[:2]
+    trials.write_text("\n".join(kept) + '\n{"torn')
+    done = command("exec", "--resume", "run", "--no-progress")
+    assert done.returncode == 0, done.stderr
+    assert trials.read_text().splitlines()[:2] == kept
+    assert len({(r["block"], r["allocator"]) for r in records(tmp_path / "run")}) == 4
+    refused = command("sweep", "--resume", "run")
+    assert refused.returncode == 2 and "mtbench exec --resume" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "exec needs one program"),
+        (("--server", "a"), "--server and --client go together"),
+        (("--", "no-such-program"), "no program 'no-such-program' here"),
+        (("--metric", "abc", "--", "true"), "has no group around the number"),
+        (("--metric", "(", "--", "true"), "is no regular expression"),
+        (("-a", "nonsense", "--", "true"), "unknown allocator 'nonsense'"),
+        (("--resume", "nowhere"), "nowhere is no run directory"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_two(
+    command: Command, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = command("exec", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr and done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_static_program_is_refused(command: Command, tmp_path: Path) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler")
+    source, target = tmp_path / "s.c", tmp_path / "static"
+    source.write_text("void _start(void) { for (;;) ; }\n")
+    flags = ["-static", "-nostdlib", "-ffreestanding", "-o", str(target)]
+    subprocess.run([compiler, *flags, str(source)], check=True)
+    done = command("exec", "--", target)
+    assert done.returncode == 2 and "statically linked" in done.stderr
+
+
+def test_the_last_number_of_the_output_counts() -> None:
+    wanted = number(r"rate=(\S+) per")
+    assert wanted == Number("rate", r"(\S+) per")
+    assert wanted.find("1 per\nx per\n2,500.5 per s") == 2500.5
+    assert wanted.find("nothing") is None
+    with pytest.raises(UsageError):
+        number("rate=no group")
+
+
+def test_a_program_survives_its_manifest() -> None:
+    task = Program("p", ("a", "b c"), numbers=(Number("x", "(.)", True),), codes=())
+    assert Program.from_json(json.loads(json.dumps(task.to_json()))) == task
