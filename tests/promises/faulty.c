@@ -57,7 +57,7 @@ struct header {
     void *base;    /* of the mapping, for large blocks; else NULL */
     size_t mapped; /* bytes of that mapping */
     size_t usable;
-    uint32_t class;
+    uint32_t order;
     uint32_t magic;
 };
 
@@ -135,26 +135,26 @@ static struct header *header_of(void *block) {
     return (struct header *)((char *)block - HEADER);
 }
 
-static void *with_header(char *block, void *base, size_t mapped, size_t usable, uint32_t class) {
-    *header_of(block) = (struct header){base, mapped, usable, class, 0x600d600d};
+static void *with_header(char *block, void *base, size_t mapped, size_t usable, uint32_t order) {
+    *header_of(block) = (struct header){base, mapped, usable, order, 0x600d600d};
     return block;
 }
 
 /* Caller holds the lock. */
-static void *take_small(uint32_t class) {
-    size_t bytes = (size_t)16 << class;
-    struct chunk *chunk = lists[class];
+static void *take_small(uint32_t order) {
+    size_t bytes = (size_t)16 << order;
+    struct chunk *chunk = lists[order];
     /* So that a fork meets the lock held, and a race its rival, not once in a thousand runs. */
     if (fault() == FORK || (fault() == RACY && ++calls % 16 == 0))
         sched_yield();
     if (chunk != NULL) {
         calls++;
         if (fault() != TWICE || calls % 512 != 0)
-            lists[class] = chunk->next;
+            lists[order] = chunk->next;
         return chunk;
     }
-    size_t step = HEADER + bytes - (fault() == SHORT_CLASS && class == 2 ? 1 : 0);
-    step = fault() == MISALIGNED && class == 3 ? step + 8 : step;
+    size_t step = HEADER + bytes - (fault() == SHORT_CLASS && order == 2 ? 1 : 0);
+    step = fault() == MISALIGNED && order == 3 ? step + 8 : step;
     if (bump == NULL || (size_t)(bump_end - bump) < step) {
         bump = map(1 << 20);
         if (bump == NULL)
@@ -163,7 +163,7 @@ static void *take_small(uint32_t class) {
     }
     char *block = bump + HEADER;
     bump += step;
-    return with_header(block, NULL, 0, bytes, class);
+    return with_header(block, NULL, 0, bytes, order);
 }
 
 static void *take(size_t bytes, size_t alignment) {
@@ -174,15 +174,15 @@ static void *take(size_t bytes, size_t alignment) {
     }
     int before = errno;
     if (alignment <= 16 && bytes <= LARGEST) {
-        uint32_t class = 0;
-        while (((size_t)16 << class) < bytes)
-            class ++;
+        uint32_t order = 0;
+        while (((size_t)16 << order) < bytes)
+            order++;
         enter();
-        void *block = take_small(class);
+        void *block = take_small(order);
         leave();
         if (block != NULL) {
             errno = before;
-            header_of(block)->usable = (size_t)16 << class;
+            header_of(block)->usable = (size_t)16 << order;
         }
         return block;
     }
@@ -208,7 +208,7 @@ void free(void *block) {
             pause();
     if (fault() == LEAK)
         return;
-    if (header->class == CLASSES) {
+    if (header->order == CLASSES) {
         if (fault() == HUGE_STAYS)
             return;
         int before = errno;
@@ -217,8 +217,8 @@ void free(void *block) {
         return;
     }
     enter();
-    ((struct chunk *)block)->next = lists[header->class];
-    lists[header->class] = block;
+    ((struct chunk *)block)->next = lists[header->order];
+    lists[header->order] = block;
     leave();
 }
 
@@ -259,7 +259,7 @@ void *realloc(void *block, size_t bytes) {
     size_t old = header_of(block)->usable;
     if (bytes <= old && bytes > old / 2)
         return block;
-    if (header_of(block)->class == CLASSES && bytes > LARGEST && fault() != LOSSY_REALLOC) {
+    if (header_of(block)->order == CLASSES && bytes > LARGEST && fault() != LOSSY_REALLOC) {
         struct header *header = header_of(block);
         size_t offset = (size_t)((char *)block - (char *)header->base);
         size_t room = (bytes + 4095) / 4096 * 4096;
