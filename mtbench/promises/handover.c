@@ -141,12 +141,14 @@ static void one_way(void) {
     struct pipe_line *line = memory_pages(sizeof *line);
     pthread_mutex_init(&line->lock, NULL);
     pthread_cond_init(&line->changed, NULL);
-    line->total = effort(200000, 50000);
+    line->total = effort(150000, 50000);
+    team_run(4, pipe_work, line); /* fills the caches, which are allowed */
+    line->done = 0;
     size_t before = memory_resident();
     team_run(4, pipe_work, line);
     size_t after = memory_resident();
-    REQUIRE(after < before + (size_t)24 * MIB,
-            "a producer of at most 260 live blocks of 8 KiB left %zu MiB resident",
+    REQUIRE(after < before + (size_t)16 * MIB,
+            "a producer of at most 260 live blocks of 8 KiB, run again, left %zu MiB more resident",
             (after - before) / MIB);
 }
 
