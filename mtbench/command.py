@@ -149,7 +149,7 @@ def _add_measuring(parser: _Parser) -> None:
         type=int,
         default=256,
         metavar="N",
-        help="time one call in N, 0 for none (default 256)",
+        help="time one call in N (default 256), or fewer so that it costs < 1 %%; 0: none",
     )
     add(
         "--memory",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workloads.latency import latency_percentile, merge_latency
     from workloads.message import request
     from workloads.named import catalogue
-    from workloads.native import BUILD, bare_cost, kernel_names, null_library
+    from workloads.native import BUILD, bare_cost, kernel_names, latency_every, null_library
     from workloads.running import execute
     from workloads.sizes import Sizes
     from workloads.spec import Phase, Workload
@@ -34,6 +34,7 @@ __all__ = [
     "catalogue",
     "execute",
     "kernel_names",
+    "latency_every",
     "latency_percentile",
     "load",
     "merge_latency",
@@ -54,6 +55,7 @@ _HOMES = {
     "catalogue": "named",
     "execute": "running",
     "kernel_names": "native",
+    "latency_every": "native",
     "latency_percentile": "latency",
     "load": "files",
     "merge_latency": "latency",

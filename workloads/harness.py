@@ -32,7 +32,8 @@ class Cost:
     """Nanoseconds of one thread for one unit of a workload, least of the windows.
 
     `null`: on the null malloc, latencies sampled; `unsampled`: without; `bare`: the loop without
-    calls, None where the kernel has none. `efficiency`: X(N) / (N X(1)) on the N processors this
+    calls; `calls`: that with two calls of empty functions; None where the kernel has no such loop.
+    `efficiency`: X(N) / (N X(1)) on the N processors this
     process may use, None with one.
     """
 
@@ -40,6 +41,7 @@ class Cost:
     null: float
     unsampled: float
     bare: float | None
+    calls: float | None
     efficiency: float | None
 
 
@@ -79,12 +81,13 @@ def measure(spec: Workload, windows: int = 60) -> Cost:
     cores = len(os.sched_getaffinity(0))
     null = _least(spec, windows, threads=1)
     unsampled = _least(spec, windows, threads=1, latency_every=0)
-    bare = _least(spec, windows, threads=1, latency_every=0, bare=True)
+    bare = _least(spec, windows, threads=1, latency_every=0, loop="bare")
+    calls = _least(spec, windows, threads=1, latency_every=0, loop="calls")
     together = _least(spec, windows, threads=cores) if cores > 1 else None
     if null is None or unsampled is None:
         raise RuntimeError(f"{spec.name} counted no {spec.unit} on the null malloc")
     efficiency = null / (cores * together) if together else None
-    return Cost(spec.name, null, unsampled, bare, efficiency)
+    return Cost(spec.name, null, unsampled, bare, calls, efficiency)
 
 
 def main(names: Sequence[str]) -> int:
@@ -94,16 +97,18 @@ def main(names: Sequence[str]) -> int:
         if name not in named:
             print(f"harness: no workload {name!r}; there are {', '.join(named)}", file=sys.stderr)
             return 2
-    print("workload                   null ns  unsampled   bare ns  null/bare  efficiency")
+    heads = ("null ns", "unsampled", "bare ns", "calls ns", "null/calls", "efficiency")
+    print(f"{'workload':24}" + "".join(f"{head:>11}" for head in heads))
     for name in names or named:
         try:
             cost = measure(named[name])
         except (RuntimeError, SpecError) as error:
             print(f"harness: {error}", file=sys.stderr)
             return 1
-        bare = f"{cost.bare:9.2f}  {cost.unsampled / cost.bare:9.2f}" if cost.bare else " " * 20
-        scaled = f"{cost.efficiency:10.2f}" if cost.efficiency else ""
-        print(f"{name:24}{cost.null:10.2f} {cost.unsampled:10.2f} {bare}  {scaled}", flush=True)
+        over_calls = cost.unsampled / cost.calls if cost.calls else None
+        row = (cost.null, cost.unsampled, cost.bare, cost.calls, over_calls, cost.efficiency)
+        numbers = "".join(f"{value:11.2f}" if value else f"{'-':>11}" for value in row)
+        print(f"{name:24}{numbers}", flush=True)
     return 0
 
 

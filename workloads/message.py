@@ -7,7 +7,7 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from workloads.errors import number, refuse, whole
+from workloads.errors import number, one_of, refuse, whole
 from workloads.kernels import KERNELS
 from workloads.spec import CALLS, PHASES, TOUCHES, Workload
 
@@ -19,6 +19,9 @@ MAGIC = b"MTW1"
 HEAD = struct.Struct("<4sI")
 CALL_TABLE = 4096
 ALIGNMENT_TABLE = 4096
+LOOPS = ("malloc", "bare", "calls")
+"""What stands in the place of malloc, in the engine's order."""
+
 LARGE_MEAN = 32768
 """Mean size in bytes above which a thread looks at the stop flag at each operation."""
 
@@ -34,14 +37,17 @@ def request(
     latency_every: int = 256,
     affinity: Sequence[int] | None = None,
     operation_limit: int = 0,
-    bare: bool = False,
+    loop: str = "malloc",
 ) -> bytes:
     """All a worker needs for one trial, sampled and self-contained.
 
-    `duration` and `warmup` are seconds; one operation in `latency_every` is timed (0: none);
-    `affinity` gives each thread a processor, in turn; a thread stops after `operation_limit`
-    operations (0: none). `bare` runs the kernel's loop alone, with a moved pointer in place of
-    malloc: one thread, no latencies. Raises SpecError.
+    `duration` and `warmup` are seconds. One operation in `latency_every` is timed (0: none); from
+    256 up the engine doubles the number until timing costs less than 1 % of the throughput seen in
+    the warm-up, and the record says what it came to. `affinity` gives each thread a processor, in
+    turn; a thread stops after `operation_limit` operations (0: none). `loop`, one of LOOPS: the
+    process's malloc, the kernel's loop alone with a moved pointer in place of malloc (bare), or
+    that with two calls of empty functions (calls); the latter two on one thread without latencies.
+    Raises SpecError.
     """
     whole("threads", threads, 1, 65536)
     number("duration", duration, 0.001, 86400, "seconds")
@@ -49,6 +55,8 @@ def request(
     whole("seed", seed, 0, 2**63 - 1)
     whole("latency_every", latency_every, 0, 1 << 30)
     whole("operation_limit", operation_limit, 0, 1 << 60)
+    if loop not in LOOPS:
+        raise refuse("loop", loop, one_of(LOOPS))
     for processor in affinity or ():
         whole("affinity", processor, 0, 1023)
     sizes = spec.sizes.sample(seed)
@@ -69,7 +77,7 @@ def request(
         "warmup": float(warmup),
         "seed": seed,
         "verify": bool(verify),
-        "bare": bool(bare),
+        "loop": LOOPS.index(loop),
         "latency_every": latency_every,
         "chunk": chunk,
         "operation_limit": operation_limit,

@@ -50,23 +50,34 @@ def kernel_names() -> tuple[str, ...]:
     return tuple(names)
 
 
+def latency_every(asked: int, timing_cost: float, operation_cost: float) -> int:
+    """One operation in how many is timed where `asked` was asked for: the engine's rule.
+
+    Doubled until timing, `timing_cost` ns for each operation timed, adds less than 1 % to
+    operations of `operation_cost` ns; `asked` itself below 256, or where no cost is known (0).
+    """
+    return int(_kernels.lib.wk_latency_every(asked, timing_cost, operation_cost))
+
+
 def counter_stride() -> int:
     """Bytes between the published counters of two neighbouring threads."""
     return int(_kernels.lib.wk_counter_stride())
 
 
-def bare_cost(spec: Workload, *, duration: float = 0.05, repeats: int = 5) -> float | None:
+def bare_cost(
+    spec: Workload, *, loop: str = "bare", duration: float = 0.05, repeats: int = 5
+) -> float | None:
     """Nanoseconds an operation of the workload's loop with a moved pointer in place of malloc.
 
     The least of `repeats` windows of `duration` seconds, on one thread of this process; None for a
-    kernel that has no such loop. Set it beside the null allocator's cost, measured the same way:
-    the difference is two function calls.
+    kernel that has no such loop. `loop` "calls" adds two calls of empty functions, which is what
+    any malloc costs; set it beside the null allocator's cost, measured the same way.
     """
     from workloads.message import request
     from workloads.running import RunError, execute
 
     message = request(
-        spec, threads=1, duration=duration, warmup=0.0, seed=1, latency_every=0, bare=True
+        spec, threads=1, duration=duration, warmup=0.0, seed=1, latency_every=0, loop=loop
     )
     costs = []
     for _ in range(repeats):

@@ -71,7 +71,7 @@ def _request(
     asked.kernel = kernel
     for name in ("threads", "duration", "warmup", "seed", "verify", "latency_every", "chunk"):
         setattr(asked, name, header[name])
-    for name in ("operation_limit", "life", "work", "touch", "plain", "unit", "bare"):
+    for name in ("operation_limit", "life", "work", "touch", "plain", "unit", "loop"):
         setattr(asked, name, header[name])
     asked.sizes = ffi.from_buffer("uint32_t[]", tables[: ends[0]])
     asked.calls = ffi.from_buffer("uint8_t[]", tables[ends[0] : ends[0] + ends[1]])
@@ -123,6 +123,8 @@ def _answer(ffi: Any, native: Any, header: dict[str, Any], result: Any) -> dict[
             "jain": total * total / (len(per_thread) * squares) if squares else None,
         },
         "latency": latency,
+        "latency_every": result.latency_every,
+        "timing_cost_ns": result.timing_cost,
         "memory": _memory(result),
         "cpu": {
             "user_s": result.usage.user,

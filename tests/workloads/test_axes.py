@@ -100,6 +100,37 @@ def test_latency_can_be_left_out() -> None:
     assert run_trial(SPEC, latency_every=0)["latency"] is None
 
 
+def test_record_says_which_share_was_timed_and_what_timing_costs() -> None:
+    record = run_trial(SPEC, warmup=0.03)
+    assert record["latency_every"] in [256 << doubled for doubled in range(23)]
+    assert record["timing_cost_ns"] > 0
+    assert run_trial(SPEC, latency_every=7, warmup=0.03)["latency_every"] == 7
+
+
+@pytest.mark.parametrize(
+    ("asked", "timing", "operation", "every"),
+    [
+        (256, 50.0, 100.0, 256),  # 50 ns in 256 operations are 0.2 % of 100 ns
+        (256, 50.0, 39.1, 256),  # just within half of 1 %; the other half is for the detour
+        (256, 50.0, 39.0, 512),
+        (256, 50.0, 1.7, 8192),
+        (300, 50.0, 10.0, 1200),  # doubled from what was asked
+        (1000, 50.0, 100.0, 1000),
+        (255, 50.0, 1.0, 255),  # finer than the default: as asked, whatever it costs
+        (1, 50.0, 1.0, 1),
+        (0, 50.0, 1.0, 0),
+        (256, 50.0, 0.0, 256),  # nothing was seen in the warm-up
+        (256, 1e9, 1e-9, 1 << 30),  # it ends
+    ],
+)
+def test_timing_is_thinned_until_it_costs_less_than_one_percent(
+    asked: int, timing: float, operation: float, every: int
+) -> None:
+    assert workloads.latency_every(asked, timing, operation) == every
+    if asked >= 256 and operation > 0 and every < 1 << 30:
+        assert timing / every < 0.01 * operation
+
+
 def test_every_operation_can_be_timed() -> None:
     record = run_trial(SPEC, latency_every=1)
     for name in ("malloc", "free"):

@@ -148,6 +148,7 @@ def test_bad_line_of_a_histogram_is_refused(tmp_path: Path, line: str) -> None:
         ("warmup", -1, "warmup = -1"),
         ("seed", -1, "seed = -1"),
         ("latency_every", -1, "latency_every = -1"),
+        ("loop", "empty", "loop = 'empty'"),
         ("affinity", [-1], "affinity = -1"),
         ("affinity", [5000], "affinity = 5000"),
     ],

@@ -33,7 +33,9 @@ def test_harness_cost_is_measured() -> None:
     cost = measure(workloads.catalogue()["mid_replace"], windows=2)
     assert cost.null > 0
     assert cost.bare is not None
+    assert cost.calls is not None
     assert cost.bare > 0
+    assert cost.calls > 0
 
 
 def test_harness_names_what_there_is_for_an_unknown_workload() -> None:

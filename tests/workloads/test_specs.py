@@ -128,5 +128,6 @@ def test_worker_imports_no_numpy() -> None:
 
 def test_bare_loop_exists_for_the_two_reference_workloads() -> None:
     for name in ("mid_gap", "mid_replace"):
-        assert (workloads.bare_cost(CATALOGUE[name], duration=0.01) or 0) > 0
+        for loop in ("bare", "calls"):
+            assert (workloads.bare_cost(CATALOGUE[name], loop=loop, duration=0.01) or 0) > 0
     assert workloads.bare_cost(CATALOGUE["linear"], duration=0.01) is None

@@ -16,6 +16,7 @@ enum {
     WK_BUCKETS = 2240,    /* buckets of a latency histogram: see histogram.h */
     WK_SAMPLES = 200,     /* rows of the memory record */
     WK_STAGES = 64,       /* stages that are reported one by one */
+    WK_FINEST = 256,      /* the finest sampling of latencies that is lengthened */
     WK_TEXT = 240
 };
 
@@ -32,6 +33,11 @@ enum wk_unit {
     WK_UNIT_OPERATIONS, /* a malloc, free or realloc */
     WK_UNIT_LIVES,      /* threads started */
     WK_UNIT_OWN         /* whatever the kernel counts */
+};
+enum wk_loop {
+    WK_LOOP_MALLOC, /* the process's malloc */
+    WK_LOOP_BARE,   /* the loop alone: a moved pointer in place of malloc */
+    WK_LOOP_CALLS   /* that with two calls of empty functions, one for malloc, one for free */
 };
 enum wk_stage_kind { WK_STEADY, WK_RAMP, WK_DRAIN };
 
@@ -52,13 +58,13 @@ struct wk_request {
     double warmup;   /* seconds before it */
     uint64_t seed;
     int32_t verify;            /* fill and check every block */
-    uint32_t latency_every;    /* one operation in this many is timed; 0: none */
+    uint32_t latency_every;    /* asked of wk_latency_every(); 0: none is timed */
     uint32_t chunk;            /* operations between two looks at the stop flag, at least 1 */
     uint64_t operation_limit;  /* a thread stops after this many operations; 0: none */
     uint64_t life;             /* operations in a thread's life before a successor; 0: for ever */
     uint32_t work;             /* rounds of arithmetic after each allocation */
     int32_t touch;             /* enum wk_touch */
-    int32_t bare;              /* the loop alone, a moved pointer in place of malloc */
+    int32_t loop;              /* enum wk_loop */
     int32_t plain;             /* every entry of calls is WK_MALLOC */
     int32_t unit;              /* enum wk_unit: what is counted */
     const uint32_t *sizes;     /* WK_SIZES sizes in bytes */
@@ -124,7 +130,9 @@ struct wk_result {
     uint64_t virtual_peak;
     int64_t live_peak;
     double live_mean;
-    int64_t live_drained; /* 0 unless the kernel lost or kept a block */
+    int64_t live_drained;   /* 0 unless the kernel lost or kept a block */
+    uint32_t latency_every; /* one operation in this many was timed in the window */
+    double timing_cost;     /* nanoseconds that timing an operation adds to it */
     struct wk_usage usage;
     struct wk_counted migrations, cycles, instructions, cache_misses, futex_calls;
     uint64_t total_operations; /* of all threads, from the first fill to the last free */
@@ -140,6 +148,12 @@ struct wk_result {
 /* Runs one trial. Returns 0, or -1 with result->error set and nothing measured. A violation is a
  * result, not an error. Every thread it started has ended when it returns. */
 int wk_run(const struct wk_request *request, struct wk_result *result);
+
+/* One operation in how many is timed: `asked`, doubled until timing, `timing_cost` nanoseconds an
+ * operation timed, adds less than 1 % to operations of `operation_cost` nanoseconds. Below
+ * WK_FINEST it is `asked`: who samples that finely wants the samples and bears the cost; likewise
+ * where no cost is known (0). */
+uint32_t wk_latency_every(uint32_t asked, double timing_cost, double operation_cost);
 
 /* Names of the kernels, NULL after the last. */
 const char *wk_kernel_name(uint32_t position);

@@ -13,7 +13,7 @@ enum { SMALLEST_PAGE = 4096 };
 static inline bool timed_now(struct worker *worker) {
     if (--worker->until_timed)
         return false;
-    uint32_t every = worker->run->request->latency_every;
+    uint32_t every = atomic_load_explicit(&worker->run->latency_every, memory_order_relaxed);
     worker->until_timed = 1 + random_below(&worker->timing, 2 * every - 1);
     return atomic_load_explicit(&worker->run->in_window, memory_order_acquire);
 }

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "engine.h"
 #include "observe.h"
+#include "timing.h"
 
 static const double SAMPLE_SECONDS = 0.010;
 
@@ -139,11 +140,38 @@ static double tick_length(uint64_t ticks, uint64_t nanoseconds) {
     return (double)(now - nanoseconds) / (double)(clock_ticks() - ticks);
 }
 
+static uint64_t operations_now(const struct run *run) {
+    uint64_t operations = 0;
+    for (uint32_t i = 0; i < run->threads; i++)
+        operations +=
+            atomic_load_explicit(&run->workers[i].published_operations, memory_order_relaxed);
+    return operations;
+}
+
+/* Sets how often operations are timed by what they cost in the warm-up, in which none is: CPU time,
+ * for threads may wait for a processor or for each other. */
+static void settle_latency(struct trial *trial, const struct observation *start,
+                           const struct observation *end, uint64_t operations) {
+    struct run *run = &trial->run;
+    struct wk_result *result = run->result;
+    if (!run->request->latency_every)
+        return;
+    struct wk_usage used = usage_between(start, end);
+    double seconds = used.user + used.system;
+    result->timing_cost = timing_cost();
+    result->latency_every = wk_latency_every(run->request->latency_every, result->timing_cost,
+                                             operations ? seconds * 1e9 / (double)operations : 0);
+    atomic_store_explicit(&run->latency_every, result->latency_every, memory_order_relaxed);
+}
+
 static void measure(struct trial *trial) {
     struct run *run = &trial->run;
     struct wk_result *result = run->result;
+    struct observation begin, start, end;
     uint64_t ticks = clock_ticks(), nanoseconds = clock_nanoseconds();
     workers_await(run);
+    observe(&trial->observer, &begin);
+    uint64_t filled = operations_now(run);
     workers_open(run, RUNNING);
     double warm = clock_seconds() + run->request->warmup;
     while (!over_early(run) && clock_seconds() < warm) {
@@ -151,8 +179,8 @@ static void measure(struct trial *trial) {
         clock_sleep_until(step < warm ? step : warm);
     }
     run->tick_ns = tick_length(ticks, nanoseconds);
-    struct observation start, end;
     observe(&trial->observer, &start);
+    settle_latency(trial, &begin, &start, operations_now(run) - filled);
     result->resident_start = observe_memory(&trial->observer).resident;
     for (uint32_t i = 0; i < run->threads; i++)
         trial->before[i] =
@@ -211,11 +239,12 @@ static bool prepare(struct trial *trial) {
     if (!request->threads || !request->chunk)
         return run_refuse(run, "threads and chunk must be at least 1");
     run->threads = request->threads;
+    atomic_store(&run->latency_every, request->latency_every);
     run->workers = run_take(run, run->threads * sizeof *run->workers);
     trial->before = run_take(run, run->threads * sizeof *trial->before);
     if (!run->workers || !trial->before || !run->kernel->prepare(run) || run->result->error[0])
         return false;
-    if (request->bare) {
+    if (request->loop != WK_LOOP_MALLOC) {
         if (!run->kernel->bare || !block_quick_fits(run) || request->life)
             return run_refuse(run, "kernel %s has no bare loop for this request", request->kernel);
         if (request->threads > 1 || request->latency_every)

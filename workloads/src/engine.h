@@ -76,6 +76,7 @@ struct worker {
     uint32_t stage_seen;
     _Alignas(APART) _Atomic uint64_t published_units;
     _Atomic int64_t published_live;
+    _Atomic uint64_t published_operations; /* whatever the unit */
     _Alignas(APART) char end[];
 };
 
@@ -91,10 +92,11 @@ struct run {
     double tick_ns; /* nanoseconds a tick of clock_ticks() */
     _Alignas(APART) _Atomic bool stop;
     _Atomic bool in_window;
-    _Atomic uint32_t stage;      /* serial number of the stage, from 0 */
-    _Atomic uint32_t stage_kind; /* enum wk_stage_kind */
-    _Atomic uint32_t finished;   /* workers that reached the operation limit */
-    _Atomic bool violated;       /* whoever sets it writes result->violation */
+    _Atomic uint32_t latency_every; /* of the request; another from the window's start on */
+    _Atomic uint32_t stage;         /* serial number of the stage, from 0 */
+    _Atomic uint32_t stage_kind;    /* enum wk_stage_kind */
+    _Atomic uint32_t finished;      /* workers that reached the operation limit */
+    _Atomic bool violated;          /* whoever sets it writes result->violation */
     _Alignas(APART)
         pthread_mutex_t lock; /* leaf lock: gate, arrived, aborted and what waits on changed */
     pthread_cond_t changed;

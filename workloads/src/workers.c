@@ -15,6 +15,7 @@ void worker_publish(struct worker *worker) {
                                                   : worker->units;
     atomic_store_explicit(&worker->published_units, counted, memory_order_relaxed);
     atomic_store_explicit(&worker->published_live, worker->live, memory_order_relaxed);
+    atomic_store_explicit(&worker->published_operations, worker->operations, memory_order_relaxed);
 }
 
 /* Announces arrival and waits for the coordinator. false: the run was given up. */
@@ -109,7 +110,7 @@ static void *worker_main(void *argument) {
     } else {
         if (!arrive(run, FILLING))
             return NULL;
-        if (run->kernel->fill && !run->request->bare)
+        if (run->kernel->fill && run->request->loop == WK_LOOP_MALLOC)
             run->kernel->fill(worker);
         worker_publish(worker);
         if (!arrive(run, RUNNING))
@@ -118,7 +119,7 @@ static void *worker_main(void *argument) {
     if (live(worker))
         return NULL;
     arrive(run, DRAINING);
-    if (!run->request->bare) /* its blocks are no blocks */
+    if (run->request->loop == WK_LOOP_MALLOC) /* else: its blocks are no blocks */
         run->kernel->drain(worker);
     worker_publish(worker);
     return NULL;

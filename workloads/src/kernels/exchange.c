@@ -38,7 +38,9 @@ static ALWAYS_INLINE void exchange(struct worker *worker, uint64_t count, const 
     for (uint64_t i = 0; i < count; i++) {
         uint32_t position = random_below(&quick.random, slots->count);
         struct block in = {NULL, 0, 0};
-        in.address = quick_make(&quick, &in.size, &in.index, touch, source);
+        uint64_t size;
+        in.address = quick_make(&quick, &size, &in.index, touch, source);
+        in.size = (uint32_t)size;
         struct block out = shared_slots_swap(run, slots, position, in);
         if (UNLIKELY(!out.address))
             operations--;

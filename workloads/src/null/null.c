@@ -21,19 +21,22 @@
 
 enum {
     HEADER = 16,
-    WINDOW = 64 << 10,  /* where blocks of a thread start, again and again */
-    SLACK = 64 << 10,   /* first room behind the window, for the last block of a round */
-    ROUNDING = 2 << 20, /* a buffer for a larger request is a multiple of this */
+    WINDOW = 64 << 10, /* where blocks of a thread start, again and again; a power of two */
+    LIMIT = WINDOW - 2 * HEADER,
+    ROUNDING = 2 << 20, /* room for larger blocks is a multiple of this */
     ARENA = 64 << 20,   /* what is never given out again grows by this much */
 };
 
-/* A thread's buffer of WINDOW + HEADER + slack bytes: a block starts at start + offset + HEADER,
- * 0 <= offset < WINDOW, and is at most `slack` bytes long, so no position needs a check. The first
- * thread has no buffer and slack 0: all its requests take the slow way, to the arena. */
+/* A thread's buffer of 2 WINDOW bytes, aligned to that: a block starts at `next`, in the lower
+ * half, and is shorter than LIMIT, so next + size + HEADER + 15 < start + 2 WINDOW, no position
+ * needs a check, and clearing the bit WINDOW leads back. `limit` is LIMIT, or 0 while the thread
+ * has no buffer, as the first never has: then every request takes the slow way. Larger blocks of a
+ * thread all lie at one place of its own, `large`. */
 struct buffer {
-    char *start;
-    size_t offset;
-    size_t slack;
+    uintptr_t next;
+    size_t limit;
+    char *large;
+    size_t large_bytes;
 };
 
 struct arena {
@@ -96,10 +99,10 @@ static void *lasting_block(size_t size) {
 static void keep_buffer(void *unused) {
     (void)unused;
     pthread_mutex_lock(&lock);
-    if (mine.start && spares < sizeof spare / sizeof *spare)
+    if (mine.limit && spares < sizeof spare / sizeof *spare)
         spare[spares++] = mine;
     pthread_mutex_unlock(&lock);
-    mine = (struct buffer){NULL, 0, 0};
+    mine = (struct buffer){0, 0, NULL, 0};
 }
 
 static int note_object(struct dl_phdr_info *info, size_t size, void *unused) {
@@ -147,18 +150,28 @@ static int first_thread(void) {
     return standing == FIRST;
 }
 
-/* Gives this thread a buffer that takes blocks of `size`. The old one stays: blocks of it are in
- * use. 0: no memory. */
-static int grow_buffer(size_t size) {
-    size_t slack = SLACK;
-    if (size > slack)
-        slack =
-            ((size + WINDOW + HEADER + ROUNDING - 1) & ~(size_t)(ROUNDING - 1)) - WINDOW - HEADER;
-    char *start = map(WINDOW + HEADER + slack);
+/* Maps the buffer of a thread that inherited none. 0: no memory. */
+static int map_buffer(void) {
+    char *start = map(4 * WINDOW);
     if (!start)
         return 0;
-    mine = (struct buffer){start, 0, slack};
+    /* The first block's header lies before the buffer. */
+    mine.next = ((uintptr_t)start + HEADER + 2 * WINDOW - 1) & ~(uintptr_t)(2 * WINDOW - 1);
+    mine.limit = LIMIT;
     return 1;
+}
+
+/* The old room stays: blocks of it are in use. */
+static void *large_block(size_t size) {
+    if (size + HEADER > mine.large_bytes) {
+        size_t bytes = (size + HEADER + ROUNDING - 1) & ~(size_t)(ROUNDING - 1);
+        char *start = map(bytes);
+        if (!start)
+            return no_memory();
+        mine.large = start;
+        mine.large_bytes = bytes;
+    }
+    return block_at(mine.large, size);
 }
 
 static __attribute__((noinline)) void *slow_malloc(size_t size) {
@@ -166,20 +179,22 @@ static __attribute__((noinline)) void *slow_malloc(size_t size) {
         return no_memory();
     if (first_thread())
         return lasting_block(size);
-    if (!mine.start)
+    if (!mine.limit) {
         adopt_buffer();
-    if (size > mine.slack && !grow_buffer(size))
-        return no_memory();
-    return malloc(size);
+        if (!mine.limit && !map_buffer())
+            return no_memory();
+    }
+    return size < LIMIT ? malloc(size) : large_block(size);
 }
 
+/* Nine instructions: this is the floor that every loop is measured against. */
 PUBLIC void *malloc(size_t size) {
-    /* Also true for 0 bytes of a thread that has no buffer. */
-    if (__builtin_expect(size >= mine.slack, 0) && (size > mine.slack || !mine.start))
+    if (__builtin_expect(size >= mine.limit, 0))
         return slow_malloc(size);
-    size_t offset = mine.offset;
-    mine.offset = (offset + step_of(size)) & (WINDOW - 1);
-    return block_at(mine.start + offset, size);
+    uintptr_t block = mine.next;
+    mine.next = (block + size + HEADER + 15) & ~(uintptr_t)(WINDOW | 15);
+    ((size_t *)block)[-1] = size;
+    return (void *)block;
 }
 
 PUBLIC void free(void *block) {
