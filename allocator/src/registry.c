@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "registry.h"
 #include "os.h"
 #include "pagemap.h"
@@ -13,7 +14,9 @@ struct entry {
 };
 
 static struct lock lock;
-static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
+/* Writers first: glibc's default lets readers that never pause shut a writer out for ever. */
+#define RWLOCK_FREE PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP
+static pthread_rwlock_t rwlock = RWLOCK_FREE;
 static struct entry *table;
 static size_t capacity;
 static _Atomic size_t entries;
@@ -194,7 +197,7 @@ void registry_stats(struct registry_stats *out) {
 }
 
 void registry_after_fork(void) {
-    pthread_rwlock_init(&rwlock, NULL);
+    rwlock = (pthread_rwlock_t)RWLOCK_FREE;
     if ((atomic_load_explicit(&sequence, RELAXED) & 1) != 0) {
         atomic_fetch_add_explicit(&sequence, 1, RELAXED);
     }
