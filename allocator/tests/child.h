@@ -82,7 +82,7 @@ static inline struct ending child_again(const char *part, char *const environmen
             _Exit(3);
         }
         char *arguments[] = {check_program, (char *)"--part", (char *)part, NULL};
-        execve("/proc/self/exe", arguments, environment);
+        execve(check_program, arguments, environment);
         _Exit(4);
     }
     return child_collect(child, from);
