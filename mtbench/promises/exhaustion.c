@@ -97,6 +97,28 @@ static void try_thread(void) {
     block_drop(&block);
 }
 
+/* Blocks that most allocators map one by one: they meet mmap, mremap and munmap. Their ends alone
+ * are written and checked, as whole patterns of this size would take seconds. */
+static void huge_churn(size_t rounds) {
+    enum { END = 4096 };
+    for (size_t round = 0; round < rounds; round++) {
+        size_t bytes = (size_t)(33 + 16 * round) * MIB;
+        unsigned char *block = round % 3 == 2 ? heap.memalign(MIB, bytes) : heap.malloc(bytes);
+        if (block == NULL)
+            continue;
+        uint64_t key = pattern_key(block, bytes, 4);
+        pattern_fill(block, END, key);
+        pattern_fill(block + bytes - END, END, key);
+        unsigned char *moved = heap.realloc(block, 2 * bytes);
+        unsigned char *live = moved == NULL ? block : moved;
+        REQUIRE(pattern_check(live, END, key) == END &&
+                    pattern_check(live + bytes - END, END, key) == END,
+                "realloc of %zu MiB, %s, changed the block", bytes / MIB,
+                moved == NULL ? "refused" : "served");
+        heap.free(live);
+    }
+}
+
 static void trial_run(void *argument) {
     const struct trial *trial = argument;
     struct block slots[SLOTS] = {0};
@@ -104,8 +126,10 @@ static void trial_run(void *argument) {
     trial->begin(trial->calls, trial->k);
     churn(slots, 150, &random);
     try_thread();
+    huge_churn(8);
     churn(slots, 50, &random);
     inject_stop();
+    huge_churn(2);
     churn(slots, 50, &random);
     drop_all(slots);
     service_resumes();

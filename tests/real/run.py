@@ -85,7 +85,7 @@ def run_once(program: p.Program, allocator: Allocator, *, quick: bool) -> tuple[
         out = program.run(folder, environment, quick)
         if allocator.path is None:
             return out, 0
-        mark = f"file={allocator.path} ".encode()
+        mark = f"file={allocator.path} [0];  generating link map".encode()
         return out, sum(mark in record.read_bytes() for record in records.iterdir())
 
 
