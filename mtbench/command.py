@@ -246,6 +246,12 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="a useful answer in about 90 s of measuring")
     add("--title", help="title of the report")
     add("--json", action="store_true", help="print the cells as JSON instead of tables")
+    add("--cluster", metavar="ADDRESS", help="measure on a Dask cluster's hosts: tcp://HOST:8786")
+    add(
+        "--on-each-host",
+        action="store_true",
+        help="the whole grid on every host (default: each workload on one host)",
+    )
     _add_measuring(sweep)
     _add_talk(sweep)
 

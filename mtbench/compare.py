@@ -16,6 +16,7 @@ import numpy as np
 
 from mtbench.cells import Results, gather
 from mtbench.errors import Exit, UsageError
+from mtbench.hostview import is_fleet, views
 from mtbench.plan import Plan
 from mtbench.rundir import RunDirectory
 from mtbench.statistics import geometric_mean_interval, independent_ratio
@@ -48,11 +49,18 @@ class _Loaded:
 
 def command(args: argparse.Namespace) -> int:
     """`mtbench compare`; exit 3 if a cell is slower beyond the threshold."""
-    if len(args.runs) < 2:
+    if len(args.runs) < 2 and not is_fleet(Path(args.runs[0])):
         raise UsageError("compare needs two runs or more; the first is the base")
-    loaded = [_load(Path(path)) for path in args.runs]
+    parts = [_load(Path(path)) for path in args.runs]
+    loaded = [part for found in parts for part in found]
+    hosts = len(parts) == 1 and len(loaded) > 1
+    if not hosts and any(len(found) > 1 for found in parts):
+        raise UsageError("a run of several hosts is compared host by host, alone: compare RUN")
+    if len(loaded) < 2:
+        raise UsageError(f"{args.runs[0]} has one host only; compare needs two runs, or two hosts")
     base, rest = loaded[0], loaded[1:]
-    notes = [note for other in rest for note in _check(base, other, args.across_machines)]
+    across = args.across_machines or hosts
+    notes = [note for other in rest for note in _check(base, other, across)]
     rows = [row for other in rest for row in rows_of(base.results, other, args.threshold)]
     if not rows:
         raise UsageError(f"{base.name} and the others have no cell in common; nothing to compare")
@@ -60,7 +68,8 @@ def command(args: argparse.Namespace) -> int:
         print(f"warning: {note}", file=sys.stderr)
     _PRINTERS[args.format](rows, base, rest)
     regressions = [row for row in rows if row.regression]
-    if regressions:
+    # Another machine is no regression.
+    if regressions and not hosts:
         worst = min(regressions, key=lambda row: row.ratio)
         print(
             f"mtbench: {len(regressions)} cells are slower by more than "
@@ -72,10 +81,13 @@ def command(args: argparse.Namespace) -> int:
     return Exit.FINE
 
 
-def _load(path: Path) -> _Loaded:
+def _load(path: Path) -> list[_Loaded]:
+    """A run, or each host of one."""
     directory = RunDirectory.read(path)
-    plan = Plan.from_json(directory.manifest["plan"])
-    return _Loaded(path.name, directory.manifest, plan, gather(directory.records(), plan))
+    return [
+        _Loaded(view.path.name, view.manifest, plan, gather(view.records(), plan))
+        for view, plan in views(directory)
+    ]
 
 
 def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:

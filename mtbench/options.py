@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import workloads
 from mtbench import allocators, machine, quick
@@ -178,18 +179,8 @@ def job_of(plan: Plan, kept: Sequence[dict[str, str]]) -> Job:
 
     Raises MtbenchError if a library has changed since: its trials could not be told apart.
     """
-    specs = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in plan.sources:
-            file = Path(folder) / "workload.toml"
-            file.write_text(text)
-            specs[name] = workloads.load(file)
-    chosen = [
-        allocators.resolve(f"{entry['label']}={entry['path']}")
-        if entry["kind"] == "peer"
-        else allocators.resolve(entry["label"])
-        for entry in kept
-    ]
+    specs = specs_of(plan)
+    chosen = [again(entry) for entry in kept]
     identified = {entry.label: entry for entry in allocators.identify(chosen)}
     for entry in kept:
         now = identified[entry["label"]]
@@ -199,3 +190,21 @@ def job_of(plan: Plan, kept: Sequence[dict[str, str]]) -> Job:
                 "changed); start a new sweep"
             )
     return Job(plan, identified, specs)
+
+
+def specs_of(plan: Plan) -> dict[str, workloads.Workload]:
+    """The workloads that a plan keeps as text."""
+    specs = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in plan.sources:
+            file = Path(folder) / "workload.toml"
+            file.write_text(text)
+            specs[name] = workloads.load(file)
+    return specs
+
+
+def again(kept: Mapping[str, Any]) -> Allocator:
+    """An allocator of a manifest, found anew on this machine. Raises UsageError."""
+    if kept["kind"] == "peer" and Path(kept["path"]).exists():
+        return allocators.resolve(f"{kept['label']}={kept['path']}")
+    return allocators.resolve(kept["label"])

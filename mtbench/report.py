@@ -14,6 +14,7 @@ import plots
 from mtbench import summary
 from mtbench.cells import Results, gather
 from mtbench.errors import Exit, MtbenchError, UsageError
+from mtbench.hostview import views
 from mtbench.plan import Plan
 from mtbench.present import presented
 from mtbench.rundir import RunDirectory
@@ -33,7 +34,7 @@ class Report:
 
 def command(args: argparse.Namespace) -> int:
     """`mtbench report`."""
-    loaded = [load(Path(path), args.title or "") for path in args.run]
+    loaded = [part for path in args.run for part in load_all(Path(path), args.title or "")]
     runs = [run for _, _, run in loaded]
     if args.markdown:
         print(plots.markdown(runs if len(runs) > 1 else runs[0]))
@@ -54,6 +55,29 @@ def load(path: Path, title: str = "") -> tuple[Plan, Results, plots_data.Run]:
         return plan, results, presented(directory, plan, results, title)
     except KeyError as error:
         raise MtbenchError(f"{path}: manifest or records lack {error}") from error
+
+
+def load_all(path: Path, title: str = "") -> list[tuple[Plan, Results, plots_data.Run]]:
+    """As `load`, a part for each host of a fleet's run."""
+    directory = RunDirectory.read(path)
+    if "hosts" not in directory.manifest:
+        return [load(path, title)]
+    parts = []
+    for view, plan in views(directory):
+        results = gather(view.records(), plan)
+        parts.append((plan, results, presented(view, plan, results, title)))
+    if not parts:
+        raise MtbenchError(f"{path}: no host has measured anything yet")
+    return parts
+
+
+def write_all(
+    directory: RunDirectory, target: Path, formats: Sequence[str]
+) -> tuple[list[Report], Path]:
+    """As `write`, for every host of a fleet's run on one page."""
+    parts = load_all(directory.path)
+    page = _publish([run for _, _, run in parts], target, formats)
+    return [Report(plan, results, run, page) for plan, results, run in parts], page
 
 
 def write(directory: RunDirectory, target: Path, formats: Sequence[str]) -> Report:
@@ -127,12 +151,17 @@ def _unit_line(run: plots_data.Run) -> str:
 
 def print_json(report: Report) -> None:
     """The cells, findings and failures as one JSON document."""
+    print(json.dumps(document(report), indent=1))
+
+
+def document(report: Report) -> dict[str, object]:
+    """The cells, findings and failures, for JSON."""
     run = report.run
-    document = {
+    return {
+        "host": run.host,
         "run": run.source,
         "report": str(report.page),
         "findings": [{"text": entry.text, "evidence": entry.evidence} for entry in run.findings],
         "failed_trials": len(run.failures),
         "cells": summary.rows(run),
     }
-    print(json.dumps(document, indent=1))

@@ -17,6 +17,7 @@ from typing import Any
 
 from mtbench import doctor, machine, options, progress
 from mtbench.errors import Exit, UsageError
+from mtbench.hostview import is_fleet
 from mtbench.measure import Measurer
 from mtbench.options import Job
 from mtbench.plan import Cell, Plan
@@ -27,7 +28,13 @@ Done = set[tuple[int, Cell]]
 
 def command(args: argparse.Namespace) -> int:
     """`mtbench sweep`."""
-    run, job = _resumed(args) if args.resume else _created(args)
+    if args.cluster or (args.resume and is_fleet(Path(args.resume))):
+        from mtbench import fleetrun
+
+        return fleetrun.command(args)
+    if args.on_each_host:
+        raise UsageError("--on-each-host goes with --cluster")
+    run, job = resumed(args) if args.resume else created(args)
     with run:
         done = finished(run)
         if not args.quiet:
@@ -121,13 +128,15 @@ def manifest(job: Job, title: str | None) -> dict[str, Any]:
     }
 
 
-def _created(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
+def created(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
+    """A new run directory for what the arguments ask for."""
     job = options.job(args)
     path = Path(args.output) if args.output else new_path(Path("runs"))
     return RunDirectory.create(path, manifest(job, args.title)), job
 
 
-def _resumed(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
+def resumed(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
+    """The run that --resume names, locked. Raises UsageError for what does not go with it."""
     for name in (
         "allocators",
         "workloads",

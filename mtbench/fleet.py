@@ -1,0 +1,345 @@
+"""`mtbench sweep --cluster`: the hosts of a Dask cluster, each with its queue of trials.
+
+One trial at a time on a host. All cells of a workload stay on one host, so that ratios between
+allocators and between thread counts never mix machines. Only this process writes the run
+directory; a trial whose worker is lost goes back to the front of its host's queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from types import ModuleType
+from typing import Any
+
+from mtbench import host, progress
+from mtbench.errors import MtbenchError, UsageError
+from mtbench.options import Job
+from mtbench.plan import Cell, Plan, Trial
+from mtbench.rundir import RunDirectory
+
+PATIENCE_S = 60.0
+"""How long to wait for a lost scheduler, or for a lost host before its cells move to another."""
+
+_POLL_S = 0.05
+_CENSUS_S = 1.0
+_RPC_S = 120.0
+
+
+@dataclass
+class Host:
+    """One machine of the cluster: what it said of itself, its live workers, and its trials."""
+
+    name: str
+    facts: dict[str, Any]
+    plan: Plan
+    workers: list[str] = field(default_factory=list)
+    queue: deque[Trial] = field(default_factory=deque)
+    running: tuple[Any, Trial, str] | None = None
+    lost: dict[Trial, list[str]] = field(default_factory=dict)
+    last_seen: float = field(default_factory=time.monotonic)
+
+
+class Cluster:
+    """A connection to a scheduler that is made again when it breaks."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._dask = distributed()
+        self._client: Any = None
+
+    def client(self) -> Any:
+        """The connection. Raises MtbenchError after a minute without a scheduler."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not self._connect():
+            if time.monotonic() > deadline:
+                raise MtbenchError(f"no scheduler answers at {self.address}")
+            time.sleep(0.5)
+        return self._client
+
+    def _connect(self) -> bool:
+        if self._client is None:
+            try:
+                self._client = self._dask.Client(self.address, timeout=5, set_as_default=False)
+            except OSError:
+                return False
+            except (ValueError, TypeError) as error:
+                raise UsageError(
+                    f"'{self.address}' is no scheduler; accepted: tcp://HOST:8786"
+                ) from error
+        return True
+
+    def broken(self) -> None:
+        """Forget the connection; the next `client` makes another."""
+        with contextlib.suppress(Exception):
+            self._client.close(timeout=1)
+        self._client = None
+
+    def live(self) -> dict[str, int]:
+        """Addresses of the workers that the scheduler has now."""
+        client = self.client()
+        if client.status != "running":
+            raise OSError("the scheduler is gone")
+        return dict(client.sync(_ncores, client, callback_timeout=10))
+
+    def describe(self, worker: str, kept: list[dict[str, Any]]) -> dict[str, Any]:
+        """What a worker says of its host."""
+        told = self.client().run(host.describe, kept, workers=[worker])
+        return dict(told[worker])
+
+
+async def _ncores(client: Any) -> Any:
+    return await client.scheduler.ncores()
+
+
+def distributed() -> ModuleType:
+    """Dask's package, silenced. Raises UsageError where it is missing."""
+    try:
+        found = importlib.import_module("distributed")
+    except ImportError as error:
+        raise UsageError("--cluster needs Dask: pip install 'mtbench[cluster]'") from error
+    for name in ("distributed", "tornado"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    return found
+
+
+class Fleet:
+    """The hosts of one run and what each has still to measure."""
+
+    def __init__(self, cluster: Cluster, job: Job) -> None:
+        self.cluster = cluster
+        self.hosts: dict[str, Host] = {}
+        self._job = job
+        self._kept = [asdict(entry) for entry in job.allocators.values()]
+        self._known: dict[str, str] = {}
+        self._census_at = 0.0
+
+    def gather(self) -> None:
+        """Find every host now; refuses what cannot take part. Raises MtbenchError."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.hosts:
+            self._census()
+            if not self.hosts and time.monotonic() > deadline:
+                raise MtbenchError(f"the scheduler at {self.cluster.address} has no workers")
+            if not self.hosts:
+                time.sleep(0.5)
+
+    def kept_hosts(self) -> dict[str, Any]:
+        """Each host as the manifest keeps it."""
+        return {name: found.facts for name, found in self.hosts.items()}
+
+    def _census(self) -> None:
+        """Which workers live now; new ones are asked what they are."""
+        self._census_at = time.monotonic()
+        live = self.cluster.live()
+        for address in live:
+            if address not in self._known:
+                facts = self.cluster.describe(address, self._kept)
+                self._known[address] = self._admit(address, facts).name
+        for gone in [address for address in self._known if address not in live]:
+            del self._known[gone]
+        for found in self.hosts.values():
+            found.workers = [a for a, name in self._known.items() if name == found.name]
+            if found.workers:
+                found.last_seen = time.monotonic()
+
+    def _admit(self, address: str, facts: dict[str, Any]) -> Host:
+        name = facts["host"]
+        if not facts["resource"]:
+            raise UsageError(
+                f"worker {address} on {name} does not offer the resource {host.RESOURCE}; start it "
+                f"with: dask worker --nthreads 1 --resources {host.RESOURCE}=1"
+            )
+        mine = host.build()
+        for part, found in facts["build"].items():
+            if found != mine.get(part):
+                raise UsageError(
+                    f"host {name} has another build of {part} ({found}) than this one "
+                    f"({mine.get(part)}); install the same mtbench on both"
+                )
+        if "error" in facts:
+            raise UsageError(f"host {name}: {facts['error']}")
+        for known in self.hosts.values():
+            if known.facts["key"] == facts["key"]:
+                return known
+            if known.name == name:
+                raise UsageError(
+                    f"two machines are called {name}; tell them apart with {host.NAME_VARIABLE}"
+                )
+        plan = replace(self._job.plan, cores=facts["cores"])
+        self.hosts[name] = Host(name, facts, plan)
+        return self.hosts[name]
+
+    def measure(self, run: RunDirectory, show: progress.Progress) -> None:
+        """Run every queued trial; each record is on the disk before its host takes another."""
+        while any(found.queue or found.running for found in self.hosts.values()):
+            try:
+                if time.monotonic() - self._census_at > _CENSUS_S:
+                    self._census()
+                for found in self.hosts.values():
+                    self._advance(found, run, show)
+                self._move(run)
+            except MtbenchError:
+                raise
+            except (OSError, TimeoutError, RuntimeError) as error:
+                if isinstance(error, OSError) and error.filename:
+                    raise
+                self._reconnect(type(error).__name__)
+            time.sleep(_POLL_S)
+
+    def cancel(self) -> None:
+        """Give up what is running, so that the cluster is free at once."""
+        for found in self.hosts.values():
+            if found.running:
+                with contextlib.suppress(Exception):
+                    found.running[0].cancel()
+
+    def _advance(self, found: Host, run: RunDirectory, show: progress.Progress) -> None:
+        if found.running:
+            future, trial, worker = found.running
+            if future.status == "finished":
+                record = future.result(timeout=_RPC_S)
+                self._keep(found, trial, worker, record, run, show)
+            elif future.status == "error":
+                self._failed(found, future.exception(timeout=_RPC_S))
+            elif worker not in found.workers or future.status in ("lost", "cancelled"):
+                self._lose(found, f"worker {worker} was lost")
+        if not found.running and found.queue and found.workers:
+            trial, worker = found.queue.popleft(), found.workers[0]
+            kept = found.facts["allocators"]
+            plan = found.plan.to_json()
+            key = hashlib.sha256(json.dumps([plan, kept]).encode()).hexdigest()
+            future = self.cluster.client().submit(
+                host.trial,
+                key,
+                plan,
+                kept,
+                (trial.order, trial.block, tuple(trial.cell)),
+                workers=[worker],
+                allow_other_workers=False,
+                resources={host.RESOURCE: 1},
+                pure=False,
+                retries=0,
+            )
+            found.running = future, trial, worker
+
+    def _keep(
+        self,
+        found: Host,
+        trial: Trial,
+        worker: str,
+        record: dict[str, Any],
+        run: RunDirectory,
+        show: progress.Progress,
+    ) -> None:
+        record["host"] = {
+            "name": found.name,
+            "worker": worker,
+            "lost": found.lost.pop(trial, []),
+        }
+        run.append(record)
+        found.running = None
+        show.trial(record)
+
+    def _failed(self, found: Host, error: BaseException) -> None:
+        if type(error).__name__ in ("KilledWorker", "CommClosedError", "FutureCancelledError"):
+            self._lose(found, str(error).splitlines()[0])
+            return
+        raise MtbenchError(f"host {found.name}: {type(error).__name__}: {error}")
+
+    def _lose(self, found: Host, why: str) -> None:
+        """Put the trial that was running back to the front of the queue."""
+        if found.running is None:
+            return
+        future, trial, _ = found.running
+        with contextlib.suppress(Exception):
+            future.cancel()
+        found.running = None
+        found.lost.setdefault(trial, []).append(why)
+        found.queue.appendleft(trial)
+
+    def _reconnect(self, why: str) -> None:
+        for found in self.hosts.values():
+            self._lose(found, f"the scheduler was lost ({why})")
+            found.workers = []
+            found.last_seen = time.monotonic()
+        self._known.clear()
+        self.cluster.broken()
+        self.cluster.client()
+
+    def _move(self, run: RunDirectory) -> None:
+        """Give a lost host's workloads to another, to be measured there from the start: trials
+        of one cell on two machines are never put together."""
+        gone = [
+            found
+            for found in self.hosts.values()
+            if found.queue and not found.workers
+            and time.monotonic() - found.last_seen > PATIENCE_S
+        ]  # fmt: skip
+        there = [found for found in self.hosts.values() if found.workers]
+        for found in gone:
+            if not there or run.manifest.get("on_each_host"):
+                raise MtbenchError(
+                    f"host {found.name} did not come back with {len(found.queue)} trials to go; "
+                    f"all others are kept; go on with: mtbench sweep --resume {run.path}"
+                )
+            heir = min(there, key=lambda other: len(other.queue))
+            moved = {trial.cell.workload for trial in found.queue}
+            found.queue.clear()
+            assignment = dict(run.manifest["assignment"])
+            assignment |= dict.fromkeys(moved, heir.name)
+            run.update(assignment=assignment, hosts=run.manifest["hosts"] | self.kept_hosts())
+            heir.queue.extend(t for t in heir.plan.order() if t.cell.workload in moved)
+
+
+def assigned(job: Job, hosts: dict[str, Host]) -> dict[str, str]:
+    """Workload -> host, the longest first to whoever has least to do."""
+    plan = job.plan
+    cost = dict.fromkeys(plan.workloads, 0.0)
+    for cell in plan.cells:
+        cost[cell.workload] += plan.expected(cell.threads)
+    burden = dict.fromkeys(sorted(hosts), 0.0)
+    chosen = {}
+    for workload in sorted(cost, key=lambda name: -cost[name]):
+        least = min(burden, key=lambda name: burden[name])
+        chosen[workload] = least
+        burden[least] += cost[workload]
+    return chosen
+
+
+def fill(fleet: Fleet, run: RunDirectory) -> int:
+    """Queue what each host has still to do; how many records there are already."""
+    done: set[tuple[str, int, Cell]] = {
+        (r["host"]["name"], r["block"], Cell(r["allocator"], r["workload"], r["threads"]))
+        for r in run.records()
+    }
+    assignment = run.manifest["assignment"]
+    everywhere = run.manifest["on_each_host"]
+    for found in fleet.hosts.values():
+        found.queue.extend(
+            trial
+            for trial in found.plan.order()
+            if (everywhere or assignment.get(trial.cell.workload) == found.name)
+            and (found.name, trial.block, trial.cell) not in done
+        )
+    return len(done)
+
+
+@contextlib.contextmanager
+def connected(address: str, job: Job) -> Iterator[Fleet]:
+    """A fleet, gathered and closed again."""
+    cluster = Cluster(address)
+    fleet = Fleet(cluster, job)
+    try:
+        fleet.gather()
+        yield fleet
+    finally:
+        fleet.cancel()
+        cluster.broken()

@@ -1,0 +1,124 @@
+"""`mtbench sweep --cluster`: a run directory filled from the hosts of a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shlex
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from mtbench import fleet, options, progress, report, sweeping
+from mtbench.errors import Exit, UsageError
+from mtbench.fleet import Fleet
+from mtbench.options import Job
+from mtbench.rundir import RunDirectory, new_path
+
+
+def command(args: argparse.Namespace) -> int:
+    """`mtbench sweep --cluster`, new or resumed."""
+    fleet.distributed()
+    with contextlib.ExitStack() as stack:
+        if args.resume:
+            run, job = sweeping.resumed(args)
+            stack.enter_context(run)
+            if "cluster" not in run.manifest:
+                raise UsageError(f"{run.path} was measured here; resume it without --cluster")
+            address = args.cluster or run.manifest["cluster"]
+            found = stack.enter_context(fleet.connected(address, job))
+        else:
+            job, address = options.job(args), args.cluster
+            # The hosts first: without them there is nothing to keep.
+            found = stack.enter_context(fleet.connected(address, job))
+            manifest = sweeping.manifest(job, args.title) | {
+                "cluster": address,
+                "on_each_host": args.on_each_host,
+                "hosts": {},
+                "assignment": {},
+            }
+            path = Path(args.output) if args.output else new_path(Path("runs"))
+            run = stack.enter_context(RunDirectory.create(path, manifest))
+        with sweeping.terminable():
+            interrupted = _measure(args, run, job, found)
+        return _conclude(run, as_json=args.json, quiet=args.quiet, interrupted=interrupted)
+
+
+def _measure(args: argparse.Namespace, run: RunDirectory, job: Job, found: Fleet) -> bool:
+    _settle(run, job, found)
+    done = fleet.fill(found, run)
+    queued = sum(len(entry.queue) for entry in found.hosts.values())
+    if not args.quiet:
+        names = ", ".join(
+            f"{entry.name} ({entry.facts['cores']} cores, {len(entry.queue)} trials)"
+            for entry in found.hosts.values()
+        )
+        print(f"{queued} trials into {run.path} on {names}", file=sys.stderr)
+    # Progress counts what all hosts have to do.
+    times = -(-(queued + done) // max(1, len(job.plan.cells) * job.plan.trials))
+    shown = progress.shown(
+        replace(job.plan, cells=job.plan.cells * max(1, times)),
+        done,
+        quiet=args.quiet or args.no_progress,
+        verbose=args.verbose,
+    )
+    began = time.monotonic()
+    interrupted = False
+    with shown:
+        try:
+            found.measure(run, shown)
+        except KeyboardInterrupt:
+            interrupted = True
+    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": interrupted}
+    run.update(
+        sessions=[*run.manifest.get("sessions", []), session],
+        hosts=run.manifest["hosts"] | found.kept_hosts(),
+    )
+    return interrupted
+
+
+def _settle(run: RunDirectory, job: Job, found: Fleet) -> None:
+    """Keep which hosts there are and which workload is whose; on resume only what is new, and
+    a workload whose host is not there is measured anew on another."""
+    hosts = run.manifest["hosts"] | found.kept_hosts()
+    chosen = dict(run.manifest["assignment"])
+    if not run.manifest["on_each_host"]:
+        fresh = fleet.assigned(job, found.hosts)
+        for workload, name in fresh.items():
+            if chosen.get(workload) not in found.hosts and not _finished(run, job, workload):
+                chosen[workload] = name
+    run.update(hosts=hosts, assignment=chosen)
+
+
+def _finished(run: RunDirectory, job: Job, workload: str) -> bool:
+    """Whether one host has measured every trial of a workload."""
+    wanted = job.plan.trials * sum(cell.workload == workload for cell in job.plan.cells)
+    owner = run.manifest["assignment"].get(workload)
+    mine = sum(r["workload"] == workload and r["host"]["name"] == owner for r in run.records())
+    return owner is not None and mine >= wanted
+
+
+def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: bool) -> int:
+    parts, page = report.write_all(run, run.path, ("svg",))
+    failures = sum(len(part.results.failures) for part in parts)
+    if as_json:
+        print(json.dumps([report.document(part) for part in parts], indent=1))
+    elif not quiet:
+        for part in parts:
+            print(f"\n== {part.run.host}: {part.run.machine}")
+            report.print_tables(part)
+    if not as_json:
+        print(f"report: {page}")
+    if interrupted:
+        print(
+            "mtbench: interrupted; what was measured is kept; go on with: "
+            f"mtbench sweep --resume {shlex.quote(str(Path(run.path)))}",
+            file=sys.stderr,
+        )
+        return Exit.INTERRUPTED
+    if failures:
+        print(f"mtbench: {failures} trials failed; see failures in the report", file=sys.stderr)
+        return Exit.CELLS_FAILED
+    return Exit.FINE
