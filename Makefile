@@ -6,7 +6,7 @@ CMAKE_QUIET = -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DBUILD_TESTI
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) \
 	$(shell find allocator workloads mtbench -name '*.[ch]' -o -name CMakeLists.txt -o -name build_ffi.py)
 
-.PHONY: sweep test ctest sanitize lint format study rank pgo aa cost gallery real clean
+.PHONY: sweep test ctest sanitize lint format rank pgo learner aa cost gallery real clean
 
 # Editable: Python changes count at once, C changes through this rule.
 .venv/installed: $(SOURCES)
@@ -78,6 +78,10 @@ rank: .venv/installed
 	rm -rf runs/rank
 	$(BIN)/mtbench sweep -a all -w $(RANK_WORKLOADS) -t 1-64 $(RANK_OPTIONS) -o runs/rank
 	$(BIN)/mtbench rank runs/rank --of hakmem
+
+# The learned huge threshold against fixed ones, on work whose best threshold changes half way.
+learner: .venv/installed
+	$(BIN)/python -m mtbench.learner --seconds 5
 
 # The tool measured with itself: false claims, planted slowdowns, and what it costs.
 aa: .venv/installed

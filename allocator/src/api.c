@@ -26,7 +26,7 @@ static void *take(size_t size, size_t alignment, bool *zero) {
 }
 
 COLD void *malloc_slow(size_t size) {
-    bool zero;
+    bool zero = false;
     void *block = take(size, ALIGN_LEAST, &zero);
     return likely(block != NULL) ? block : no_memory();
 }
@@ -60,7 +60,7 @@ void *hak_calloc(size_t count, size_t size) {
         void *block = fast_malloc(bytes);
         return likely(block != NULL) ? memset(block, 0, bytes) : NULL;
     }
-    bool zero;
+    bool zero = true;
     void *block = take(bytes, ALIGN_LEAST, &zero);
     if (unlikely(block == NULL)) {
         return no_memory();
@@ -124,7 +124,7 @@ static void *aligned(size_t alignment, size_t size) {
     if (alignment <= ALIGN_LEAST) {
         return fast_malloc(size);
     }
-    bool zero;
+    bool zero = false;
     void *block = take(size, alignment, &zero);
     return likely(block != NULL) ? block : no_memory();
 }

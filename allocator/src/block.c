@@ -9,6 +9,7 @@
 #include "route.h"
 
 void *block_take(size_t size, size_t alignment, bool *zero) {
+    bool wanted = *zero;
     *zero = false;
     if (unlikely(size > PTRDIFF_MAX || alignment > PTRDIFF_MAX)) {
         return NULL;
@@ -24,6 +25,7 @@ void *block_take(size_t size, size_t alignment, bool *zero) {
             return run;
         }
     }
+    *zero = wanted;
     return huge_take(size, alignment, zero);
 }
 

@@ -1,20 +1,26 @@
 #include "elo.h"
+#include "bigcache.h"
 #include "config.h"
-#include "huge.h"
 #include "lock.h"
 #include "os.h"
 #include "pages.h"
 
-/* A window ends after at least this many allocations and this much time: below, the clock's and the
- * fault counter's grain decide the match. */
+/* A window ends after so many allocations and so much time: with less, the grain of the clock and
+ * of the fault counter decides the match. Slow operations need fewer of them. */
 #define WINDOW_SAMPLES 50
 #define WINDOW_NS 5000000u
+#define SLOW_SAMPLES 16
+#define SLOW_NS 20000000u
+#define SAMPLES_A_LOOK 8
 
 #define RATING_START 1500.0
 #define RATING_K 32.0
+/* No rating leaves 1500 by more: what was learned long ago is unlearned in a few matches. */
+#define RATING_SPREAD 48.0
 
-/* Between two matches the leader plays this many windows alone. */
-#define REST_WINDOWS 2
+/* Between two matches the leader plays alone: one window more after each match it wins, up to
+ * these. */
+#define REST_MOST 6
 
 _Atomic size_t elo_now = 32 * MIB;
 
@@ -29,7 +35,7 @@ static _Atomic uint64_t matches, moves;
 
 /* All below: by whoever holds the lock. */
 static enum { RESTING, FIRST, SECOND } stage;
-static int leader = ELO_CANDIDATES - 1, home, away, rests;
+static int leader = ELO_CANDIDATES - 1, home, away, rests, wins;
 static uint64_t began_ns, began_cpu, began_faults, began_samples,
     random_state = 0x9e3779b97f4a7c15u;
 static struct costs home_costs;
@@ -57,20 +63,23 @@ static void window_begin(int candidate) {
 }
 
 static bool window_over(void) {
-    return atomic_load_explicit(&samples, memory_order_relaxed) - began_samples >= WINDOW_SAMPLES &&
-           os_now_ns() - began_ns >= WINDOW_NS;
+    uint64_t n = atomic_load_explicit(&samples, memory_order_relaxed) - began_samples;
+    uint64_t ns = os_now_ns() - began_ns;
+    return (n >= WINDOW_SAMPLES && ns >= WINDOW_NS) || (n >= SLOW_SAMPLES && ns >= SLOW_NS);
 }
 
 static struct costs window_costs(void) {
     uint64_t cpu, faults;
     os_costs(&cpu, &faults);
     struct pages_stats pages;
+    struct bigcache_stats bigcache;
     pages_stats(&pages);
+    bigcache_stats(&bigcache);
     double n = (double)(atomic_load_explicit(&samples, memory_order_relaxed) - began_samples);
     return (struct costs){
         .cpu = (double)(cpu - began_cpu) / n,
         .faults = (double)(faults - began_faults) / n,
-        .memory = (double)pages.dirty,
+        .memory = (double)(pages.dirty + bigcache.bytes),
     };
 }
 
@@ -98,16 +107,16 @@ static uint64_t random_next(void) {
     return random_state;
 }
 
-/* A neighbour of the leader or, one time in ten, anybody else. */
+/* Anybody but the leader: costs have plateaus, so neighbours alone would never find the next slope.
+ */
 static int opponent(void) {
-    if (random_next() % 10 == 0) {
-        int other = (int)(random_next() % (ELO_CANDIDATES - 1));
-        return other >= leader ? other + 1 : other;
-    }
-    if (leader == 0 || (leader < ELO_CANDIDATES - 1 && random_next() % 2 == 0)) {
-        return leader + 1;
-    }
-    return leader - 1;
+    int other = (int)(random_next() % (ELO_CANDIDATES - 1));
+    return other >= leader ? other + 1 : other;
+}
+
+static double bounded(double rating) {
+    double low = RATING_START - RATING_SPREAD, high = RATING_START + RATING_SPREAD;
+    return rating < low ? low : rating > high ? high : rating;
 }
 
 static void decide(struct costs away_costs) {
@@ -117,6 +126,8 @@ static void decide(struct costs away_costs) {
     /* Within 1 % of each other: a draw. */
     double won = lost < 0.495 ? 1 : lost > 0.505 ? 0 : 0.5;
     double change = RATING_K * (won - expected(ratings[home] - ratings[away]));
+    change = bounded(ratings[home] + change) - ratings[home];
+    change = ratings[away] - bounded(ratings[away] - change);
     ratings[home] += change;
     ratings[away] -= change;
     lock_bump(&matches, 1);
@@ -126,8 +137,10 @@ static void decide(struct costs away_costs) {
             best = i;
         }
     }
+    wins = won < 1 ? 0 : wins < REST_MOST - 1 ? wins + 1 : wins;
     if (best != leader) {
         leader = best;
+        wins = 0;
         lock_bump(&moves, 1);
     }
 }
@@ -153,7 +166,7 @@ static void advance(void) {
     case SECOND:
         decide(costs);
         stage = RESTING;
-        rests = REST_WINDOWS;
+        rests = 1 + wins;
         window_begin(leader);
         return;
     }
@@ -168,7 +181,7 @@ void elo_init(void) {
             leader = i;
         }
     }
-    rests = REST_WINDOWS;
+    rests = 1;
 }
 
 void elo_note(size_t size) {
@@ -176,10 +189,12 @@ void elo_note(size_t size) {
         return;
     }
     uint64_t n = atomic_fetch_add_explicit(&samples, 1, memory_order_relaxed) + 1;
-    if (n % 16 != 0) {
+    if (n % SAMPLES_A_LOOK != 0) {
         return;
     }
-    lock_acquire(&lock);
+    if (!lock_try(&lock)) {
+        return;
+    }
     if (began_ns == 0) {
         window_begin(leader);
     } else if (window_over()) {

@@ -4,8 +4,8 @@
  * on large blocks; two windows, back to back, are a match, decided by a score of what the window
  * cost: 40 % CPU time, 30 % page faults, 30 % memory held beyond what was asked for, each for an
  * operation and relative to the pair's worse one. Ratings move by Elo's rule (K = 32, start 1500);
- * the leader is in force between matches. A match is the leader against its best neighbour or, one
- * time in ten, anyone.
+ * the leader is in force between matches, longer after each one it wins. Its opponent is anyone, by
+ * lot.
  *
  * Off (config.learn == 0): elo_threshold() is config.threshold, one load. On: the same load, and a
  * note for each block of at least ELO_LEAST bytes.

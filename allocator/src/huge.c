@@ -56,7 +56,7 @@ void *huge_take(size_t size, size_t alignment, bool *zero) {
     if (note == NULL) {
         return NULL;
     }
-    void *block = bigcache_take(bytes, alignment, &bytes);
+    void *block = *zero ? NULL : bigcache_take(bytes, alignment, &bytes);
     *zero = block == NULL;
     if (block == NULL) {
         block = os_map(bytes, alignment < PAGE ? PAGE : alignment);

@@ -11,7 +11,8 @@
 void huge_init(void);
 
 /* A block of its own mapping, aligned to `alignment` (a power of two); NULL if there is no memory.
- * *zero says that all of it reads as zero. */
+ * On entry *zero asks for zero contents: then the mapping is a fresh one, which costs less than
+ * clearing an old one. On return it says whether all of it reads as zero. */
 void *huge_take(size_t size, size_t alignment, bool *zero);
 
 /* Frees the block if it is huge; false, and nothing has happened, if it is not. */

@@ -81,6 +81,15 @@ static void futex(struct lock *lock, int operation, uint32_t value) {
     errno = saved;
 }
 
+bool lock_try(struct lock *lock) {
+    bool got =
+        lock_kind_now == LOCK_MUTEX ? pthread_mutex_trylock(&lock->mutex) == 0 : try_state(lock, 1);
+    if (got) {
+        lock_count_acquisition(lock);
+    }
+    return got;
+}
+
 COLD void lock_slow(struct lock *lock) {
     if (lock_kind_now == LOCK_MUTEX && pthread_mutex_trylock(&lock->mutex) == 0) {
         return;

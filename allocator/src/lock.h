@@ -4,8 +4,9 @@
  * not running, and a waiter that spins keeps it from running. No lock is ever held across a system
  * call, a page fault of fresh memory, or a walk of unbounded length.
  *
- * Ranks, low taken first (a thread holding one only takes a higher): FORK < CACHES < CENTRAL <
- * SPANS < REGISTRY < HUGE < PAGES. Within a rank at most one is held, except by fork.
+ * Ranks, low taken first (a thread holding one only takes a higher): CHECK < CACHES < ELO <
+ * SUPERREG < HUGE < BIGCACHE < CENTRAL < SPANS < REGISTRY < LOOKUP < RANGES < PAGES. Within a rank
+ * at most one is held, except by fork, which takes all in the order in which they were named.
  *
  * Counters are plain fields, written while the lock is held and read racily by the statistics.
  */
@@ -64,15 +65,12 @@ static inline uint64_t lock_bump(_Atomic uint64_t *counter, uint64_t by) {
     return n;
 }
 
+/* Takes the lock if that needs no waiting; says whether. For work that anybody may do. */
+bool lock_try(struct lock *lock);
+
 extern enum lock_kind lock_kind_now;
 
-static inline void lock_acquire(struct lock *lock) {
-    uint32_t free = 0;
-    if (unlikely(lock_kind_now == LOCK_MUTEX) ||
-        unlikely(!atomic_compare_exchange_strong_explicit(
-            &lock->state, &free, 1, memory_order_acquire, memory_order_relaxed))) {
-        lock_slow(lock);
-    }
+static inline void lock_count_acquisition(struct lock *lock) {
     uint32_t self = lock_self();
     if (lock->owner != self) {
         lock->owner = self;
@@ -81,6 +79,16 @@ static inline void lock_acquire(struct lock *lock) {
     if (unlikely(lock_bump(&lock->acquisitions, 1) % LOCK_HOLD_SAMPLE == 0)) {
         lock_sampled_acquire(lock);
     }
+}
+
+static inline void lock_acquire(struct lock *lock) {
+    uint32_t free = 0;
+    if (unlikely(lock_kind_now == LOCK_MUTEX) ||
+        unlikely(!atomic_compare_exchange_strong_explicit(
+            &lock->state, &free, 1, memory_order_acquire, memory_order_relaxed))) {
+        lock_slow(lock);
+    }
+    lock_count_acquisition(lock);
 }
 
 static inline void lock_release(struct lock *lock) {
