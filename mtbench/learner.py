@@ -109,11 +109,11 @@ def report(found: dict[str, list[dict[str, Any]]]) -> None:
     """The table, and where the learner went."""
 
     def rate(setting: str, phase: int) -> float:
-        return statistics.median(trial["rates"][phase] for trial in found[setting])
+        return float(statistics.median(trial["rates"][phase] for trial in found[setting]))
 
     def total(setting: str) -> float:
         """Harmonic mean of the phases: operations a second if both have the same share of work."""
-        return statistics.harmonic_mean([rate(setting, 0), rate(setting, 1)])
+        return float(statistics.harmonic_mean([rate(setting, 0), rate(setting, 1)]))
 
     best = max(FIXED, key=total)
     rows = [

@@ -250,9 +250,7 @@ static void trim(struct cache *cache) {
 /* What every slow path does beside its own work. */
 static void slow_event(struct cache *cache, unsigned cls) {
     cache->events[cls]++;
-    if (unlikely(decay_due())) {
-        decay_run();
-    }
+    decay_run_if_due();
     if (unlikely(cache->tick != decay_period())) {
         atomic_store_explicit(&cache->active, decay_period(), RELAXED);
         trim(cache);
@@ -263,6 +261,7 @@ COLD void *cache_refill(unsigned cls) {
     struct cache *cache = cache_self;
     if (unlikely(cache == &cache_none || cache == &cache_gone)) {
         if (!adopt()) {
+            decay_run_if_due();
             void *block;
             return central_take(cls, &block, 1) == 1 ? block : NULL;
         }
@@ -305,6 +304,7 @@ COLD void cache_flush(unsigned cls, void *block) {
     struct cache *cache = cache_self;
     if (unlikely(cache == &cache_none || cache == &cache_gone)) {
         if (!adopt()) {
+            decay_run_if_due();
             central_give(cls, &block, 1);
             return;
         }

@@ -195,7 +195,12 @@ void *check_take(size_t size, size_t alignment, bool *zero) {
     }
     char *inner = block_take(size + before + BEHIND_LEAST, alignment, zero);
     if (inner == NULL) {
-        return NULL;
+        /* What waits in quarantine is memory too. */
+        check_drain();
+        inner = block_take(size + before + BEHIND_LEAST, alignment, zero);
+        if (inner == NULL) {
+            return NULL;
+        }
     }
     char *block = inner + before;
     struct header *h = header_of(block);

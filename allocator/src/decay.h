@@ -23,4 +23,10 @@ static inline uint32_t decay_period(void) {
 bool decay_due(void);
 void decay_run(void);
 
+static inline void decay_run_if_due(void) {
+    if (unlikely(decay_due())) {
+        decay_run();
+    }
+}
+
 #endif

@@ -23,9 +23,7 @@ void *run_take(size_t size, size_t alignment, bool *zero) {
     pagemap_set(span, 1, CLASS_RUN);
     atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&bytes_in_runs, granules * GRANULE, memory_order_relaxed);
-    if (unlikely(decay_due())) {
-        decay_run();
-    }
+    decay_run_if_due();
     return (void *)span->start;
 }
 
@@ -38,9 +36,7 @@ void run_free(void *block) {
     atomic_fetch_add_explicit(&frees, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&bytes_in_runs, span->granules * GRANULE, memory_order_relaxed);
     pages_give(span);
-    if (unlikely(decay_due())) {
-        decay_run();
-    }
+    decay_run_if_due();
 }
 
 size_t run_usable(const void *block) {
