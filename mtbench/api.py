@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mtbench import options, progress, sweeping
 from mtbench.cells import Results, gather
-from mtbench.plan import Plan
+from mtbench.hostview import opened_one
 from mtbench.rundir import RunDirectory, new_path
 
 
@@ -119,8 +119,7 @@ def sweep(
 
 def load(path: str | Path) -> Sweep:
     """The numbers of an existing run directory. Raises UsageError if it is none."""
-    directory = RunDirectory.read(Path(path))
-    plan = Plan.from_json(directory.manifest["plan"])
+    directory, plan = opened_one(Path(path))
     results = gather(directory.records(), plan)
     return Sweep(
         directory.path, plan.allocators, plan.workloads, plan.threads, plan.trials, results

@@ -16,9 +16,8 @@ import numpy as np
 
 from mtbench.cells import Results, gather
 from mtbench.errors import Exit, UsageError
-from mtbench.hostview import is_fleet, views
+from mtbench.hostview import is_fleet, opened
 from mtbench.plan import Plan
-from mtbench.rundir import RunDirectory
 from mtbench.statistics import geometric_mean_interval, independent_ratio
 from mtbench.table import markdown_table, ratio, text_table
 
@@ -55,7 +54,7 @@ def command(args: argparse.Namespace) -> int:
     loaded = [part for found in parts for part in found]
     hosts = len(parts) == 1 and len(loaded) > 1
     if not hosts and any(len(found) > 1 for found in parts):
-        raise UsageError("a run of several hosts is compared host by host, alone: compare RUN")
+        raise UsageError("a run of several hosts is compared alone, or one host of it: RUN:HOST")
     if len(loaded) < 2:
         raise UsageError(f"{args.runs[0]} has one host only; compare needs two runs, or two hosts")
     base, rest = loaded[0], loaded[1:]
@@ -83,10 +82,9 @@ def command(args: argparse.Namespace) -> int:
 
 def _load(path: Path) -> list[_Loaded]:
     """A run, or each host of one."""
-    directory = RunDirectory.read(path)
     return [
         _Loaded(view.path.name, view.manifest, plan, gather(view.records(), plan))
-        for view, plan in views(directory)
+        for view, plan in opened(path)
     ]
 
 

@@ -63,10 +63,29 @@ def is_fleet(path: Path) -> bool:
         return False
 
 
-def views(run: RunDirectory) -> list[tuple[RunDirectory, Plan]]:
-    """The run and its plan; a fleet's in parts, one a host that has any workload."""
+def opened(path: Path) -> list[tuple[RunDirectory, Plan]]:
+    """A run and its plan, for reading; a fleet's in parts, one for each host that has any
+    workload, or only the part of one host where `path` is RUN:HOST. Raises UsageError."""
+    folder, colon, name = str(path).rpartition(":")
+    if colon and not path.exists() and is_fleet(Path(folder)):
+        run = RunDirectory.read(Path(folder))
+        if name not in run.manifest["hosts"]:
+            hosts = ", ".join(run.manifest["hosts"])
+            raise UsageError(f"{folder} has no host '{name}'; accepted: {hosts}")
+        view = HostView(run, name)
+        return [(view, view.plan())]
+    run = RunDirectory.read(path)
     if "hosts" not in run.manifest:
         return [(run, Plan.from_json(run.manifest["plan"]))]
     found = [HostView(run, name) for name in run.manifest["hosts"]]
     planned = [(view, view.plan()) for view in found]
     return [(view, plan) for view, plan in planned if plan.workloads]
+
+
+def opened_one(path: Path) -> tuple[RunDirectory, Plan]:
+    """As `opened`, for what looks at one machine. Raises UsageError for several hosts."""
+    parts = opened(path)
+    if len(parts) != 1:
+        names = ", ".join(f"{path}:{view.manifest['host']}" for view, _ in parts)
+        raise UsageError(f"{path} holds {len(parts)} hosts; accepted: {names or 'one with trials'}")
+    return parts[0]

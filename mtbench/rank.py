@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from mtbench.cells import CellData, Results, gather
 from mtbench.errors import Exit, UsageError
+from mtbench.hostview import opened_one
 from mtbench.plan import Plan
-from mtbench.rundir import RunDirectory
 from mtbench.statistics import (
     Estimate,
     bootstrap_median,
@@ -49,8 +49,7 @@ class Standing:
 
 def command(args: argparse.Namespace) -> int:
     """`mtbench rank`; exit 3 if a ratio is below --fail-below."""
-    directory = RunDirectory.read(Path(args.run))
-    plan = Plan.from_json(directory.manifest["plan"])
+    directory, plan = opened_one(Path(args.run))
     kinds = {entry["label"]: entry["kind"] for entry in directory.manifest["allocators"]}
     others = _others(args.of, args.against, plan, kinds)
     results = gather(directory.records(), plan)

@@ -14,7 +14,7 @@ import plots
 from mtbench import summary
 from mtbench.cells import Results, gather
 from mtbench.errors import Exit, MtbenchError, UsageError
-from mtbench.hostview import views
+from mtbench.hostview import opened
 from mtbench.plan import Plan
 from mtbench.present import presented
 from mtbench.rundir import RunDirectory
@@ -40,6 +40,10 @@ def command(args: argparse.Namespace) -> int:
         print(plots.markdown(runs if len(runs) > 1 else runs[0]))
         return Exit.FINE
     target = Path(args.output or args.run[0])
+    if not args.output and not target.exists():
+        # RUN:HOST leaves its pages inside the run, beside the one of all hosts.
+        folder, _, host = args.run[0].rpartition(":")
+        target = Path(folder) / host
     page = _publish(runs, target, args.format or ("svg",))
     if not args.quiet:
         print(f"report: {page}")
@@ -48,24 +52,17 @@ def command(args: argparse.Namespace) -> int:
 
 def load(path: Path, title: str = "") -> tuple[Plan, Results, plots_data.Run]:
     """A run directory's plan, numbers and presentation. Raises UsageError or MtbenchError."""
-    directory = RunDirectory.read(path)
-    try:
-        plan = Plan.from_json(directory.manifest["plan"])
-        results = gather(directory.records(), plan)
-        return plan, results, presented(directory, plan, results, title)
-    except KeyError as error:
-        raise MtbenchError(f"{path}: manifest or records lack {error}") from error
+    (part,) = load_all(path, title)
+    return part
 
 
 def load_all(path: Path, title: str = "") -> list[tuple[Plan, Results, plots_data.Run]]:
     """As `load`, a part for each host of a fleet's run."""
-    directory = RunDirectory.read(path)
-    if "hosts" not in directory.manifest:
-        return [load(path, title)]
-    parts = []
-    for view, plan in views(directory):
-        results = gather(view.records(), plan)
-        parts.append((plan, results, presented(view, plan, results, title)))
+    try:
+        gathered = [(v, plan, gather(v.records(), plan)) for v, plan in opened(path)]
+        parts = [(plan, found, presented(v, plan, found, title)) for v, plan, found in gathered]
+    except KeyError as error:
+        raise MtbenchError(f"{path}: manifest or records lack {error}") from error
     if not parts:
         raise MtbenchError(f"{path}: no host has measured anything yet")
     return parts

@@ -134,6 +134,9 @@ def test_cells_stay_on_one_host_and_hosts_stand_side_by_side(
     assert {name for name, *_ in keys(run)} == {"alpha", "beta"}
     page = (run / "report.html").read_text()
     assert "What differs between the runs" in page and "alpha" in page and "beta" in page
+    ranked = command("rank", "each")
+    assert ranked.returncode == 2 and "each:alpha" in ranked.stderr
+    assert command("rank", "each:alpha", "--of", "hakmem").returncode == 0
     told = command("compare", "each")
     assert told.returncode == 0, told.stderr
     assert "host alpha / beta" in told.stderr or "host beta / alpha" in told.stderr
