@@ -116,7 +116,7 @@ def standings(
 def _standing(own: CellData, rivals: list[CellData]) -> Standing:
     best = rivals[0]
     result = paired_ratio(own.throughput, best.throughput)
-    leanest = min(rivals[:FASTEST], key=lambda data: _or_infinite(median(data.metric("rss_used"))))
+    leanest = min(rivals[:FASTEST], key=lambda data: _or_infinite(median(data.metric("rss_peak"))))
     return Standing(
         workload=own.cell.workload,
         threads=own.cell.threads,
@@ -125,9 +125,9 @@ def _standing(own: CellData, rivals: list[CellData]) -> Standing:
         best_throughput=median(best.throughput),
         ratio=result.estimate,
         verdict=result.verdict,
-        memory=median(own.metric("rss_used")),
+        memory=median(own.metric("rss_peak")),
         leanest=leanest.cell.allocator,
-        memory_ratio=bootstrap_median(own.metric("rss_used") / leanest.metric("rss_used")),
+        memory_ratio=bootstrap_median(own.metric("rss_peak") / leanest.metric("rss_peak")),
         by_block=tuple(_finite(own.throughput / best.throughput)),
     )
 

@@ -9,7 +9,7 @@
 
 /* Bytes of blocks a store holds at most, and the most pointers: enough that threads which exchange
  * blocks meet here and not at the spans. */
-#define STORE_BYTES (2 * MIB)
+#define STORE_BYTES (512 * KIB)
 #define STORE_SLOTS 2048
 
 /* Blocks of at most two pages lie dense: whatever a program touches of them, it touches their
@@ -25,18 +25,23 @@ struct store {
     struct lock spans_lock;      /* SPANS: list, and bits of the class's spans */
     struct span *list;           /* spans with at least one free block */
     _Atomic uint64_t spans, cut; /* spans of this class; blocks taken from them directly */
-    void *slot[STORE_SLOTS];
+    void **slot;
 };
 
-/* About 1.2 MB of address space, of which only what is used is ever touched. */
 static struct store stores[CLASS_COUNT];
 
+/* The arrays, end to end: those of neighbouring classes share pages. */
+static void *slots[CLASS_COUNT * STORE_SLOTS];
+
 void central_init(void) {
+    void **next = slots;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         size_t fit = STORE_BYTES / sizeclass[cls].size;
         size_t least = (size_t)sizeclass[cls].slots * 2;
         fit = fit < least ? least : fit;
         stores[cls].capacity = (uint32_t)(fit > STORE_SLOTS ? STORE_SLOTS : fit);
+        stores[cls].slot = next;
+        next += stores[cls].capacity;
         lock_init(&stores[cls].lock, "central", (int)sizeclass[cls].size);
     }
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {

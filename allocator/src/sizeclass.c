@@ -5,8 +5,8 @@ uint8_t sizeclass_table[SMALL_MAX / 16 + 1];
 
 /* Bytes one thread caches of a class at most, and bytes moved in one batch: larger ones would only
  * strand memory, since a refill costs some 50 ns whatever its size. */
-#define CACHE_BYTES ((size_t)256 * KIB)
-#define BATCH_BYTES ((size_t)64 * KIB)
+#define CACHE_BYTES ((size_t)128 * KIB)
+#define BATCH_BYTES ((size_t)32 * KIB)
 
 static size_t clamp(size_t n, size_t low, size_t high) {
     return n < low ? low : n > high ? high : n;
