@@ -32,7 +32,7 @@ FASTEST = 3
 @dataclass(frozen=True)
 class Standing:
     """One cell. throughput: units a second. ratio: throughput over the best other's, paired by
-    block. memory_ratio: peak resident above the start over the leanest of the fastest others'."""
+    block. memory_ratio: peak resident memory over the leanest of the fastest others'."""
 
     workload: str
     threads: int

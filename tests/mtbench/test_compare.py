@@ -100,7 +100,7 @@ def test_rank_holds_each_cell_against_the_best_other_worst_first(
     assert ratios == sorted(ratios)
     assert ratios == pytest.approx([1.25] * 3, rel=0.02)
     assert document["geometric_mean"]["value"] == pytest.approx(1.25, rel=0.02)
-    assert document["cells"][0]["memory_ratio"]["value"] == pytest.approx(0.5)
+    assert document["cells"][0]["memory_ratio"]["value"] == pytest.approx(60 / 110)
 
 
 def test_rank_fails_below_the_limit_and_names_the_cells(tmp_path: Path, capsys: Say) -> None:
