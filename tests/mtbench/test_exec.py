@@ -225,6 +225,14 @@ def test_a_static_program_is_refused(command: Command, tmp_path: Path) -> None:
     assert done.returncode == 2 and "statically linked" in done.stderr
 
 
+def test_the_table_in_the_documentation_is_made_from_its_data() -> None:
+    script = Path(__file__).parents[2] / "docs" / "programs.py"
+    if not script.exists():
+        pytest.skip("the documentation is not here")
+    done = subprocess.run([PYTHON, str(script), "render", "--check"], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
 def test_the_last_number_of_the_output_counts() -> None:
     wanted = number(r"rate=(\S+) per")
     assert wanted == Number("rate", r"(\S+) per")
