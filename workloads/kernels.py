@@ -129,6 +129,14 @@ KERNELS: dict[str, Kernel] = {
                 Parameter("batch", 4096, "blocks in a batch", "blocks", 1, 1 << 20),
                 Parameter("queue", 16, "batches the queue holds", "batches", 1, 4096),
                 Parameter("producers", 0.5, "threads that produce, at least one of each", "", 0, 1),
+                Parameter(
+                    "consumers",
+                    "allocated_once",
+                    "whether a consumer allocates one block before it starts, as a program's "
+                    "threads have, or never: some allocators give no cache to a thread that only "
+                    "frees",
+                    choices=("allocated_once", "only_free"),
+                ),
             ),
         ),
         Kernel(

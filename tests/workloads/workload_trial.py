@@ -11,13 +11,25 @@ from typing import Any
 
 import workloads
 
-WORKER = "import json, sys, workloads;print(json.dumps(workloads.execute(sys.stdin.buffer.read())))"
+# The record, and the file that the process's malloc is in.
+WORKER = """
+import ctypes, json, sys, workloads
+record = workloads.execute(sys.stdin.buffer.read())
+malloc = ctypes.cast(ctypes.CDLL(None).malloc, ctypes.c_void_p).value
+for line in open("/proc/self/maps"):
+    low, high = (int(end, 16) for end in line.split()[0].split("-"))
+    if low <= malloc < high:
+        record["served_by"] = line.split(maxsplit=5)[-1].strip()
+print(json.dumps(record))
+"""
 
 
 def run_trial(
     spec: workloads.Workload, *, threads: int = 1, preload: Path | None = None, **options: Any
 ) -> dict[str, Any]:
-    """The record of a short trial; options are those of workloads.request.
+    """The record of a short trial, served by the malloc of `preload` as is proved each time.
+
+    Options are those of workloads.request.
 
     On a busy machine a short window may pass without any thread having run: longer then.
     """
@@ -48,4 +60,9 @@ def _run_once(
     )
     assert worker.returncode == 0, worker.stderr.decode()
     record: dict[str, Any] = json.loads(worker.stdout)
+    served_by = Path(record["served_by"])
+    if preload is None:
+        assert served_by.name.startswith("libc"), f"not the system's malloc: {served_by}"
+    else:
+        assert served_by.samefile(preload), f"{served_by} served, not {preload}"
     return record

@@ -1,6 +1,9 @@
 /* Producers allocate batches and put them into one bounded queue; consumers take a batch and free
  * it. Threads sleep on an empty or a full queue, whose memory is not malloc's. A thread alone does
- * both in turn. */
+ * both in turn.
+ *
+ * A consumer allocates one block before it starts, unless asked not to: gperftools' tcmalloc and
+ * jemalloc give a thread its cache at its first malloc, and free one by one under a lock before. */
 #include <time.h>
 
 #include "block.h"
@@ -13,6 +16,7 @@ struct batch {
 
 struct producer_consumer {
     uint32_t batch_size, producers;
+    bool consumers_only_free;
     _Alignas(APART) pthread_mutex_t lock; /* leaf lock: all below */
     pthread_cond_t changed;
     struct batch *empty;       /* a stack */
@@ -26,6 +30,7 @@ static bool prepare(struct run *run) {
     run->shared = shared;
     shared->batch_size = (uint32_t)run_parameter(run, "batch");
     double producers = run_parameter(run, "producers") * run->threads + 0.5;
+    shared->consumers_only_free = run_parameter(run, "consumers") > 0;
     double queue = run_parameter(run, "queue");
     uint32_t most = run->threads > 1 ? run->threads - 1 : 1;
     shared->producers = producers < 1 ? 1 : producers > most ? most : (uint32_t)producers;
@@ -100,6 +105,19 @@ static void push(struct producer_consumer *shared, struct batch *batch) {
     pthread_mutex_unlock(&shared->lock);
 }
 
+static bool produces(const struct worker *worker) {
+    const struct producer_consumer *shared = worker->run->shared;
+    return worker->index < shared->producers;
+}
+
+static void fill(struct worker *worker) {
+    const struct producer_consumer *shared = worker->run->shared;
+    if (produces(worker) || shared->consumers_only_free)
+        return;
+    struct block block = block_make(worker);
+    block_release(worker, &block, worker->index);
+}
+
 static void produce(struct worker *worker) {
     struct producer_consumer *shared = worker->run->shared;
     struct batch *batch = wait_for(worker->run, pop_empty);
@@ -131,10 +149,9 @@ static void consume(struct worker *worker) {
 /* One batch, whatever the count: the engine looks again after it. */
 static void general(struct worker *worker, uint64_t count) {
     (void)count;
-    struct producer_consumer *shared = worker->run->shared;
-    if (worker->index < shared->producers)
+    if (produces(worker))
         produce(worker);
-    if (worker->index >= shared->producers || worker->run->threads == 1)
+    if (!produces(worker) || worker->run->threads == 1)
         consume(worker);
 }
 
@@ -152,6 +169,7 @@ static void drain(struct worker *worker) {
 
 const struct kernel kernel_producer_consumer = {.name = "producer_consumer",
                                                 .prepare = prepare,
+                                                .fill = fill,
                                                 .general = general,
                                                 .drain = drain,
                                                 .step_operations = 1};

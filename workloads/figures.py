@@ -1,0 +1,108 @@
+"""Draws docs/figures/workloads/*.svg, one small figure a kernel, from the kept measurements:
+`python -m workloads.figures`, in the repository."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workloads.kernels import KERNELS
+from workloads.measured import DATA, Cell, Cost, load
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FOLDER = Path("docs/figures/workloads")
+CORES = 2
+"""Of the machine that the kept measurements are from."""
+
+# Okabe and Ito's colours, told apart by the colour-blind too, and a marker each.
+_STYLES = {
+    "system": ("#000000", "s"),
+    "hakmem": ("#d55e00", "o"),
+    "tcmalloc": ("#0072b2", "^"),
+    "jemalloc": ("#009e73", "v"),
+    "mimalloc": ("#cc79a7", "D"),
+    "tbbmalloc": ("#e69f00", "P"),
+}
+
+
+def workloads_of(kernel: str, costs: Mapping[Cell, Cost]) -> list[str]:
+    """The measured workloads of a kernel, those of the catalogue first and in its order."""
+    from workloads.named import catalogue
+
+    named = [name for name, workload in catalogue().items() if workload.kernel == kernel]
+    measured = {cell[0] for cell in costs}
+    return [name for name in (*named, kernel) if name in measured and (name in named or not named)]
+
+
+def draw(kernel: str, costs: Mapping[Cell, Cost], path: Path) -> None:
+    """Work for a second of CPU time against threads, a panel for each workload of the kernel."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    names = workloads_of(kernel, costs)
+    settings = {"svg.fonttype": "none", "svg.hashsalt": kernel, "font.size": 8}
+    settings |= {"font.family": "sans-serif", "path.simplify": True}
+    with matplotlib.rc_context(settings):
+        width = 1.9 * len(names) + 1.3
+        figure, panels = pyplot.subplots(
+            1, len(names), figsize=(width, 2.1), squeeze=False, layout="constrained"
+        )
+        for panel, name in zip(panels[0], names, strict=True):
+            _panel(panel, name, costs)
+        panels[0][0].set_ylabel(f"{KERNELS[kernel].unit} / CPU s")
+        handles, labels = panels[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=7)
+        metadata: dict[str, Any] = {"Date": None, "Creator": None}
+        figure.savefig(path, format="svg", metadata=metadata)
+        pyplot.close(figure)
+
+
+def _panel(axes: Axes, workload: str, costs: Mapping[Cell, Cost]) -> None:
+    counts = sorted({cell[1] for cell in costs if cell[0] == workload})
+    for allocator, (colour, marker) in _STYLES.items():
+        points = [
+            (n, costs[workload, n, allocator]) for n in counts if (workload, n, allocator) in costs
+        ]
+        if not points:
+            continue
+        axes.plot(
+            [n for n, _ in points],
+            [1e9 / cost.median for _, cost in points],
+            color=colour,
+            marker=marker,
+            markersize=3,
+            linewidth=1,
+            label=allocator,
+        )
+    axes.axvline(CORES, color="0.75", linewidth=0.8, linestyle=":", zorder=0)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.minorticks_off()
+    axes.set_xticks(counts, [str(n) for n in counts])
+    axes.set_xlabel("threads")
+    axes.set_title(workload, fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def main() -> int:
+    """Draw every figure."""
+    try:
+        costs = load()
+    except OSError as error:
+        print(f"figures: {DATA}: {error.strerror}: run it in the repository", file=sys.stderr)
+        return 1
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for kernel in KERNELS:
+        if workloads_of(kernel, costs):
+            draw(kernel, costs, FOLDER / f"{kernel}.svg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

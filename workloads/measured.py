@@ -1,0 +1,102 @@
+"""The kept measurements behind docs/workloads.md, and how they are made from run directories:
+
+    mtbench sweep -w all -a system,hakmem,tcmalloc,jemalloc,mimalloc,tbbmalloc -t 1,2,4,8 -o RUN
+    python -m workloads.measured RUN ... > docs/data/workloads.csv
+
+A cell (allocator, workload, threads) that several runs have is taken from the last of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DATA = Path("docs/data/workloads.csv")
+COLUMNS = ("workload", "threads", "allocator", "operations", "elapsed_s", "user_s", "system_s")
+
+Cell = tuple[str, int, str]
+"""Workload, threads, allocator."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU nanoseconds for one unit of work, all threads together, over the trials of a cell.
+
+    CPU time, not time on the wall: on a machine that others use, what a thread waits for a
+    processor is theirs. The median and the quartiles.
+    """
+
+    median: float
+    low: float
+    high: float
+
+
+def rows_of(runs: Iterable[Path]) -> list[tuple[object, ...]]:
+    """COLUMNS of every good trial of the run directories. Raises OSError, ValueError."""
+    cells: dict[Cell, list[tuple[object, ...]]] = {}
+    for run in runs:
+        of_run: dict[Cell, list[tuple[object, ...]]] = {}
+        with (run / "trials.jsonl").open(encoding="utf-8") as lines:
+            for line in lines:
+                record = json.loads(line)
+                if record["status"] != "ok" or not record["result"]["operations"]:
+                    continue
+                cell = record["workload"], record["threads"], record["allocator"]
+                result = record["result"]
+                cpu = result["cpu"]
+                elapsed = round(result["elapsed_s"], 6)
+                times = elapsed, round(cpu["user_s"], 6), round(cpu["system_s"], 6)
+                of_run.setdefault(cell, []).append((*cell, result["operations"], *times))
+        cells.update(of_run)
+    return [row for cell in sorted(cells) for row in cells[cell]]
+
+
+def load(path: Path = DATA) -> dict[Cell, Cost]:
+    """The cost of each cell of a file that this module wrote."""
+    trials: dict[Cell, list[float]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            cell = row["workload"], int(row["threads"]), row["allocator"]
+            seconds = float(row["user_s"]) + float(row["system_s"])
+            trials.setdefault(cell, []).append(1e9 * seconds / int(row["operations"]))
+    return {cell: _cost(costs) for cell, costs in trials.items()}
+
+
+def _cost(costs: Sequence[float]) -> Cost:
+    if len(costs) < 2:
+        return Cost(costs[0], costs[0], costs[0])
+    low, median, high = statistics.quantiles(costs, n=4, method="inclusive")
+    return Cost(median, low, high)
+
+
+def ranking(costs: Mapping[Cell, Cost], workload: str, threads: int) -> list[tuple[str, float]]:
+    """(allocator, median cost in ns) of all that ran it, the cheapest first."""
+    found = [
+        (cell[2], cost.median) for cell, cost in costs.items() if cell[:2] == (workload, threads)
+    ]
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def main(runs: Sequence[str]) -> int:
+    """Print the kept file of the run directories named."""
+    if not runs:
+        print("measured: name the run directories of mtbench sweep", file=sys.stderr)
+        return 2
+    try:
+        rows = rows_of(map(Path, runs))
+    except (OSError, ValueError, KeyError) as error:
+        print(f"measured: no run directory that can be read: {error}", file=sys.stderr)
+        return 1
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
