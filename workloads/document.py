@@ -1,11 +1,16 @@
-"""Writes docs/workloads.md from the code: `python -m workloads.document > docs/workloads.md`."""
+"""Writes docs/workloads.md from the code and the kept measurements:
+`python -m workloads.document > docs/workloads.md`, in the repository."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
+from workloads.classics import classics
+from workloads.figures import FOLDER
 from workloads.kernels import KERNELS
+from workloads.measured import DATA, load
 from workloads.named import catalogue
 from workloads.sizes import KINDS
 from workloads.spec import CALLS, PHASES, TOUCHES, Workload
@@ -31,6 +36,19 @@ _KERNELS = """\
 
 The kernel is the loop that a thread runs. `mixed` puts any lifetime together with any hand-off;
 the others have one behaviour each.
+
+The figures show how much work a second of CPU time does, against threads, with one panel for each
+workload that uses the kernel. Both axes are logarithmic; the dotted line stands at the two
+processors of the machine (Emerald Rapids, virtual). CPU time rather than time on the wall, because
+the machine was busy with other work: what a thread waits for a processor is not counted, what it
+spins and what the kernel does for it is. A flat line is a malloc that more threads cost nothing; a
+wait that sleeps does not show. Each point is the median of at least three interleaved trials.
+`mixed` runs [data/mixed.toml](data/mixed.toml).
+
+    mtbench sweep -w all -a system,hakmem,tcmalloc,jemalloc,mimalloc,tbbmalloc -t 1,2,4,8 \\
+        --duration 0.1 --latency-every 0 -o RUN
+    python -m workloads.measured RUN > docs/data/workloads.csv
+    python -m workloads.figures
 """
 
 _AXES = """\
@@ -113,8 +131,8 @@ def _differences(workload: Workload) -> str:
     return ", ".join(parts) or "none"
 
 
-def document() -> str:
-    """The whole page, in Markdown."""
+def document(data: Path = DATA) -> str:
+    """The whole page, in Markdown. Raises OSError where the kept measurements are not there."""
     named = catalogue()
     text = _HEAD + "\n| name | unit | what a thread does |\n|---|---|---|\n"
     text += _table((f"`{w.name}`", w.unit, w.description) for w in named.values())
@@ -126,6 +144,8 @@ def document() -> str:
     text += _KERNELS
     for kernel in KERNELS.values():
         text += f"\n### `{kernel.name}`\n\n{kernel.description}. Counts {kernel.unit}.\n\n"
+        figure = f"{FOLDER.relative_to('docs')}/{kernel.name}.svg"
+        text += f"![{kernel.unit} a second of CPU time against threads]({figure})\n\n"
         text += "| parameter | default | allowed | unit | meaning |\n|---|---|---|---|---|\n"
         text += _table(
             (f"`{p.name}`", str(p.default), p.allowed(), p.unit or "-", p.description)
@@ -137,7 +157,7 @@ def document() -> str:
     text += _table(
         (f"`{kind}`", ", ".join(f"`{key}`" for key in keys)) for kind, keys in KINDS.items()
     )
-    return text + _TAIL.format(example=named["aligned"].to_toml())
+    return text + _TAIL.format(example=named["aligned"].to_toml()) + classics(load(data))
 
 
 if __name__ == "__main__":

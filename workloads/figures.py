@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,12 +31,12 @@ _STYLES = {
 
 
 def workloads_of(kernel: str, costs: Mapping[Cell, Cost]) -> list[str]:
-    """The measured workloads of a kernel, those of the catalogue first and in its order."""
+    """The measured workloads of a kernel: those of the catalogue, or else one of its own name."""
     from workloads.named import catalogue
 
     named = [name for name, workload in catalogue().items() if workload.kernel == kernel]
     measured = {cell[0] for cell in costs}
-    return [name for name in (*named, kernel) if name in measured and (name in named or not named)]
+    return [name for name in named or [kernel] if name in measured]
 
 
 def draw(kernel: str, costs: Mapping[Cell, Cost], path: Path) -> None:
@@ -46,7 +47,7 @@ def draw(kernel: str, costs: Mapping[Cell, Cost], path: Path) -> None:
     from matplotlib import pyplot
 
     names = workloads_of(kernel, costs)
-    settings = {"svg.fonttype": "none", "svg.hashsalt": kernel, "font.size": 8}
+    settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": kernel, "font.size": 8}
     settings |= {"font.family": "sans-serif", "path.simplify": True}
     with matplotlib.rc_context(settings):
         width = 1.9 * len(names) + 1.3
@@ -64,6 +65,8 @@ def draw(kernel: str, costs: Mapping[Cell, Cost], path: Path) -> None:
 
 
 def _panel(axes: Axes, workload: str, costs: Mapping[Cell, Cost]) -> None:
+    from matplotlib.ticker import EngFormatter, LogLocator
+
     counts = sorted({cell[1] for cell in costs if cell[0] == workload})
     for allocator, (colour, marker) in _STYLES.items():
         points = [
@@ -83,6 +86,12 @@ def _panel(axes: Axes, workload: str, costs: Mapping[Cell, Cost]) -> None:
     axes.axvline(CORES, color="0.75", linewidth=0.8, linestyle=":", zorder=0)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
+    # At least a factor of four from edge to edge, or noise would look like a finding.
+    low, high = axes.get_ylim()
+    spread = max(1.0, 2.0 / math.sqrt(high / low))
+    axes.set_ylim(low / spread, high * spread)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     axes.minorticks_off()
     axes.set_xticks(counts, [str(n) for n in counts])
     axes.set_xlabel("threads")

@@ -34,6 +34,7 @@ class Cost:
     median: float
     low: float
     high: float
+    trials: int
 
 
 def rows_of(runs: Iterable[Path]) -> list[tuple[object, ...]]:
@@ -69,9 +70,9 @@ def load(path: Path = DATA) -> dict[Cell, Cost]:
 
 def _cost(costs: Sequence[float]) -> Cost:
     if len(costs) < 2:
-        return Cost(costs[0], costs[0], costs[0])
+        return Cost(costs[0], costs[0], costs[0], len(costs))
     low, median, high = statistics.quantiles(costs, n=4, method="inclusive")
-    return Cost(median, low, high)
+    return Cost(median, low, high, len(costs))
 
 
 def ranking(costs: Mapping[Cell, Cost], workload: str, threads: int) -> list[tuple[str, float]]:

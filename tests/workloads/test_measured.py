@@ -1,0 +1,106 @@
+"""What docs/workloads.md says of the kept measurements is what they hold."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import workloads
+from workloads import figures, measured
+
+ROOT = Path(__file__).parents[2]
+COSTS = measured.load(ROOT / measured.DATA)
+PEERS = ("system", "tcmalloc", "jemalloc", "mimalloc", "tbbmalloc")
+
+
+def order(workload: str, threads: int) -> list[str]:
+    return [name for name, _ in measured.ranking(COSTS, workload, threads) if name in PEERS]
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+@pytest.mark.parametrize("workload", ["producer_consumer", "producer_consumer_sizes"])
+def test_tcmalloc_leads_the_peers_on_producer_and_consumer(workload: str, threads: int) -> None:
+    assert order(workload, threads)[0] == "tcmalloc"
+    assert order(workload, threads)[-1] == "system"
+
+
+def test_mimalloc_loses_more_than_tcmalloc_to_oversubscription() -> None:
+    def loss(allocator: str) -> float:
+        few, many = (COSTS["mid_exchange", threads, allocator].median for threads in (2, 8))
+        return many / few
+
+    assert loss("mimalloc") > 1.5 * loss("tcmalloc")
+    assert "mimalloc" in order("generations", 8)[-2:]
+
+
+@pytest.mark.parametrize("workload", ["larson_mid", "mid_exchange", "producer_consumer_sizes"])
+def test_glibc_is_last_above_a_kibibyte(workload: str) -> None:
+    assert order(workload, 8)[-1] == "system"
+
+
+def test_jemalloc_is_last_on_the_sliding_window() -> None:
+    assert order("sliding_window", 2)[-1] == "jemalloc"
+
+
+@pytest.mark.parametrize("allocator", ["tcmalloc", "jemalloc"])
+def test_threads_that_only_free_cost_two_allocators_more(allocator: str) -> None:
+    once = COSTS["producer_consumer", 2, allocator].median
+    only = COSTS["producer_consumer:consumers=only_free", 2, allocator].median
+    assert only > 1.4 * once
+
+
+def test_every_kernel_has_a_small_figure() -> None:
+    drawn = {path.stem: path.stat().st_size for path in (ROOT / figures.FOLDER).glob("*.svg")}
+    assert set(drawn) == set(workloads.KERNELS)
+    assert sum(drawn.values()) < 600_000
+
+
+def test_every_workload_of_the_catalogue_was_measured() -> None:
+    for name in workloads.catalogue():
+        for threads in (1, 2, 4, 8):
+            assert set(order(name, threads)) == set(PEERS)
+
+
+def test_figure_has_a_panel_for_each_workload_of_its_kernel(tmp_path: Path) -> None:
+    path = tmp_path / "replace.svg"
+    figures.draw("replace", COSTS, path)
+    text = path.read_text(encoding="utf-8")
+    for name in ("mid_replace", "larson", "larson_mid", "aligned", "tcmalloc", "hakmem"):
+        assert f">{name}<" in text
+    assert figures.workloads_of("mixed", COSTS) == ["mixed"]
+
+
+def test_runs_are_kept_by_cell_the_last_run_first(tmp_path: Path) -> None:
+    def record(allocator: str, operations: int, status: str = "ok") -> dict[str, Any]:
+        cpu = {"user_s": 1.0, "system_s": 0.5}
+        result = {"operations": operations, "elapsed_s": 2.0, "cpu": cpu}
+        cell = {"workload": "w", "threads": 2, "allocator": allocator}
+        return {**cell, "status": status, "result": result if status == "ok" else None}
+
+    for run, records in (
+        ("one", [record("a", 10), record("a", 20), record("b", 30), record("b", 0)]),
+        ("two", [record("b", 40), record("a", 1, "crash")]),
+    ):
+        (tmp_path / run).mkdir()
+        lines = "".join(json.dumps(line) + "\n" for line in records)
+        (tmp_path / run / "trials.jsonl").write_text(lines, encoding="utf-8")
+    command = [sys.executable, "-m", "workloads.measured", tmp_path / "one", tmp_path / "two"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    kept = tmp_path / "kept.csv"
+    kept.write_text(told.stdout, encoding="utf-8")
+    costs = measured.load(kept)
+    assert costs["w", 2, "a"].trials == 2
+    assert costs["w", 2, "b"].median == pytest.approx(1.5e9 / 40)
+
+
+@pytest.mark.parametrize("arguments", [[], ["absent"]])
+def test_run_that_is_none_is_told_in_one_line(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "workloads.measured", *arguments]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == (1 if arguments else 2)
+    assert told.stderr.count("\n") == 1
