@@ -56,6 +56,12 @@ static void resize(struct holding *holding, size_t size) {
     parcel_fill(&holding->front);
 }
 
+static void end(struct holding *holding) {
+    errno = 4321;
+    parcel_end(&holding->front);
+    CHECK_EQUAL(errno, 4321);
+}
+
 /* A piece of a program's life; says how many requests were refused. */
 static int live(uint32_t seed, int steps) {
     struct holding held[HELD] = {{{0}, 0}};
@@ -68,7 +74,7 @@ static int live(uint32_t seed, int steps) {
         } else if (step % 5 == 0) {
             resize(holding, any_size(&state));
         } else {
-            parcel_end(&holding->front);
+            end(holding);
         }
         if (step % 97 == 96) {
             hak_trim();
@@ -76,7 +82,7 @@ static int live(uint32_t seed, int steps) {
     }
     for (int i = 0; i < HELD; i++) {
         if (held[i].front.block != NULL) {
-            parcel_end(&held[i].front);
+            end(&held[i]);
         }
     }
     return refused;

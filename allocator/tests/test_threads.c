@@ -190,6 +190,9 @@ static void set_specifics(int index) {
 }
 
 PROMISE(destructors_may_free_and_allocate_after_our_own_has_run) {
+    static struct hak_stats stats;
+    CHECK(hak_stats(&stats, sizeof stats) == 0);
+    uint32_t threads = stats.threads;
     for (int i = 0; i < 8; i++) {
         CHECK(pthread_key_create(&keys[i], destroy) == 0);
     }
@@ -197,6 +200,8 @@ PROMISE(destructors_may_free_and_allocate_after_our_own_has_run) {
         crew_run(8, set_specifics);
     }
     CHECK_EQUAL(atomic_load(&destroyed), 5 * 8 * 8 * ROUNDS);
+    CHECK(hak_stats(&stats, sizeof stats) == 0);
+    CHECK_EQUAL(stats.threads, threads);
 }
 
 static pthread_barrier_t all_here;
