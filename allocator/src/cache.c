@@ -17,7 +17,13 @@
 #define ONE_WAY_BYTES ((size_t)64 * KIB)
 
 /* Blocks a bin in use may hold whatever the budget says. */
-#define ROOM_LEAST ((size_t)2)
+#define ROOM_LEAST ((size_t)4)
+
+/* Slow paths of a bin in one decay period that earn it more room: a bin that has fewer loses less time
+ * than more blocks would cost memory. */
+#ifndef GROWTH_EVENTS
+#define GROWTH_EVENTS 8
+#endif
 
 /* Where the bins point that have no slots. */
 static void *nothing[2];
@@ -209,7 +215,7 @@ static void take_room(struct cache *cache, unsigned cls) {
 static void grow(struct cache *cache, unsigned cls) {
     const struct sizeclass *class = &sizeclass[cls];
     size_t room = room_of(cache, cls);
-    if (room == class->slots) {
+    if (room == class->slots || (room >= ROOM_LEAST && cache->events[cls] % GROWTH_EVENTS != 0)) {
         return;
     }
     size_t more = room < class->batch ? room : class->batch;
