@@ -1,33 +1,171 @@
 """Tables of the documents, made from kept data: ``python docs/tables.py [--check]``.
 
 A document holds ``<!-- table: NAME -->`` and ``<!-- end -->``; what lies between is written by the
-function of that name below. `--check` writes nothing and exits 3 if a document differs.
+function of that name in `TABLES`. `--check` writes nothing and exits 3 if a document differs.
+
+``python docs/tables.py keep RUN NAME`` stores a run's records under docs/data/NAME without their
+histograms, memory samples and lock lists, which no table reads; ``figure`` draws the README's.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
+import math
 import re
+import shutil
 import sys
 from pathlib import Path
-
-from allocator.disassembly import fast_path
-from mtbench.__main__ import main as mtbench
+from typing import Any
 
 import allocator
+import mtbench
+import plots
+from allocator.disassembly import fast_path
+from mtbench.__main__ import main as command
+from mtbench.report import load
+from mtbench.table import markdown_table, number
 
 DOCS = Path(__file__).resolve().parent
+DATA = DOCS / "data"
 DOCUMENTS = (DOCS.parent / "README.md", DOCS / "performance.md")
-RANK = DOCS / "data" / "rank"
-PGO = DOCS / "data" / "pgo"
-FLAVOURS = DOCS / "data" / "flavours"
-LADDER = DOCS / "data" / "ladder"
+README_THREADS = (1, 2, 8, 64)
 
 
-def ranked(run: Path, of: str, *more: str) -> str:
-    """`mtbench rank RUN --of NAME --markdown`, as it prints."""
+def keep(run: Path, name: str) -> None:
+    """Copies a run's manifest and its records, thinned, to docs/data/NAME."""
+    target = DATA / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    shutil.copy(run / "manifest.json", target)
+    with (target / "trials.jsonl").open("w", encoding="utf-8") as out:
+        for line in (run / "trials.jsonl").read_text(encoding="utf-8").splitlines():
+            out.write(json.dumps(thinned(json.loads(line)), separators=(",", ":")) + "\n")
+
+
+def thinned(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what takes most of its room: every number of a table stays."""
+    result = record.get("result")
+    if result:
+        result["latency"] = None
+        result.pop("per_thread", None)
+        result["memory"].pop("samples", None)
+    record["allocator_stats"] = None
+    return record
+
+
+def rank(name: str, of: str, *more: str) -> str:
+    """`mtbench rank docs/data/NAME --of OF --markdown`, as it prints."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        mtbench(["rank", str(run), "--of", of, "--markdown", *more])
+        command(["rank", str(DATA / name), "--of", of, "--markdown", *more])
     return printed.getvalue().strip()
+
+
+def assembly() -> str:
+    """The fast paths' listings and lengths, runtime flavour."""
+    parts = []
+    for function in ("malloc", "free"):
+        path = fast_path(allocator.library(), function)
+        # Addresses of globals move with every build; the instructions are what is promised.
+        listing = re.sub(r"-?0x[0-9a-f]+\(%rip\)", "GLOBAL(%rip)", "\n".join(path.instructions))
+        listing = re.sub(r"\b[0-9a-f]+ <(\w+)[^>]*>", r"\1", listing)
+        parts.append(f"`{function}`, {len(path.instructions)} instructions:\n\n```\n{listing}\n```")
+    return "\n\n".join(parts)
+
+
+def medians(name: str, workload: str, threads: tuple[int, ...]) -> str:
+    """Throughput of one workload: a row an allocator, a column a thread count."""
+    run = mtbench.load(DATA / name)
+    found = {
+        (row["allocator"], row["threads"]): row["throughput"]
+        for row in run.rows()
+        if row["workload"] == workload
+    }
+    rows = [
+        [label, *(number(found.get((label, n), math.nan)) for n in threads)]
+        for label in run.allocators
+    ]
+    header = [f"{workload}, operations/s", *(f"{n} threads" for n in threads)]
+    return markdown_table(header, rows)
+
+
+def exchange() -> str:
+    """The README's table, and on what it was measured."""
+    cores = load(DATA / "rank")[2].cores
+    return (
+        f"{medians('rank', 'mid_exchange', README_THREADS)}\n\n"
+        f"Blocks of 1 to 8 KiB, nearly every one freed by another thread than took it; {cores} "
+        f"cores, so more than {cores} threads is oversubscription, not scaling."
+    )
+
+
+def ladder() -> str:
+    """Each rung of the registry ladder at 1, 2, 8 and 64 threads."""
+    return "\n\n".join(
+        medians("ladder", workload, README_THREADS) for workload in ("mid_gap", "mid_exchange")
+    )
+
+
+def learner() -> str:
+    """What the learned threshold was worth, and where it went."""
+    from mtbench.learner import report
+
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        report(json.loads((DATA / "learner.json").read_text(encoding="utf-8")))
+    return f"```\n{printed.getvalue().rstrip()}\n```"
+
+
+TABLES = {
+    "exchange": exchange,
+    "rank": lambda: rank("rank", "hakmem"),
+    "flavours": lambda: rank("flavours", "hakmem-fixed", "--against", "hakmem"),
+    "pgo": lambda: rank("pgo", "pgo", "--against", "plain"),
+    "ladder": ladder,
+    "learner": learner,
+    "assembly": assembly,
+}
+
+
+def filled(text: str) -> str:
+    """The document with every table made anew."""
+    return re.sub(
+        r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
+        lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}",
+        text,
+        flags=re.DOTALL,
+    )
+
+
+def figure() -> None:
+    """docs/figures/mid_exchange.png, out of the rank run."""
+    drawn = plots.figures(load(DATA / "rank")[2])["throughput-mid_exchange"]
+    drawn.savefig(DOCS / "figures" / "mid_exchange.png", dpi=130)
+
+
+def main(arguments: list[str]) -> int:
+    """See the module's text."""
+    if arguments[:1] == ["keep"]:
+        keep(Path(arguments[1]), arguments[2])
+        return 0
+    if arguments == ["figure"]:
+        figure()
+        return 0
+    stale = []
+    for document in DOCUMENTS:
+        old = document.read_text(encoding="utf-8")
+        new = filled(old)
+        if new != old:
+            stale.append(document.name)
+            if arguments != ["--check"]:
+                document.write_text(new, encoding="utf-8")
+    if arguments == ["--check"] and stale:
+        print(f"{', '.join(stale)}: not what the data says; run python docs/tables.py")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -17,13 +17,12 @@
 #define ONE_WAY_BYTES ((size_t)64 * KIB)
 
 /* Blocks a bin in use may hold whatever the budget says. */
-#define ROOM_LEAST ((size_t)4)
+#define ROOM_LEAST ((size_t)2)
 
-/* Slow paths of a bin in one decay period that earn it more room: a bin that has fewer loses less time
- * than more blocks would cost memory. */
-#ifndef GROWTH_EVENTS
+/* Slow paths of a bin in one decay period that earn it more room than ROOM_EARLY: a bin that has
+ * fewer loses less time than more blocks would cost memory. */
 #define GROWTH_EVENTS 8
-#endif
+#define ROOM_EARLY ((size_t)4)
 
 /* Where the bins point that have no slots. */
 static void *nothing[2];
@@ -215,7 +214,7 @@ static void take_room(struct cache *cache, unsigned cls) {
 static void grow(struct cache *cache, unsigned cls) {
     const struct sizeclass *class = &sizeclass[cls];
     size_t room = room_of(cache, cls);
-    if (room == class->slots || (room >= ROOM_LEAST && cache->events[cls] % GROWTH_EVENTS != 0)) {
+    if (room == class->slots || (room >= ROOM_EARLY && cache->events[cls] % GROWTH_EVENTS != 0)) {
         return;
     }
     size_t more = room < class->batch ? room : class->batch;
