@@ -111,7 +111,7 @@ Sampling reads the clock twice for one operation in 256, or in 512, 1024 and so 
 measures what timing one operation costs here, and what an operation cost in the warm-up, and
 doubles the distance until timing takes less than 1 % of the throughput. The record holds the
 distance (`latency_every`) and the cost (`timing_cost_ns`). A distance below 256 is taken as it is,
-and so is any where there is no warm-up to learn from.
+and so is any where the threads ran for less than half a millisecond in the warm-up.
 """
 
 

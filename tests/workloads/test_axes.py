@@ -111,10 +111,10 @@ def test_record_says_which_share_was_timed_and_what_timing_costs() -> None:
     ("asked", "timing", "operation", "every"),
     [
         (256, 50.0, 100.0, 256),  # 50 ns in 256 operations are 0.2 % of 100 ns
-        (256, 50.0, 39.1, 256),  # just within half of 1 %; the other half is for the detour
-        (256, 50.0, 39.0, 512),
-        (256, 50.0, 1.7, 8192),
-        (300, 50.0, 10.0, 1200),  # doubled from what was asked
+        (256, 50.0, 78.2, 256),  # just within a quarter of 1 %; the rest is for the detour
+        (256, 50.0, 78.1, 512),
+        (256, 50.0, 1.7, 16384),
+        (300, 50.0, 10.0, 2400),  # doubled from what was asked
         (1000, 50.0, 100.0, 1000),
         (255, 50.0, 1.0, 255),  # finer than the default: as asked, whatever it costs
         (1, 50.0, 1.0, 1),

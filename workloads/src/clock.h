@@ -25,6 +25,8 @@ static inline uint64_t clock_ticks(void) {
 #endif
 }
 
+/* CPU seconds of all threads but the caller's, running ones up to this moment. */
+double clock_workers_seconds(void);
 void clock_sleep_until(double seconds);
 
 #endif

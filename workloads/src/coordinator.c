@@ -148,30 +148,40 @@ static uint64_t operations_now(const struct run *run) {
     return operations;
 }
 
-/* Sets how often operations are timed by what they cost in the warm-up, in which none is: CPU time,
- * for threads may wait for a processor or for each other. */
-static void settle_latency(struct trial *trial, const struct observation *start,
-                           const struct observation *end, uint64_t operations) {
-    struct run *run = &trial->run;
+/* CPU nanoseconds an operation cost since the workers had used `cpu` seconds for `operations`, or 0
+ * where they ran too briefly to tell. CPU time, for threads wait for processors and each other. */
+static double operation_cost(const struct run *run, double cpu, uint64_t operations) {
+    static const double LEAST_SECONDS = 0.0005;
+    /* The two readings belong together only if no worker ran long between them. */
+    for (int attempt = 0; attempt < 8; attempt++) {
+        double before = clock_workers_seconds() - cpu;
+        uint64_t done = operations_now(run) - operations;
+        double after = clock_workers_seconds() - cpu;
+        if (done && before > LEAST_SECONDS && after < 1.1 * before)
+            return after * 1e9 / (double)done;
+    }
+    return 0;
+}
+
+/* Sets how often operations are timed by what they cost in the warm-up, in which none is. */
+static void settle_latency(struct run *run, double operation_cost) {
     struct wk_result *result = run->result;
     if (!run->request->latency_every)
         return;
-    struct wk_usage used = usage_between(start, end);
-    double seconds = used.user + used.system;
     result->timing_cost = timing_cost();
-    result->latency_every = wk_latency_every(run->request->latency_every, result->timing_cost,
-                                             operations ? seconds * 1e9 / (double)operations : 0);
+    result->latency_every =
+        wk_latency_every(run->request->latency_every, result->timing_cost, operation_cost);
     atomic_store_explicit(&run->latency_every, result->latency_every, memory_order_relaxed);
 }
 
 static void measure(struct trial *trial) {
     struct run *run = &trial->run;
     struct wk_result *result = run->result;
-    struct observation begin, start, end;
+    struct observation start, end;
     uint64_t ticks = clock_ticks(), nanoseconds = clock_nanoseconds();
     workers_await(run);
-    observe(&trial->observer, &begin);
     uint64_t filled = operations_now(run);
+    double idle = clock_workers_seconds();
     workers_open(run, RUNNING);
     double warm = clock_seconds() + run->request->warmup;
     while (!over_early(run) && clock_seconds() < warm) {
@@ -179,8 +189,8 @@ static void measure(struct trial *trial) {
         clock_sleep_until(step < warm ? step : warm);
     }
     run->tick_ns = tick_length(ticks, nanoseconds);
+    settle_latency(run, operation_cost(run, idle, filled));
     observe(&trial->observer, &start);
-    settle_latency(trial, &begin, &start, operations_now(run) - filled);
     result->resident_start = observe_memory(&trial->observer).resident;
     for (uint32_t i = 0; i < run->threads; i++)
         trial->before[i] =
