@@ -128,7 +128,7 @@ PROMISE(more_mappings_than_the_registry_has_slots_are_all_found_and_freed) {
     enum { BLOCKS = 6000 };
     static unsigned char *blocks[BLOCKS];
     for (int i = 0; i < BLOCKS; i++) {
-        bool zero;
+        bool zero = false;
         blocks[i] = huge_take(3 * PAGE, 16, &zero);
         CHECK(blocks[i] != NULL);
         memcpy(blocks[i], &i, sizeof i);
@@ -139,6 +139,21 @@ PROMISE(more_mappings_than_the_registry_has_slots_are_all_found_and_freed) {
         CHECK(huge_free(blocks[i]));
         CHECK_EQUAL(huge_usable(blocks[i]), 0);
     }
+}
+
+PROMISE(a_mapping_that_must_be_zero_is_a_fresh_one_though_a_used_one_rests) {
+    bool zero = false;
+    unsigned char *block = huge_take(SIZE, 16, &zero);
+    CHECK(block != NULL);
+    stamp(block, SIZE, 7);
+    CHECK(huge_free(block));
+    zero = true;
+    block = huge_take(SIZE, 16, &zero);
+    CHECK(block != NULL && zero);
+    for (size_t at = 0; at < SIZE; at += GRANULE) {
+        CHECK_EQUAL(block[at], 0);
+    }
+    CHECK(huge_free(block));
 }
 
 PROMISE(what_is_not_huge_is_left_alone) {
