@@ -35,7 +35,7 @@ exit codes: 0 fine, 1 the tool failed, 2 wrong usage, 4 some runs failed, 130 in
 
 _REPORT_EXAMPLES = """examples:
   mtbench report runs/20261123T101500Z-host
-  mtbench report RUN --format png -o /tmp/figures
+  mtbench report RUN --format png --width 180 --dpi 300 -o /tmp/figures
   mtbench report RUN --markdown"""
 
 _COMPARE_EXAMPLES = """examples:
@@ -287,7 +287,14 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add = report.add_argument
     add("run", nargs="+", metavar="RUN", help="run directory; several stand side by side")
     add("-o", "--output", metavar="DIR", help="where to write (default the first RUN)")
-    add("--format", action="append", choices=("svg", "png", "pdf"), help="of figures (default svg)")
+    add(
+        "--format",
+        metavar="LIST",
+        default="html,csv,svg",
+        help="what to write: html, csv, md, and svg, png, pdf figures (default html,csv,svg)",
+    )
+    add("--width", metavar="MM", type=float, help="width of svg, png and pdf figures (default own)")
+    add("--dpi", metavar="N", type=int, default=150, help="pixels an inch of png (default 150)")
     add("--markdown", action="store_true", help="print the report as Markdown, write nothing")
     add("--title", help="title of the report")
     add("-q", "--quiet", action="store_true", help="print nothing but errors")

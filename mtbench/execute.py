@@ -83,7 +83,7 @@ def _surrounded(task: Program) -> Iterator[None]:
 def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: bool) -> int:
     from mtbench import report, usage
 
-    written = report.write(run, Path(run.path), ("svg",))
+    written = report.write(run, Path(run.path), report.DEFAULT_FORMATS)
     if as_json:
         print(json.dumps(usage.document(written.run), indent=1))
     elif not quiet:

@@ -101,7 +101,7 @@ def _finished(run: RunDirectory, job: Job, workload: str) -> bool:
 
 
 def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: bool) -> int:
-    parts, page = report.write_all(run, run.path, ("svg",))
+    parts, page = report.write_all(run, run.path, report.DEFAULT_FORMATS)
     failures = sum(len(part.results.failures) for part in parts)
     if as_json:
         print(json.dumps([report.document(part) for part in parts], indent=1))

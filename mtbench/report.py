@@ -21,6 +21,10 @@ from mtbench.rundir import RunDirectory
 from mtbench.table import number, text_table
 from plots import data as plots_data
 
+FIGURE_FORMATS = ("svg", "png", "pdf")
+FORMATS = ("html", "csv", "md", *FIGURE_FORMATS)
+DEFAULT_FORMATS = ("html", "csv", "svg")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -44,10 +48,23 @@ def command(args: argparse.Namespace) -> int:
         # RUN:HOST leaves its pages inside the run, beside the one of all hosts.
         folder, _, host = args.run[0].rpartition(":")
         target = Path(folder) / host
-    page = _publish(runs, target, args.format or ("svg",))
+    formats = split_formats(args.format)
+    page = _publish(runs, target, formats, args.width, args.dpi)
     if not args.quiet:
-        print(f"report: {page}")
+        print(f"report: {page if 'html' in formats else target}")
     return Exit.FINE
+
+
+def split_formats(text: str) -> tuple[str, ...]:
+    """The formats of a comma-separated list. Raises UsageError for one that is none."""
+    chosen = tuple(filter(None, (part.strip() for part in text.split(","))))
+    unknown = [name for name in chosen if name not in FORMATS]
+    if unknown or not chosen:
+        raise UsageError(
+            f"--format {text!r}: {unknown[0] if unknown else 'nothing'} is no format; "
+            f"accepted: {', '.join(FORMATS)}"
+        )
+    return chosen
 
 
 def load(path: Path, title: str = "") -> tuple[Plan, Results, plots_data.Run]:
@@ -84,15 +101,28 @@ def write(directory: RunDirectory, target: Path, formats: Sequence[str]) -> Repo
     return Report(plan, results, run, page)
 
 
-def _publish(runs: list[plots_data.Run], target: Path, formats: Sequence[str]) -> Path:
+def _publish(
+    runs: list[plots_data.Run],
+    target: Path,
+    formats: Sequence[str],
+    width_mm: float | None = None,
+    dpi: int = 150,
+) -> Path:
     page = target / "report.html"
+    shown = runs if len(runs) > 1 else runs[0]
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for run in runs:
-            name = "summary.csv" if len(runs) == 1 else f"summary-{run.source}.csv"
-            (target / name).write_text(summary.text(run), encoding="utf-8")
-        _export(runs, target / "figures", formats)
-        page.write_text(plots.html(runs if len(runs) > 1 else runs[0]), encoding="utf-8")
+        if "csv" in formats:
+            for run in runs:
+                name = "summary.csv" if len(runs) == 1 else f"summary-{run.source}.csv"
+                (target / name).write_text(summary.text(run), encoding="utf-8")
+        figures = tuple(name for name in formats if name in FIGURE_FORMATS)
+        if figures:
+            _export(runs, target / "figures", figures, width_mm, dpi)
+        if "md" in formats:
+            (target / "report.md").write_text(plots.markdown(shown), encoding="utf-8")
+        if "html" in formats:
+            page.write_text(plots.html(shown), encoding="utf-8")
     except OSError as error:
         raise MtbenchError(
             f"{error.filename or target} cannot be written: {error.strerror}"
@@ -102,10 +132,17 @@ def _publish(runs: list[plots_data.Run], target: Path, formats: Sequence[str]) -
     return page
 
 
-def _export(runs: list[plots_data.Run], target: Path, formats: Sequence[str]) -> None:
+def _export(
+    runs: list[plots_data.Run],
+    target: Path,
+    formats: Sequence[str],
+    width_mm: float | None,
+    dpi: int,
+) -> None:
     shutil.rmtree(target, ignore_errors=True)
     for run in runs:
-        plots.export(run, target / run.source if len(runs) > 1 else target, formats)
+        folder = target / run.source if len(runs) > 1 else target
+        plots.export(run, folder, formats, width_mm=width_mm, dpi=dpi)
 
 
 def print_tables(report: Report) -> None:

@@ -82,7 +82,7 @@ def conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: bool
     """Summary, figures, report and the closing words; returns the exit code."""
     from mtbench import report
 
-    written = report.write(run, Path(run.path), ("svg",))
+    written = report.write(run, Path(run.path), report.DEFAULT_FORMATS)
     if as_json:
         report.print_json(written)
     elif not quiet:

@@ -1,0 +1,63 @@
+"""`mtbench report`: what is asked for is written, nothing else, and bad wishes are named."""
+
+from pathlib import Path
+
+import pytest
+from fabricated import fabricate
+
+from mtbench.__main__ import main
+
+
+def steady(label: str, workload: str, threads: int) -> float:
+    """Operations a second of a made-up run."""
+    return {"system": 10e6, "hakmem": 20e6, "peer": 16e6}[label] * min(threads, 2)
+
+
+def test_every_format_is_written_beside_the_others(tmp_path: Path) -> None:
+    run = fabricate(tmp_path / "run", steady)
+    out = tmp_path / "out"
+    assert (
+        main(["report", str(run), "-o", str(out), "--format", "html,md,csv,svg,png,pdf", "-q"]) == 0
+    )
+    assert {path.name for path in out.iterdir()} == {
+        "report.html",
+        "report.md",
+        "summary.csv",
+        "figures",
+    }
+    assert {path.suffix for path in (out / "figures").iterdir()} == {".svg", ".png", ".pdf"}
+
+
+def test_only_what_was_asked_for_is_written(tmp_path: Path) -> None:
+    run = fabricate(tmp_path / "run", steady)
+    out = tmp_path / "out"
+    assert main(["report", str(run), "-o", str(out), "--format", "md", "-q"]) == 0
+    assert [path.name for path in out.iterdir()] == ["report.md"]
+
+
+def test_a_png_has_the_width_and_resolution_asked_for(tmp_path: Path) -> None:
+    run = fabricate(tmp_path / "run", steady)
+    out = tmp_path / "out"
+    wish = ["--format", "png", "--width", "254", "--dpi", "50"]
+    assert main(["report", str(run), "-o", str(out), *wish, "-q"]) == 0
+    pictures = sorted((out / "figures").glob("throughput*.png"))
+    widths = {int.from_bytes(path.read_bytes()[16:20], "big") for path in pictures}
+    assert widths == {500}
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (["--format", "gif"], "accepted: html, csv, md, svg, png, pdf"),
+        (["--format", ","], "accepted: html, csv, md, svg, png, pdf"),
+        (["--width", "3"], "accepted: 100 to 1000"),
+    ],
+)
+def test_an_impossible_wish_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], wish: list[str], said: str
+) -> None:
+    run = fabricate(tmp_path / "run", steady)
+    assert main(["report", str(run), "-o", str(tmp_path / "out"), *wish]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
