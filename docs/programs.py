@@ -1,4 +1,4 @@
-"""Makes the table of docs/fleet.md from docs/data/programs.json. No number is typed by hand.
+"""Makes the table of docs/guide.md from docs/data/programs.json. No number is typed by hand.
 
 python docs/programs.py measure [-n 10]   run the programs under each malloc, record the results
 python docs/programs.py render [--check]  write the table into the page, or say it is stale
@@ -16,7 +16,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 DATA = HERE / "data" / "programs.json"
-PAGE = HERE / "fleet.md"
+PAGE = HERE / "guide.md"
 BEGIN, END = "<!-- programs: made by docs/programs.py -->", "<!-- /programs -->"
 ALLOCATORS = "system,hakmem,jemalloc,tcmalloc,mimalloc"
 

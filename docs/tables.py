@@ -16,6 +16,7 @@ import math
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -129,20 +130,26 @@ TABLES = {
 }
 
 
-def filled(text: str) -> str:
-    """The document with every table made anew."""
-    return re.sub(
-        r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
-        lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}",
-        text,
-        flags=re.DOTALL,
-    )
+OF_THIS_MACHINE = ("assembly",)
+"""Tables that another compiler would make differently: written, but not checked."""
+
+
+def filled(text: str, but: tuple[str, ...] = ()) -> str:
+    """The document with every table made anew, those in `but` left as they are."""
+
+    def table(match: re.Match[str]) -> str:
+        if match[2] in but:
+            return match[0]
+        return f"{match[1]}{TABLES[match[2]]()}\n{match[3]}"
+
+    return re.sub(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", table, text, flags=re.DOTALL)
 
 
 def figure() -> None:
     """docs/figures/mid_exchange.png, out of the rank run."""
-    drawn = plots.figures(load(DATA / "rank")[2])["throughput-mid_exchange"]
-    drawn.savefig(DOCS / "figures" / "mid_exchange.png", dpi=130)
+    with tempfile.TemporaryDirectory() as folder:
+        plots.export(load(DATA / "rank")[2], Path(folder), ("png",), width_mm=220, dpi=110)
+        shutil.copy(Path(folder) / "throughput-mid_exchange.png", DOCS / "figures/mid_exchange.png")
 
 
 def main(arguments: list[str]) -> int:
@@ -156,7 +163,7 @@ def main(arguments: list[str]) -> int:
     stale = []
     for document in DOCUMENTS:
         old = document.read_text(encoding="utf-8")
-        new = filled(old)
+        new = filled(old, OF_THIS_MACHINE if arguments == ["--check"] else ())
         if new != old:
             stale.append(document.name)
             if arguments != ["--check"]:

@@ -15,7 +15,8 @@ void *block_take(size_t size, size_t alignment, bool *zero) {
         return NULL;
     }
     elo_note(size);
-    if (size <= elo_threshold()) {
+    /* An alignment beyond the threshold would have a run of that length cut out of the heap. */
+    if (size <= elo_threshold() && alignment <= elo_threshold()) {
         unsigned cls = sizeclass_aligned(size, alignment);
         if (cls != CLASS_NONE) {
             return cache_pop(cls);

@@ -8,8 +8,8 @@
  * fast paths fail there, and the slow ones sort it out.
  *
  * A bin's room (end - base + 1 blocks) grows as it proves useful and shrinks when it does not. The
- * sum of all rooms, in bytes, never exceeds the thread's share of config.budget, which is divided
- * among the threads that were active lately. Nothing is counted per operation.
+ * sum of all rooms, in bytes, stays within the thread's share of config.budget, but for two blocks
+ * that every bin in use may hold; the budget is divided among the threads that were active lately. Nothing is counted per operation.
  *
  * Only its thread touches a cache, except: the list of all caches (lock CACHES), and racy reads by
  * the statistics.

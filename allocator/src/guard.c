@@ -5,6 +5,7 @@
 #include "superreg.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdatomic.h>
 
 /* glibc exports its own malloc under these names too, for just this purpose. */
@@ -34,8 +35,10 @@ void *guard_realloc(void *block, size_t size) {
 }
 
 size_t guard_usable_size(const void *block) {
+    int saved = errno;
     size_t (*usable)(const void *) =
         (size_t (*)(const void *))dlsym(RTLD_NEXT, "malloc_usable_size");
+    errno = saved;
     if (usable == NULL || !guard_knows(block)) {
         os_die("malloc_usable_size(): invalid pointer", block);
     }
