@@ -43,11 +43,11 @@ COLD void free_slow(void *block) {
     }
 }
 
-void *hak_malloc(size_t size) {
+HOT void *hak_malloc(size_t size) {
     return fast_malloc(size);
 }
 
-void hak_free(void *block) {
+HOT void hak_free(void *block) {
     fast_free(block);
 }
 

@@ -10,6 +10,9 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define COLD __attribute__((cold, noinline))
 #define CACHE_LINE 64
+/* Functions that are called every few nanoseconds start a line of code: where they lie otherwise
+ * depends on what is linked before them, and was seen to cost 16 %. */
+#define HOT __attribute__((aligned(CACHE_LINE)))
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)

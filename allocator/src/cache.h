@@ -9,7 +9,8 @@
  *
  * A bin's room (end - base + 1 blocks) grows as it proves useful and shrinks when it does not. The
  * sum of all rooms, in bytes, stays within the thread's share of config.budget, but for two blocks
- * that every bin in use may hold; the budget is divided among the threads that were active lately. Nothing is counted per operation.
+ * that every bin in use may hold; the budget is divided among the threads that were active lately.
+ * Nothing is counted per operation.
  *
  * Only its thread touches a cache, except: the list of all caches (lock CACHES), and racy reads by
  * the statistics.

@@ -10,10 +10,10 @@
 #include <malloc.h>
 #include <stdio.h>
 
-HAK_EXPORT void *malloc(size_t size) {
+HAK_EXPORT HOT void *malloc(size_t size) {
     return fast_malloc(size);
 }
-HAK_EXPORT void free(void *block) {
+HAK_EXPORT HOT void free(void *block) {
     fast_free(block);
 }
 HAK_EXPORT void *calloc(size_t count, size_t size) {

@@ -59,8 +59,13 @@ void sizeclass_init(void) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++, size = next_size(size)) {
         struct sizeclass *class = &sizeclass[cls];
         class->size = (uint32_t)size;
-        class->slots = (uint16_t)clamp(CACHE_BYTES / size, size > 256 * KIB ? 2 : 4, 512);
-        class->batch = (uint16_t)clamp(BATCH_BYTES / size, 1, 64);
+        bool small = size <= SMALL_MAX;
+        class->slots = (uint16_t)clamp(CACHE_BYTES / size,
+                                       small              ? 32
+                                       : size > 256 * KIB ? 2
+                                                          : 4,
+                                       512);
+        class->batch = (uint16_t)clamp(BATCH_BYTES / size, small ? 4 : 1, 64);
         if (class->batch > class->slots / 2) {
             class->batch = class->slots / 2;
         }
