@@ -39,10 +39,17 @@ def keep(run: Path, name: str) -> None:
     target = DATA / name
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    shutil.copy(run / "manifest.json", target)
+    manifest = (run / "manifest.json").read_text(encoding="utf-8")
+    (target / "manifest.json").write_text(placeless(manifest), encoding="utf-8")
     with (target / "trials.jsonl").open("w", encoding="utf-8") as out:
         for line in (run / "trials.jsonl").read_text(encoding="utf-8").splitlines():
-            out.write(json.dumps(thinned(json.loads(line)), separators=(",", ":")) + "\n")
+            record = json.dumps(thinned(json.loads(line)), separators=(",", ":"))
+            out.write(placeless(record) + "\n")
+
+
+def placeless(text: str) -> str:
+    """Without the folders of one machine: of a path, its last part. SHA-256 says which file it was."""
+    return re.sub(r"(?:/[\w.+@-]+)+/([\w.+@-]+)", r"\1", text)
 
 
 def thinned(record: dict[str, Any]) -> dict[str, Any]:
@@ -122,6 +129,7 @@ def learner() -> str:
 TABLES = {
     "exchange": exchange,
     "rank": lambda: rank("rank", "hakmem"),
+    "since": lambda: rank("since", "hakmem"),
     "flavours": lambda: rank("flavours", "hakmem-fixed", "--against", "hakmem"),
     "pgo": lambda: rank("pgo", "pgo", "--against", "plain"),
     "ladder": ladder,
