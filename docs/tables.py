@@ -48,7 +48,7 @@ def keep(run: Path, name: str) -> None:
 
 
 def placeless(text: str) -> str:
-    """Without the folders of one machine: of a path, its last part. SHA-256 says which file it was."""
+    """Without the folders of one machine: of a path, its last part; SHA-256 says which file."""
     return re.sub(r"(?:/[\w.+@-]+)+/([\w.+@-]+)", r"\1", text)
 
 

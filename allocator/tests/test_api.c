@@ -188,7 +188,7 @@ PROMISE(sizes_that_cannot_be_are_refused_with_enomem_by_every_function) {
 PROMISE(aligned_blocks_are_aligned_for_every_power_of_two_or_refused) {
     for (unsigned shift = 0; shift <= 62; shift++) {
         size_t alignment = (size_t)1 << shift;
-        for (int i = 0; i<size_count; i += shift> 26 ? 9 : 2) {
+        for (int i = 0; i < size_count; i += shift > 26 ? 9 : 2) {
             errno = 0;
             unsigned char *block = hak_aligned_alloc(alignment, sizes[i]);
             if (block == NULL) {

@@ -56,7 +56,7 @@ PROMISE(mean_waste_from_1_to_8_kib_is_below_a_twentieth) {
 PROMISE(a_span_has_room_for_its_blocks_and_its_bitmap) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         const struct sizeclass *class = &sizeclass[cls];
-        size_t used = (size_t) class->blocks * class->size + class->bitmap;
+        size_t used = (size_t)class->blocks * class->size + class->bitmap;
         CHECK(class->granules >= 1 && class->granules <= 16);
         CHECK(used <= class->granules * GRANULE);
         CHECK(class->blocks >= 1);
@@ -69,7 +69,7 @@ PROMISE(a_span_wastes_little_of_itself_unless_it_is_as_long_as_spans_get) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         const struct sizeclass *class = &sizeclass[cls];
         size_t bytes = class->granules * GRANULE;
-        size_t waste = bytes - (size_t) class->blocks * class->size;
+        size_t waste = bytes - (size_t)class->blocks * class->size;
         CHECK(class->granules == 16 || waste * (class->size > SMALL_MAX ? 16 : 32) <= bytes);
     }
 }

@@ -168,7 +168,7 @@ static void on_terminate(void) {
     struct type_info_layout { /* Itanium C++ ABI, 2.9.5 */
         const void *table;
         const char *name;
-    } * (*current_type)(void);
+    } *(*current_type)(void);
     GET(current_type, "__cxa_current_exception_type");
     const struct type_info_layout *type = current_type();
     if (type == NULL)

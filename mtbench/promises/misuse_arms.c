@@ -133,11 +133,9 @@ FAULT(
         thread_join(thread_start(free_in_thread, p));
     })
 
-FAULT(
-    interior, { heap.free(block_among(bytes) + 16); }, { heap.free(block_among(bytes)); })
+FAULT(interior, { heap.free(block_among(bytes) + 16); }, { heap.free(block_among(bytes)); })
 
-FAULT(
-    interior_odd, { heap.free(block_among(bytes) + 1); }, { heap.free(block_among(bytes)); })
+FAULT(interior_odd, { heap.free(block_among(bytes) + 1); }, { heap.free(block_among(bytes)); })
 
 FAULT(
     interior_end,
@@ -355,11 +353,10 @@ FAULT(
         heap.free(p);
     })
 
-FAULT(
-    free_global, { heap.free(global_array + 64); }, { heap.free(heap.malloc(4096)); })
+FAULT(free_global, { heap.free(global_array + 64); }, { heap.free(heap.malloc(4096)); })
 
 FAULT(
-    free_literal, { heap.free((void *)(uintptr_t) "a string literal in read-only memory"); },
+    free_literal, { heap.free((void *)(uintptr_t)"a string literal in read-only memory"); },
     { heap.free(strdup("a string")); })
 
 FAULT(
@@ -370,8 +367,7 @@ FAULT(
     free_wild, { heap.free((void *)(uintptr_t)0x4141414141414140); },
     { heap.free(heap.malloc(1)); })
 
-FAULT(
-    free_small_number, { heap.free((void *)(uintptr_t)0x10); }, { heap.free(NULL); })
+FAULT(free_small_number, { heap.free((void *)(uintptr_t)0x10); }, { heap.free(NULL); })
 
 FAULT(
     free_code,

@@ -39,10 +39,8 @@ struct area {
     size_t count;
 };
 
-#define ROW(NAME, LINE, RUN, COST)                                                                 \
-    { NAME, LINE, RUN, COST, NULL, 0 }
-#define AREA(NAME, ROWS)                                                                           \
-    { NAME, ROWS, sizeof(ROWS) / sizeof((ROWS)[0]) }
+#define ROW(NAME, LINE, RUN, COST) {NAME, LINE, RUN, COST, NULL, 0}
+#define AREA(NAME, ROWS) {NAME, ROWS, sizeof(ROWS) / sizeof((ROWS)[0])}
 
 /* The row being run: how a function shared by several rows knows its subject and size. */
 const struct probe *probe_current(void);
