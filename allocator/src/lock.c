@@ -95,7 +95,7 @@ COLD void lock_slow(struct lock *lock) {
         return;
     }
     uint64_t start = os_now_ns();
-    uint64_t waiting = atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_relaxed) + 1;
+    atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_relaxed);
     bool slept = false;
     if (lock_kind_now == LOCK_MUTEX) {
         pthread_mutex_lock(&lock->mutex);
@@ -115,7 +115,10 @@ COLD void lock_slow(struct lock *lock) {
             futex(lock, FUTEX_WAIT, 2);
         }
     }
-    atomic_fetch_sub_explicit(&lock->waiters, 1, memory_order_relaxed);
+    /* Counted by the holder, which waits no more: on arrival, one that has the lock but has not said
+     * so yet would count as waiting. */
+    uint64_t waiting = atomic_fetch_sub_explicit(&lock->waiters, 1, memory_order_relaxed) - 1;
+    waiting = waiting > 0 ? waiting : 1;
     uint64_t waited = os_now_ns() - start;
     lock_bump(slept ? &lock->waited : &lock->spun, 1);
     lock_bump(&lock->wait_ns, waited);
