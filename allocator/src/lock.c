@@ -115,8 +115,8 @@ COLD void lock_slow(struct lock *lock) {
             futex(lock, FUTEX_WAIT, 2);
         }
     }
-    /* Counted by the holder, which waits no more: on arrival, one that has the lock but has not said
-     * so yet would count as waiting. */
+    /* Counted by the holder, which waits no more: on arrival, one that has the lock but has not
+     * said so yet would count as waiting. */
     uint64_t waiting = atomic_fetch_sub_explicit(&lock->waiters, 1, memory_order_relaxed) - 1;
     waiting = waiting > 0 ? waiting : 1;
     uint64_t waited = os_now_ns() - start;
