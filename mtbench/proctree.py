@@ -29,10 +29,12 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 @dataclass
 class Sighting:
     """What was seen of one process. state: "mapped" (the library is preloaded and mapped),
-    "other" or "unseen"; peak: the kernel's own high-water mark of its memory, bytes."""
+    "other" or "unseen"; image: where its program lies, which exec changes; peak: the kernel's own
+    high-water mark of its memory, bytes."""
 
     name: str = ""
     state: str = "unseen"
+    image: tuple[str, ...] = ()
     peak: int = 0
     gone: bool = False
 
@@ -113,8 +115,14 @@ class Tree:
 
     def _glance(self, pid: int, sighting: Sighting) -> int:
         """Read one process; its resident bytes now."""
-        if sighting.state == "unseen":
+        # A child between fork and exec still shows its parent's maps, so "mapped" holds for one
+        # image only; "other" is for good.
+        image = _image(pid) if sighting.state != "other" else ()
+        if image and image != sighting.image:
+            sighting.state = "unseen"
             self._judge(pid, sighting)
+            if sighting.state != "unseen" and _image(pid) == image:
+                sighting.image = image
         resident, peak = _memory(pid)
         sighting.gone = peak == 0
         sighting.peak = max(sighting.peak, peak)
@@ -271,6 +279,13 @@ def _stat(pid: int) -> list[str]:
             return file.read().rpartition(b")")[2].decode().split()
     except OSError:
         return []
+
+
+def _image(pid: int) -> tuple[str, ...]:
+    """Start of the stack and of the environment (fields 28 and 50 of /proc/PID/stat), both placed
+    anew by each exec; () if the process is gone, or only its status is left."""
+    fields = _stat(pid)
+    return (fields[25], fields[47]) if len(fields) > 47 and fields[47] != "0" else ()
 
 
 def _memory(pid: int) -> tuple[int, int]:

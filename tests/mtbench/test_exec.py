@@ -63,6 +63,18 @@ def test_a_child_without_the_library_fails_the_run(command: Command, tmp_path: P
     assert entry["result"] is None
 
 
+def test_a_child_is_judged_again_after_it_executes(command: Command, tmp_path: Path) -> None:
+    nap = "import time; time.sleep(0.5)"
+    child = (
+        "import os, time\nif os.fork():\n    os.wait()\nelse:\n    time.sleep(0.5)\n"
+        f"    os.execve('{PYTHON}', ['{PYTHON}', '-S', '-c', '{nap}'], {{}})"
+    )
+    done = command("exec", "-a", "hakmem", "-n", 1, *QUIET, "--", PYTHON, "-S", "-c", child)
+    assert done.returncode == 4
+    (entry,) = records(tmp_path / "run")
+    assert entry["status"] == "mismatch" and "runs without" in entry["reason"]
+
+
 def test_memory_and_proof_cover_the_children(command: Command, tmp_path: Path) -> None:
     hold = "b = bytearray(60 << 20); import time; time.sleep(1)"
     parent = f"import subprocess; subprocess.run(['{PYTHON}', '-S', '-c', '{hold}']); "
