@@ -49,7 +49,8 @@ _RANK_EXAMPLES = """examples:
 _LIST_EXAMPLES = """examples:
   mtbench list                 allocators and workloads
   mtbench list options         hakmem's options, as -a hakmem:NAME=VALUE takes them
-  mtbench list sizes mid_gap   what a workload allocates"""
+  mtbench list sizes mid_gap   what a workload allocates
+  mtbench list workloads --show mid_gap > mine.toml      a file for -w mine.toml"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -81,8 +82,8 @@ def _pause(text: str) -> float:
 
 def _share(text: str) -> float:
     value = float(text)
-    if not 0 <= value < 10:
-        raise argparse.ArgumentTypeError(f"{text} is not a share such as 0.05")
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share below 1, such as 0.05 for 5 %")
     return value
 
 
@@ -92,9 +93,12 @@ def _bytes(text: str) -> int:
     if number and number[-1] in units:
         number, unit = number[:-1], number[-1]
     try:
-        return int(float(number) * units[unit])
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not a size such as 512M or 2G") from None
+        size = int(float(number) * units[unit])
+    except (ValueError, OverflowError):
+        size = 0
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a size such as 512M or 2G")
+    return size
 
 
 for _type, _name in (
@@ -344,6 +348,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add = list_.add_argument
     add("what", nargs="?", choices=("allocators", "workloads", "sizes", "options"))
     add("name", nargs="?", help="one workload, for sizes and workloads")
+    add("--show", metavar="WORKLOAD", help="print it as TOML, to start a file for -w from")
     add("--json", action="store_true")
 
     doctor = _subcommand(

@@ -186,6 +186,10 @@ def _task(args: argparse.Namespace) -> Program:
     )
     if bool(args.server) != bool(args.client):
         raise UsageError("--server and --client go together: the server runs under the allocators")
+    if args.ready and not args.server:
+        raise UsageError("--ready asks whether a server serves; it goes with --server")
+    if args.lower and not args.metric:
+        raise UsageError("--lower says that less of a --metric is better; it goes with --metric")
     if bool(typed) == bool(args.server):
         raise UsageError("exec needs one program: -- PROGRAM ARGS..., or --server with --client")
     if args.server:

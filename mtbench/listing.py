@@ -14,6 +14,8 @@ def command(args: argparse.Namespace) -> int:
     """`mtbench list`."""
     if args.name and args.what not in ("sizes", "workloads"):
         raise UsageError(f"list {args.what} takes no name; sizes and workloads do")
+    if args.show is not None:
+        return _show(args)
     sections: dict[str, Any] = {}
     if args.what in (None, "allocators"):
         sections["allocators"] = _allocators()
@@ -38,6 +40,19 @@ def command(args: argparse.Namespace) -> int:
                     left=len(header),
                 )
             )
+    return Exit.FINE
+
+
+def _show(args: argparse.Namespace) -> int:
+    """Print one workload as the TOML that `-w FILE.toml` takes."""
+    from mtbench.options import workload_specs
+
+    if args.what not in (None, "workloads") or args.name or args.json:
+        raise UsageError("--show prints one workload: mtbench list workloads --show NAME")
+    found = list(workload_specs([args.show]).values())
+    if len(found) != 1:
+        raise UsageError(f"--show prints one workload, '{args.show}' names {len(found)}")
+    print(found[0].to_toml(), end="")
     return Exit.FINE
 
 

@@ -1,0 +1,58 @@
+"""What a newcomer types wrong is answered by one line that says what would be accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import workloads
+from mtbench.__main__ import main
+from mtbench.errors import Exit
+
+Say = pytest.CaptureFixture[str]
+
+
+def code(*arguments: str) -> int:
+    """The exit code, whether the command returns it or the parser leaves with it."""
+    try:
+        return main(list(arguments))
+    except SystemExit as leaving:
+        assert isinstance(leaving.code, int)
+        return leaving.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        # A threshold in per cent would be a gate that never closes.
+        (("compare", "a", "b", "--threshold", "5"), "0.05 for 5 %"),
+        (("compare", "a", "b", "--threshold", "1"), "0.05 for 5 %"),
+        (("compare", "a", "b", "--threshold", "-0.1"), "0.05 for 5 %"),
+        (("sweep", "--memory", "-1"), "such as 512M or 2G"),
+        (("sweep", "--memory", "0"), "such as 512M or 2G"),
+        (("sweep", "--memory", "infG"), "such as 512M or 2G"),
+        (("sweep", "--memory", "many"), "such as 512M or 2G"),
+        (("exec", "--ready", "true", "--", "sleep", "1"), "goes with --server"),
+        (("exec", "--lower", "--", "sleep", "1"), "goes with --metric"),
+        (("list", "workloads", "--show", "all"), "--show prints one workload"),
+        (("list", "sizes", "--show", "larson"), "--show prints one workload"),
+        (("list", "workloads", "--show", "no_such"), "unknown workload 'no_such'; accepted: "),
+    ],
+)
+def test_wrong_use_is_one_line_that_says_what_is_accepted(
+    arguments: tuple[str, ...], words: str, capsys: Say
+) -> None:
+    assert code(*arguments) == Exit.USAGE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert words in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+def test_a_workload_that_is_shown_is_a_file_that_is_taken(tmp_path: Path, capsys: Say) -> None:
+    file = tmp_path / "shown.toml"
+    for name, spec in workloads.catalogue().items():
+        assert code("list", "workloads", "--show", name) == Exit.FINE
+        file.write_text(capsys.readouterr().out, encoding="utf-8")
+        assert workloads.load(file) == spec
