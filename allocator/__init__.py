@@ -20,6 +20,7 @@ __all__ = [
     "OPTIONS",
     "Build",
     "Option",
+    "Reading",
     "aligned_alloc",
     "build",
     "calloc",
@@ -30,6 +31,7 @@ __all__ = [
     "malloc",
     "read",
     "realloc",
+    "restart_peaks",
     "serves",
     "stats",
     "trim",
@@ -177,16 +179,40 @@ def _plain(value: Any, ffi: Any) -> Any:
     return {name: _plain(getattr(value, name), ffi) for name, _ in kind.fields}
 
 
+class Reading:
+    """The allocator's counters at one moment, taken in some 50 us and put into words later."""
+
+    def __init__(self) -> None:
+        self._raw = _extension().ffi.new("struct hak_stats *")
+
+    def take(self) -> None:
+        """Reads all counters now. Raises RuntimeError for another version of the library."""
+        module = _extension()
+        if module.lib.hak_stats(self._raw, module.ffi.sizeof("struct hak_stats")) != 0:
+            raise RuntimeError("the loaded hakmem counts in another format than this package reads")
+
+    def words(self) -> dict[str, Any]:
+        """What `stats` returns, as of the moment of `take`."""
+        return _words(self._raw)
+
+
+def restart_peaks() -> None:
+    """Forgets each lock's longest wait and most waiters: `stats` then tells those since."""
+    _extension().lib.hak_stats_restart_peaks()
+
+
 def stats() -> dict[str, Any]:
     """The allocator's counters (see ``struct hak_stats`` in hakmem.h for names and units).
 
     "boxes" and "locks" are lists of dictionaries; locks that were never taken are left out.
     """
-    module = _extension()
-    ffi = module.ffi
-    raw = ffi.new("struct hak_stats *")
-    if module.lib.hak_stats(raw, ffi.sizeof("struct hak_stats")) != 0:
-        raise RuntimeError("the loaded hakmem counts in another format than this package reads")
+    reading = Reading()
+    reading.take()
+    return reading.words()
+
+
+def _words(raw: Any) -> dict[str, Any]:
+    ffi = _extension().ffi
     result = {
         name: getattr(raw, name)
         for name, field in ffi.typeof("struct hak_stats").fields

@@ -126,12 +126,12 @@ def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Results:
             continue
         data.orders[block] = record.get("order", results.trials - 1)
         data.identity = data.identity or record.get("identity") or {}
-        _add(data, block, record["result"], plan)
-        _add_locks(data, block, record, plan)
+        _add(data, block, record["result"])
+        _add_locks(data, block, record)
     return results
 
 
-def _add(data: CellData, block: int, result: Mapping[str, Any], plan: Plan) -> None:
+def _add(data: CellData, block: int, result: Mapping[str, Any]) -> None:
     operations = float(result["operations"])
     elapsed = float(result["elapsed_s"])
     data.put("throughput", block, operations / elapsed if elapsed > 0 else math.nan)
@@ -213,15 +213,19 @@ def _add_latency(data: CellData, block: int, latency: Mapping[str, Any]) -> None
         data.latency[call][places] += counts
 
 
-def _add_locks(data: CellData, block: int, record: Mapping[str, Any], plan: Plan) -> None:
-    """Lock counters run from start to end of the kernel, so warm-up is counted in the rates."""
+def _add_locks(data: CellData, block: int, record: Mapping[str, Any]) -> None:
+    """Lock counters of the window, by the clock of their own readings at its two edges."""
     stats = record.get("allocator_stats")
     if not stats or "locks" not in stats:
         data.missing.setdefault("lock_acq_per_op", "this allocator counts no locks")
         return
+    counted = float(stats.get("counted_s") or math.nan)
+    if math.isnan(counted):
+        reason = "this run counted its locks beyond the window too; measure it again"
+        data.missing.setdefault("lock_acq_per_op", reason)
+        return
     result = record["result"]
     elapsed = float(result["elapsed_s"])
-    counted = elapsed + plan.warmup
     operations = float(result["operations"]) * counted / elapsed if elapsed else math.nan
     operations = operations or math.nan
     thread_ns = data.cell.threads * counted * 1e9

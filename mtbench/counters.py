@@ -1,13 +1,22 @@
-"""The serving allocator's own lock counters, read inside the worker before and after the run."""
+"""The serving allocator's own lock counters, read in the worker at the edges of the window."""
 
 from __future__ import annotations
 
 import ctypes
+import time
 from typing import Any
 
 from mtbench import identity
 
-_SUMMED = ("acquisitions", "spun", "waited", "wait_ns", "owner_switches")
+_SUMMED = (
+    "acquisitions",
+    "spun",
+    "waited",
+    "wait_ns",
+    "owner_switches",
+    "hold_ns",
+    "hold_samples",
+)
 
 _JEMALLOC = {
     "acquisitions": ("num_ops", ctypes.c_uint64),
@@ -33,34 +42,67 @@ _JEMALLOC_ARENA = (
 _ALL_ARENAS = 4096
 
 
-def read(path: str, folders: list[str]) -> dict[str, Any] | None:
-    """Counters of the library at `path` since the process began; None if it keeps none.
+class Window:
+    """The lock counters of the library at `path` between the edges of the window.
 
-    folders: where the package `allocator` lies, whose extension reads hakmem's.
+    folders: where the package `allocator` lies, whose extension reads hakmem's. `at_edge` is for
+    `workloads.execute`: the threads run while it reads, so it only reads, and `spent` puts into
+    words what was read.
     """
-    if identity.where("hak_stats") == path:
+
+    def __init__(self, path: str, folders: list[str]) -> None:
+        self._source: _Hakmem | _Jemalloc | None = None
+        if identity.where("hak_stats") == path:
+            self._source = _Hakmem(folders)
+        elif identity.where("mallctl") == path:
+            self._source = _Jemalloc()
+
+    def at_edge(self, edge: str) -> None:
+        """Read now; `edge` is "opens" or "closes"."""
+        if self._source is not None:
+            self._source.read(edge)
+
+    def spent(self) -> dict[str, Any] | None:
+        """What was counted between the edges, `counted_s` seconds; None if nothing counts here."""
+        if self._source is None:
+            return None
+        before, after = self._source.words()
+        if after is None:
+            return None
+        counted = self._source.times["closes"] - self._source.times["opens"]
+        return {**spent(before, after), "counted_s": round(counted, 6)}
+
+
+class _Hakmem:
+    def __init__(self, folders: list[str]) -> None:
         import allocator
 
         allocator.__path__[:] = folders
-        return allocator.stats()
-    if identity.where("mallctl") == path:
-        return _jemalloc()
-    return None
+        self.times: dict[str, float] = {}
+        self._restart_peaks = allocator.restart_peaks
+        self._readings = {"opens": allocator.Reading(), "closes": allocator.Reading()}
+
+    def read(self, edge: str) -> None:
+        if edge == "opens":
+            self._restart_peaks()
+        self._readings[edge].take()
+        self.times[edge] = time.perf_counter()
+
+    def words(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self._readings["opens"].words(), self._readings["closes"].words()
 
 
-def spent(before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any] | None:
+def spent(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     """`after` with each lock's running totals reduced by those of `before`; idle locks left out.
 
     Locks of one name are told apart by their order, which both readings share.
     """
-    if before is None or after is None:
-        return None
     earlier = dict(_numbered(before))
     locks = []
     for key, lock in _numbered(after):
         base = earlier.get(key, {})
         used = {
-            name: value - base.get(name, 0) if name in _SUMMED else value
+            name: max(value - base.get(name, 0), 0) if name in _SUMMED else value
             for name, value in lock.items()
         }
         if used["acquisitions"]:
@@ -77,34 +119,52 @@ def _numbered(reading: dict[str, Any]) -> list[tuple[tuple[str, int], dict[str, 
     return numbered
 
 
-def _jemalloc() -> dict[str, Any] | None:
-    """Mutex statistics through mallctl: the global ones, and each kind summed over arenas."""
-    mallctl = ctypes.CDLL(None).mallctl
-    mallctl.argtypes = (
-        ctypes.c_char_p,
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-        ctypes.c_size_t,
-    )
-    epoch = ctypes.c_uint64(1)
-    mallctl(b"epoch", None, None, ctypes.byref(epoch), ctypes.sizeof(epoch))
+class _Jemalloc:
+    """Mutex statistics through mallctl: the global ones, and each kind summed over arenas.
 
-    def value(name: str, kind: Any) -> int | None:
+    mallctl answers as of the last `epoch`, so reading them is not urgent. The longest waits and
+    the most waiters are those since the process began: jemalloc's own reset of them forgets who
+    is waiting, and then counts below zero.
+    """
+
+    def __init__(self) -> None:
+        self.times: dict[str, float] = {}
+        self._mallctl = ctypes.CDLL(None).mallctl
+        pointer = ctypes.c_void_p
+        self._mallctl.argtypes = (ctypes.c_char_p, pointer, pointer, pointer, ctypes.c_size_t)
+        self._epoch = ctypes.c_uint64(1)
+        self._before: dict[str, Any] = {}
+
+    def read(self, edge: str) -> None:
+        size = ctypes.sizeof(self._epoch)
+        self._mallctl(b"epoch", None, None, ctypes.byref(self._epoch), size)
+        self.times[edge] = time.perf_counter()
+        if edge == "opens":
+            self._before = self._locks()
+
+    def words(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        after = self._locks()
+        return self._before, after if after["locks"] else None
+
+    def _locks(self) -> dict[str, Any]:
+        arenas = f"stats.arenas.{_ALL_ARENAS}"
+        rows = [self._lock(name, f"stats.mutexes.{name}") for name in _JEMALLOC_GLOBAL]
+        rows += [
+            self._lock(f"arena {name}", f"{arenas}.mutexes.{name}") for name in _JEMALLOC_ARENA
+        ]
+        bins = self._value("arenas.nbins", ctypes.c_uint32) or 0
+        rows += [self._lock(f"bin {i}", f"{arenas}.bins.{i}.mutex") for i in range(bins)]
+        return {"version": 1, "locks": [row for row in rows if row is not None]}
+
+    def _value(self, name: str, kind: Any) -> int | None:
         found, size = kind(), ctypes.c_size_t(ctypes.sizeof(kind))
-        failed = mallctl(name.encode(), ctypes.byref(found), ctypes.byref(size), None, 0)
+        failed = self._mallctl(name.encode(), ctypes.byref(found), ctypes.byref(size), None, 0)
         return None if failed else int(found.value)
 
-    def lock(name: str, prefix: str) -> dict[str, Any] | None:
-        if value(f"{prefix}.num_ops", ctypes.c_uint64) is None:
+    def _lock(self, name: str, prefix: str) -> dict[str, Any] | None:
+        if self._value(f"{prefix}.num_ops", ctypes.c_uint64) is None:
             return None
-        fields = {key: value(f"{prefix}.{leaf}", kind) for key, (leaf, kind) in _JEMALLOC.items()}
+        fields = {
+            key: self._value(f"{prefix}.{leaf}", kind) for key, (leaf, kind) in _JEMALLOC.items()
+        }
         return {"name": name, **{key: found or 0 for key, found in fields.items()}}
-
-    arenas = f"stats.arenas.{_ALL_ARENAS}"
-    rows = [lock(name, f"stats.mutexes.{name}") for name in _JEMALLOC_GLOBAL]
-    rows += [lock(f"arena {name}", f"{arenas}.mutexes.{name}") for name in _JEMALLOC_ARENA]
-    bins = value("arenas.nbins", ctypes.c_uint32) or 0
-    rows += [lock(f"bin {index}", f"{arenas}.bins.{index}.mutex") for index in range(bins)]
-    locks = [row for row in rows if row is not None]
-    return {"version": 1, "locks": locks} if locks else None

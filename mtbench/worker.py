@@ -45,12 +45,11 @@ def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
     proof = {"path": path, "version": identity.version(path), "config": config or None}
     if wrong := _configured_otherwise(header.get("config", {}), config):
         return {"status": "mismatch", "reason": wrong, "identity": proof}
-    before = counters.read(path, folders["allocator"])
-    result = execute(request)
-    after = counters.read(path, folders["allocator"])
+    window = counters.Window(path, folders["allocator"])
+    result = execute(request, at_edge=window.at_edge)
     if wrong := identity.disproof(expected):
         return {"status": "mismatch", "reason": f"after the run, {wrong}", "identity": proof}
-    record = {"identity": proof, "result": result, "allocator_stats": counters.spent(before, after)}
+    record = {"identity": proof, "result": result, "allocator_stats": window.spent()}
     found = (result.get("verify") or {}).get("violation")
     if found:
         return {

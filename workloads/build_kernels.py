@@ -20,6 +20,7 @@ def main() -> None:
     header = Path(__file__).parent / "include" / "workloads.h"
     builder = FFI()
     builder.cdef(declarations(header.read_text(encoding="utf-8")))
+    builder.cdef('extern "Python" void at_edge(int32_t edge);')
     builder.set_source("workloads._kernels", '#include "workloads.h"')
     builder.emit_c_code(sys.argv[1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -19,13 +20,25 @@ class RunError(RuntimeError):
     """A trial that could not be run; the message is one line."""
 
 
-def execute(request: bytes) -> dict[str, Any]:
+_at_edge: Callable[[str], None]
+
+
+@_kernels.ffi.def_extern(name="at_edge")  # type: ignore[untyped-decorator]
+def _edge(edge: int) -> None:
+    _at_edge("opens" if edge == _kernels.lib.WK_OPENS else "closes")
+
+
+def execute(request: bytes, *, at_edge: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Runs the trial of `workloads.request` in this process and returns what was measured.
+
+    at_edge: called with "opens" and "closes" at the edges of the timed window, while the threads
+    run, to read counters that are to belong to the window; it should be quick.
 
     Sizes are bytes, times seconds unless the key says otherwise; a number the machine refuses is
     {"missing": reason}. Raises RunError where the trial cannot be run at all (threads, memory),
     ValueError where the bytes are no request.
     """
+    global _at_edge
     ffi, native = _kernels.ffi, _kernels.lib
     header, tables = _split(request)
     threads = header["threads"]
@@ -42,6 +55,9 @@ def execute(request: bytes) -> dict[str, Any]:
     }
     for name, array in arrays.items():
         setattr(result, name, array)
+    if at_edge is not None:
+        _at_edge = at_edge
+        asked.at_edge = native.at_edge
     if native.wk_run(asked, result):
         raise RunError(_text(ffi, result.error))
     return _answer(ffi, native, header, result)

@@ -75,7 +75,7 @@ struct hak_lock_stats {
     uint64_t acquisitions;   /* all */
     uint64_t spun;           /* of these, obtained after spinning */
     uint64_t waited;         /* of these, obtained after sleeping */
-    uint64_t wait_ns;        /* time from first attempt to acquisition, over spun and waited */
+    uint64_t wait_ns;        /* time from first attempt to acquisition, or to now */
     uint64_t max_wait_ns;    /* the longest of these */
     uint64_t owner_switches; /* acquisitions by another thread than the one before */
     uint64_t max_waiters;    /* most threads asleep or spinning at once */
@@ -127,6 +127,9 @@ struct hak_stats {
 /* Fills *out (sizeof(struct hak_stats) == bytes, else -1 is returned and nothing written). Walks
  * caches and locks without stopping anyone: each number is right, their sum is of no one moment. */
 HAK_EXPORT int hak_stats(struct hak_stats *out, size_t bytes);
+
+/* Forgets each lock's longest wait and most waiters: a later hak_stats tells those since. */
+HAK_EXPORT void hak_stats_restart_peaks(void);
 
 #ifdef __cplusplus
 }

@@ -14,7 +14,12 @@
 
 #define LOCKS_MAX 512
 
+#define WAITER ((uint64_t)1 << 48)
+#define WAIT_TICK_BITS 14
+
 enum lock_kind lock_kind_now = LOCK_FUTEX;
+
+static uint64_t epoch_ns; /* sums of starts count from here, to stay within 48 bits */
 
 static struct lock *locks[LOCKS_MAX];
 static int locks_named;
@@ -28,6 +33,11 @@ uint32_t lock_self(void) {
 
 void lock_choose(enum lock_kind kind) {
     lock_kind_now = kind;
+    epoch_ns = os_now_ns();
+}
+
+static uint64_t ticks(uint64_t ns) {
+    return (ns - epoch_ns) >> WAIT_TICK_BITS;
 }
 
 void lock_init(struct lock *lock, const char *name, int number) {
@@ -95,7 +105,8 @@ COLD void lock_slow(struct lock *lock) {
         return;
     }
     uint64_t start = os_now_ns();
-    atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_relaxed);
+    uint64_t mark = WAITER + ticks(start);
+    atomic_fetch_add_explicit(&lock->waiting, mark, memory_order_relaxed);
     bool slept = false;
     if (lock_kind_now == LOCK_MUTEX) {
         pthread_mutex_lock(&lock->mutex);
@@ -117,7 +128,8 @@ COLD void lock_slow(struct lock *lock) {
     }
     /* Counted by the holder, which waits no more: on arrival, one that has the lock but has not
      * said so yet would count as waiting. */
-    uint64_t waiting = atomic_fetch_sub_explicit(&lock->waiters, 1, memory_order_relaxed) - 1;
+    uint64_t waiting =
+        (atomic_fetch_sub_explicit(&lock->waiting, mark, memory_order_relaxed) - mark) >> 48;
     waiting = waiting > 0 ? waiting : 1;
     uint64_t waited = os_now_ns() - start;
     lock_bump(slept ? &lock->waited : &lock->spun, 1);
@@ -128,6 +140,19 @@ COLD void lock_slow(struct lock *lock) {
     if (waiting > atomic_load_explicit(&lock->max_waiters, memory_order_relaxed)) {
         atomic_store_explicit(&lock->max_waiters, waiting, memory_order_relaxed);
     }
+}
+
+uint64_t lock_waited_ns(const struct lock *lock) {
+    uint64_t ended, still;
+    int attempts = 8; /* a wait that ends between the readings would be in both or neither */
+    do {
+        ended = atomic_load_explicit(&lock->wait_ns, memory_order_acquire);
+        uint64_t waiting = atomic_load_explicit(&lock->waiting, memory_order_acquire);
+        uint64_t number = waiting >> 48, starts = waiting & (WAITER - 1);
+        uint64_t until = number * ticks(os_now_ns());
+        still = until > starts ? (until - starts) << WAIT_TICK_BITS : 0;
+    } while (--attempts > 0 && ended != atomic_load_explicit(&lock->wait_ns, memory_order_relaxed));
+    return ended + still;
 }
 
 COLD void lock_wake(struct lock *lock) {
@@ -146,7 +171,7 @@ COLD void lock_sampled_release(struct lock *lock) {
 
 void lock_after_fork(struct lock *lock) {
     atomic_store_explicit(&lock->state, 0, memory_order_relaxed);
-    atomic_store_explicit(&lock->waiters, 0, memory_order_relaxed);
+    atomic_store_explicit(&lock->waiting, 0, memory_order_relaxed);
     lock->hold_start = 0;
     pthread_mutex_init(&lock->mutex, NULL);
 }

@@ -21,10 +21,9 @@
 enum lock_kind { LOCK_FUTEX, LOCK_SPIN, LOCK_MUTEX };
 
 struct lock {
-    _Atomic uint32_t state; /* 0 free, 1 held, 2 held and somebody may sleep */
-    _Atomic uint32_t waiters;
-    uint32_t owner; /* token of the last owner */
-    uint32_t unused;
+    _Atomic uint32_t state;   /* 0 free, 1 held, 2 held and somebody may sleep */
+    uint32_t owner;           /* token of the last owner */
+    _Atomic uint64_t waiting; /* who waits now, and since when: see lock_waiters() */
     _Atomic uint64_t acquisitions;
     _Atomic uint64_t spun, waited, wait_ns, max_wait_ns, owner_switches, max_waiters;
     _Atomic uint64_t hold_ns, hold_samples;
@@ -49,6 +48,16 @@ void lock_sampled_acquire(struct lock *lock);
 
 /* In the child of a fork, which owns every lock: makes it free. */
 void lock_after_fork(struct lock *lock);
+
+/* Threads asleep or spinning for the lock now. With the sum of the times at which they began it is
+ * one word, so that a reader has both of one moment: 16 bits of number, 48 of sum, in 16 us. */
+static inline uint64_t lock_waiters(const struct lock *lock) {
+    return atomic_load_explicit(&lock->waiting, memory_order_relaxed) >> 48;
+}
+
+/* Time waited for the lock until now: wait_ns, and what those have waited who still do, so that a
+ * long wait counts where it was spent and not where it ended. */
+uint64_t lock_waited_ns(const struct lock *lock);
 
 /* The locks named so far. */
 int lock_count(void);

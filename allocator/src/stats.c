@@ -87,12 +87,20 @@ static void locks(struct hak_stats *out) {
         to->acquisitions = read(&lock->acquisitions);
         to->spun = read(&lock->spun);
         to->waited = read(&lock->waited);
-        to->wait_ns = read(&lock->wait_ns);
+        to->wait_ns = lock_waited_ns(lock);
         to->max_wait_ns = read(&lock->max_wait_ns);
         to->owner_switches = read(&lock->owner_switches);
         to->max_waiters = read(&lock->max_waiters);
         to->hold_ns = read(&lock->hold_ns);
         to->hold_samples = read(&lock->hold_samples);
+    }
+}
+
+void hak_stats_restart_peaks(void) {
+    for (int i = 0; i < lock_count(); i++) {
+        struct lock *lock = lock_at(i);
+        atomic_store_explicit(&lock->max_wait_ns, 0, memory_order_relaxed);
+        atomic_store_explicit(&lock->max_waiters, 0, memory_order_relaxed);
     }
 }
 

@@ -48,7 +48,7 @@ static void exclude_and_count(struct lock *lock) {
     CHECK(read_counter(&lock->max_waiters) <= THREADS - 1);
     CHECK(read_counter(&lock->max_wait_ns) <= read_counter(&lock->wait_ns));
     CHECK_EQUAL(read_counter(&lock->hold_samples), acquisitions / LOCK_HOLD_SAMPLE);
-    CHECK_EQUAL(atomic_load(&lock->waiters), 0);
+    CHECK_EQUAL(lock_waiters(lock), 0);
 }
 
 PROMISE(every_kind_excludes_and_its_counters_add_up) {
@@ -69,11 +69,14 @@ static void block_and_wake(struct lock *lock) {
     plain = 0;
     lock_acquire(lock);
     CHECK(pthread_create(&thread, NULL, wait_once, lock) == 0);
-    while (atomic_load(&lock->waiters) == 0 ||
+    while (lock_waiters(lock) == 0 ||
            (lock_kind_now == LOCK_FUTEX && atomic_load(&lock->state) != 2)) {
         usleep(100);
     }
     CHECK_EQUAL(plain, 0);
+    usleep(2000);
+    CHECK_EQUAL(read_counter(&lock->wait_ns), 0);
+    CHECK(lock_waited_ns(lock) >= 1000000); /* of one that still waits */
     lock_release(lock);
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK_EQUAL(plain, 1);
@@ -84,6 +87,7 @@ static void block_and_wake(struct lock *lock) {
     CHECK_EQUAL(read_counter(&lock->owner_switches), 2);
     CHECK(read_counter(&lock->wait_ns) > 0);
     CHECK_EQUAL(read_counter(&lock->wait_ns), read_counter(&lock->max_wait_ns));
+    CHECK_EQUAL(lock_waited_ns(lock), read_counter(&lock->wait_ns));
 }
 
 PROMISE(a_waiter_sleeps_is_woken_and_is_counted_once) {

@@ -149,10 +149,11 @@ def test_lock_counters_become_rates_hottest_first(tmp_path: Path) -> None:
         record["result"]["operations"] = 1_000_000
         lock = {"spun": 10, "waited": 5, "max_wait_ns": 9, "owner_switches": 3, "max_waiters": 2}
         record["allocator_stats"] = {
+            "counted_s": 0.6,
             "locks": [
                 {"name": "cold", "acquisitions": 60_000, "wait_ns": 0, **lock},
                 {"name": "hot", "acquisitions": 60, "wait_ns": 60_000_000, **lock},
-            ]
+            ],
         }
     data = gather(records, plan).cells[plan.cells[0]]
     rows = lock_rows(data)

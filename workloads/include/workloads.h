@@ -40,6 +40,7 @@ enum wk_loop {
     WK_LOOP_CALLS   /* that with two calls of empty functions, one for malloc, one for free */
 };
 enum wk_stage_kind { WK_STEADY, WK_RAMP, WK_DRAIN };
+enum wk_edge { WK_OPENS, WK_CLOSES };
 
 struct wk_parameter {
     const char *name;
@@ -76,6 +77,9 @@ struct wk_request {
     uint32_t parameter_count;
     const struct wk_stage *stages;
     uint32_t stage_count; /* 0: steady for ever */
+    /* NULL, or called by the calling thread as the window opens and closes, while the workers run:
+     * to read counters that belong to the window. Takes an enum wk_edge. */
+    void (*at_edge)(int32_t edge);
 };
 
 /* A number that the machine may refuse to give. reason is empty where value holds. */

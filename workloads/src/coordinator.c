@@ -192,6 +192,8 @@ static void measure(struct trial *trial) {
     settle_latency(run, operation_cost(run, idle, filled));
     observe(&trial->observer, &start);
     result->resident_start = observe_memory(&trial->observer).resident;
+    if (run->request->at_edge)
+        run->request->at_edge(WK_OPENS);
     for (uint32_t i = 0; i < run->threads; i++)
         trial->before[i] =
             atomic_load_explicit(&run->workers[i].published_units, memory_order_relaxed);
@@ -205,6 +207,8 @@ static void measure(struct trial *trial) {
             trial->before[i];
     trial->closed = clock_seconds();
     atomic_store_explicit(&run->in_window, false, memory_order_release);
+    if (run->request->at_edge)
+        run->request->at_edge(WK_CLOSES);
     sample_memory(trial, trial->closed);
     observe(&trial->observer, &end);
     run_stop(run);

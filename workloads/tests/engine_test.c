@@ -119,6 +119,21 @@ static void more_threads_than_any_fixed_table(void) {
     CHECK(result.live_drained == 0);
 }
 
+static int32_t edges[4];
+static uint32_t edges_seen;
+
+static void note_edge(int32_t edge) {
+    edges[edges_seen++ % 4] = edge;
+}
+
+static void edges_of_the_window_are_told_once_each(void) {
+    struct wk_request request = request_for("exchange", 2);
+    request.at_edge = note_edge;
+    run_once(&request);
+    CHECK(edges_seen == 2);
+    CHECK(edges[0] == WK_OPENS && edges[1] == WK_CLOSES);
+}
+
 static void unknown_kernel_is_refused(void) {
     struct wk_request request = request_for("nothing", 1);
     struct wk_result result;
@@ -218,6 +233,7 @@ int main(void) {
     buckets_are_at_most_three_percent_wide();
     counters_of_two_threads_share_no_line();
     pattern_tells_owner_address_and_size();
+    edges_of_the_window_are_told_once_each();
     unknown_kernel_is_refused();
     hot_loop_and_general_loop_issue_one_stream("toggle");
     hot_loop_and_general_loop_issue_one_stream("replace");
