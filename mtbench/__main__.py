@@ -12,20 +12,8 @@ from mtbench.errors import Exit, MtbenchError, UsageError
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    arguments = sys.argv[1:] if argv is None else argv
-    parser = build_parser(arguments)
-    chosen = parser.parse_args(arguments)
-    if chosen.version:
-        from importlib.metadata import version
-
-        print(f"mtbench {version('mtbench')}")
-        return Exit.FINE
-    if chosen.command is None:
-        parser.print_help()
-        return Exit.USAGE
-    module, _, function = chosen.handler.partition(":")
     try:
-        code = int(getattr(import_module(module), function)(chosen))
+        code = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
         return code
     except MtbenchError as error:
@@ -42,6 +30,21 @@ def main(argv: list[str] | None = None) -> int:
         if type(error).__name__ == "SpecError":
             return _say(str(error), UsageError.code)
         raise
+
+
+def _run(arguments: list[str]) -> int:
+    parser = build_parser(arguments)
+    chosen = parser.parse_args(arguments)
+    if chosen.version:
+        from importlib.metadata import version
+
+        print(f"mtbench {version('mtbench')}")
+        return Exit.FINE
+    if chosen.command is None:
+        parser.print_help()
+        return Exit.USAGE
+    module, _, function = chosen.handler.partition(":")
+    return int(getattr(import_module(module), function)(chosen))
 
 
 def _say(message: str, code: int) -> int:

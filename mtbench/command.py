@@ -87,6 +87,13 @@ def _share(text: str) -> float:
     return value
 
 
+def _ratio(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text} is not a ratio above 0, such as 0.95")
+    return value
+
+
 def _bytes(text: str) -> int:
     units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     number, unit = text.upper().removesuffix("IB").removesuffix("B"), ""
@@ -106,6 +113,7 @@ for _type, _name in (
     (_seconds, "number of seconds"),
     (_pause, "number of seconds"),
     (_share, "share"),
+    (_ratio, "ratio"),
     (_bytes, "size"),
 ):
     _type.__name__ = _name
@@ -334,7 +342,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add("run", metavar="RUN")
     add("--of", default="hakmem", metavar="NAME", help="the allocator to rank (default hakmem)")
     add("--against", metavar="LIST", help="only these (default all but null and its own variants)")
-    add("--fail-below", type=float, metavar="X", help="exit 3 if any cell's ratio is below X")
+    add("--fail-below", type=_ratio, metavar="X", help="exit 3 if any cell's ratio is below X")
     add("--json", action="store_true")
     add("--markdown", action="store_true", help="a table for documents")
 

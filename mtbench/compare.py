@@ -70,8 +70,9 @@ def command(args: argparse.Namespace) -> int:
     # Another machine is no regression.
     if regressions and not hosts:
         worst = min(regressions, key=lambda row: row.ratio)
+        cells = "1 cell is" if len(regressions) == 1 else f"{len(regressions)} cells are"
         print(
-            f"mtbench: {len(regressions)} cells are slower by more than "
+            f"mtbench: {cells} slower by more than "
             f"{args.threshold * 100:.3g} %; worst: {worst.allocator} {worst.workload} x "
             f"{worst.threads}, {worst.ratio:.2f} x",
             file=sys.stderr,

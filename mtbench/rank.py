@@ -227,9 +227,10 @@ def _gate(of: str, least: float | None, rows: list[Standing], absent: list[str])
         return Exit.FINE
     words = [f"{row.workload} x {row.threads} ({row.ratio.value:.2f})" for row in below[:5]]
     words += [f"{place} (failed)" for place in absent[:5]]
+    count = len(below) + len(absent)
     print(
-        f"mtbench: {of} is below {least:g} of the best other in {len(below) + len(absent)} cells: "
-        + ", ".join(words),
+        f"mtbench: {of} is below {least:g} of the best other in {count} "
+        f"cell{'s' if count > 1 else ''}: " + ", ".join(words),
         file=sys.stderr,
     )
     return Exit.GATE

@@ -29,6 +29,8 @@ def code(*arguments: str) -> int:
         (("compare", "a", "b", "--threshold", "5"), "0.05 for 5 %"),
         (("compare", "a", "b", "--threshold", "1"), "0.05 for 5 %"),
         (("compare", "a", "b", "--threshold", "-0.1"), "0.05 for 5 %"),
+        (("rank", "a", "--fail-below", "nan"), "such as 0.95"),
+        (("rank", "a", "--fail-below", "-1"), "such as 0.95"),
         (("sweep", "--memory", "-1"), "such as 512M or 2G"),
         (("sweep", "--memory", "0"), "such as 512M or 2G"),
         (("sweep", "--memory", "infG"), "such as 512M or 2G"),
@@ -56,3 +58,15 @@ def test_a_workload_that_is_shown_is_a_file_that_is_taken(tmp_path: Path, capsys
         assert code("list", "workloads", "--show", name) == Exit.FINE
         file.write_text(capsys.readouterr().out, encoding="utf-8")
         assert workloads.load(file) == spec
+
+
+@pytest.mark.parametrize("place", ["build_parser", "import_module"])
+def test_an_interrupt_while_starting_is_one_line_and_exit_code_130(
+    place: str, monkeypatch: pytest.MonkeyPatch, capsys: Say
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"mtbench.__main__.{place}", interrupted)
+    assert code("list") == Exit.INTERRUPTED
+    assert capsys.readouterr().err == "mtbench: interrupted\n"
