@@ -109,6 +109,7 @@ struct hak_stats {
     uint64_t dirty_bytes;   /* free pages that still hold memory */
     uint64_t purged_bytes;  /* returned to the system since start */
     uint64_t foreign_frees; /* pointers given to the libc that owns them */
+    uint64_t idle_taken;    /* blocks taken from the caches of sleeping threads */
     uint64_t leaked_blocks; /* dropped by the cascade-leak rung */
     uint64_t registry_entries;
     uint64_t registry_lookups;

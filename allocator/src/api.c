@@ -7,6 +7,7 @@
 #include "config.h"
 #include "fast.h"
 #include "guard.h"
+#include "idle.h"
 #include "init.h"
 #include "os.h"
 #include "pages.h"
@@ -190,6 +191,7 @@ int hak_trim(void) {
     init_ensure();
     check_drain();
     cache_drain();
+    idle_drain();
     central_drain();
     size_t bytes = bigcache_decay(UINT64_MAX);
     bytes += pages_purge(os_coarse_ms(), 0);

@@ -12,12 +12,13 @@
  * that every bin in use may hold; the budget is divided among the threads that were active lately.
  * Nothing is counted per operation.
  *
- * Only its thread touches a cache, except: the list of all caches (lock CACHES), and racy reads by
- * the statistics.
+ * Only its thread touches a cache, except: the list of all caches (lock CACHES), racy reads by the
+ * statistics, and idle.h, which empties the caches of threads that sleep.
  */
 #ifndef HAK_CACHE_H
 #define HAK_CACHE_H
 
+#include "lock.h"
 #include "sizeclass.h"
 
 #include <stdatomic.h>
@@ -33,8 +34,9 @@ static inline void **bin_top(const struct bin *bin) {
     return atomic_load_explicit(&bin->top, memory_order_relaxed);
 }
 
+/* Release: whoever takes blocks from a sleeping thread's bin sees what was done with them. */
 static inline void bin_set_top(struct bin *bin, void **top) {
-    atomic_store_explicit(&bin->top, top, memory_order_relaxed);
+    atomic_store_explicit(&bin->top, top, memory_order_release);
 }
 
 /* The next block, or NULL. */
@@ -69,6 +71,13 @@ struct cache {
     struct cache *next;          /* in the list of all caches; CACHES */
     struct cache *next_unused;   /* CACHES */
     bool used;                   /* some thread owns it; CACHES */
+    bool emptied;                /* since it was suspended; CACHES */
+    _Atomic bool suspended; /* its thread's next operation must come through `resume`; CACHES */
+    _Atomic bool slow;      /* its thread is in a slow path */
+    int thread;             /* the kernel's number of it; CACHES */
+    struct cache *_Atomic *self; /* its thread's cache_self; NULL: not to be suspended; CACHES */
+    uint32_t since;              /* the decay period in which it was suspended; CACHES */
+    uint64_t turn;               /* the number of its suspension; CACHES */
     uint32_t victim;             /* class whose idle room is looked at next */
     uint32_t tick;               /* the decay period in which the cache was last trimmed */
     _Atomic uint32_t active;     /* the decay period of the last slow path */
@@ -83,19 +92,36 @@ struct cache {
     void *slots[];
 };
 
-/* The calling thread's cache. Never NULL: before the first slow path, and after the thread's
- * destructors ran, it is a constant one whose bins are all empty and full. */
-extern _Thread_local struct cache *cache_self __attribute__((tls_model("initial-exec")));
+/* The calling thread's cache. Never NULL: before the first slow path, while it is suspended, and
+ * after the thread's destructors ran, it is a constant one whose bins are all empty and full. */
+extern _Thread_local struct cache *_Atomic cache_self __attribute__((tls_model("initial-exec")));
+
+static inline struct cache *cache_now(void) {
+    return atomic_load_explicit(&cache_self, memory_order_relaxed);
+}
 
 /* A bin of this thread's. The empty statement hides how the address came about: else gcc computes
  * it anew for every field. */
 static inline __attribute__((always_inline)) struct bin *cache_bin(unsigned number) {
-    struct bin *bin = &cache_self->bin[number];
+    struct bin *bin = &cache_now()->bin[number];
     __asm__("" : "+r"(bin));
     return bin;
 }
 
 void cache_init(void);
+
+/* ---- For idle.h ---- */
+
+extern struct lock cache_lock; /* CACHES */
+
+/* Stands in for a suspended cache. */
+extern struct cache cache_suspended;
+
+/* All caches there ever were: the list only grows, at its head. */
+struct cache *cache_first(void);
+
+/* Takes all from the cache of a thread that ended without telling, and shelves it. */
+void cache_bury(struct cache *cache);
 
 /* malloc's slow path for class `cls`: a block, having refilled the bin; NULL if there is no memory.
  */

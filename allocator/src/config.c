@@ -49,6 +49,8 @@ static const struct option {
      "bytes of freed huge mappings kept for reuse"},
     {"decay_ms", offsetof(struct config, decay_ms), NULL, 0, 1000000, "0 to 1000000",
      "free pages older than this many milliseconds go back to the system"},
+    {"idle", offsetof(struct config, idle), switch_names, 0, 0, "0 1",
+     "take the blocks that sleeping threads keep"},
     {"hugepages", offsetof(struct config, hugepages), switch_names, 0, 0, "0 1",
      "ask for huge pages where blocks up to 4 KiB lie, beyond the first 8 MiB"},
 };

@@ -43,6 +43,7 @@ enum route_kind { ROUTE_DIRECT, ROUTE_CASCADE, ROUTE_CASCADE_LEAK };
      .budget = 48 * MIB,                                                                           \
      .bigcache = 64 * MIB,                                                                         \
      .decay_ms = 1000,                                                                             \
+     .idle = 1,                                                                                    \
      .hugepages = 1}
 
 struct config {
@@ -54,6 +55,7 @@ struct config {
     uint64_t threshold; /* bytes; larger blocks are mapped one by one */
     uint64_t budget;    /* bytes all thread caches together may hold */
     uint64_t bigcache;  /* bytes of freed huge mappings kept for reuse */
+    uint64_t idle;      /* 1: what sleeping threads hold is taken from them */
     uint64_t hugepages; /* 1: ask for huge pages where short blocks lie */
     uint64_t decay_ms;  /* free pages older than this go back to the system */
 };

@@ -3,6 +3,7 @@
 #include "cache.h"
 #include "central.h"
 #include "config.h"
+#include "idle.h"
 #include "os.h"
 #include "pages.h"
 
@@ -25,6 +26,7 @@ void decay_run(void) {
     uint64_t now = os_coarse_ms();
     atomic_fetch_add_explicit(&decay_now, 1, memory_order_relaxed);
     cache_count_active();
+    idle_decay();
     central_decay();
     pages_purge(now, config.decay_ms);
     bigcache_decay(now);

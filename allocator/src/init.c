@@ -8,6 +8,7 @@
 #include "elo.h"
 #include "fork.h"
 #include "huge.h"
+#include "idle.h"
 #include "os.h"
 #include "pages.h"
 #include "route.h"
@@ -25,6 +26,7 @@ static void bring_up(void) {
     sizeclass_init();
     check_init();
     cache_init();
+    idle_init();
     elo_init();
     superreg_init();
     huge_init();

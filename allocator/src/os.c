@@ -2,10 +2,12 @@
 #include "os.h"
 
 #include <errno.h>
+#include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -115,6 +117,32 @@ void os_costs(uint64_t *cpu_ns, uint64_t *faults) {
         *faults = (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
     }
     errno = saved;
+}
+
+static bool membarrier(int command) {
+    int saved = errno;
+    bool done = syscall(SYS_membarrier, command, 0, 0) == 0;
+    errno = saved;
+    return done;
+}
+
+bool os_barrier_init(void) {
+    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+
+bool os_barrier(void) {
+    return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+}
+
+int os_thread(void) {
+    return (int)syscall(SYS_gettid);
+}
+
+bool os_thread_ended(int thread) {
+    int saved = errno;
+    bool ended = syscall(SYS_tgkill, getpid(), thread, 0) != 0 && errno == ESRCH;
+    errno = saved;
+    return ended;
 }
 
 void os_say(const char *line) {

@@ -42,6 +42,16 @@ size_t os_address_limit(void);
 /* CPU time of this process in ns, and its page faults: the learner's costs. */
 void os_costs(uint64_t *cpu_ns, uint64_t *faults);
 
+/* membarrier(2): makes every thread of this process that is running pass a barrier; those that are
+ * not have passed one. False where the kernel has it not. Call os_barrier_init once before. */
+bool os_barrier_init(void);
+bool os_barrier(void);
+
+/* The kernel's number of the calling thread, and whether the thread of this number has ended: false
+ * also if that cannot be known. */
+int os_thread(void);
+bool os_thread_ended(int thread);
+
 /* Writes one line to standard error without allocating; `abort` variant then ends the process. */
 void os_say(const char *line);
 _Noreturn void os_die(const char *what, const void *address);

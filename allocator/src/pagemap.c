@@ -47,7 +47,7 @@ bool pagemap_commit_spans(struct range *range, size_t offset, size_t bytes) {
     size_t first = offset >> GRANULE_SHIFT, count = bytes >> GRANULE_SHIFT;
     /* One descriptor further at either end: the neighbours' states are read when runs are joined,
      * and the one before may be claimed by a thread that has not made it usable yet. */
-    return commit_pages(&range->spans[first - 1], (count + 2) * sizeof(struct span));
+    return commit_pages(range->spans + first - 1, (count + 2) * sizeof(struct span));
 }
 
 bool pagemap_commit(struct range *range, size_t offset, size_t bytes) {

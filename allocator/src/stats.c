@@ -7,6 +7,7 @@
 #include "elo.h"
 #include "guard.h"
 #include "huge.h"
+#include "idle.h"
 #include "init.h"
 #include "large.h"
 #include "lock.h"
@@ -129,6 +130,7 @@ int hak_stats(struct hak_stats *out, size_t bytes) {
     out->dirty_bytes = pages.dirty;
     out->purged_bytes = pages.purged;
     out->foreign_frees = guard_count();
+    out->idle_taken = idle_taken();
     out->leaked_blocks = caches.leaked;
     out->registry_entries = registry.entries;
     out->registry_lookups = caches.registry_lookups;

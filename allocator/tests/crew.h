@@ -25,10 +25,10 @@ static inline void *crew_begin(void *argument) {
 /* Runs work(0) .. work(n - 1), each in a thread of its own with this much stack (0: the default).
  */
 static inline void crew_run_with(int n, size_t stack, void (*work)(int index)) {
-    struct crew_member *members = calloc((size_t)n, sizeof *members);
+    struct crew_member members[CREW_MOST]; /* no malloc: it may be a child that runs this */
     pthread_barrier_t start;
     pthread_attr_t attributes;
-    CHECK(members != NULL && n <= CREW_MOST);
+    CHECK(n <= CREW_MOST);
     CHECK(pthread_barrier_init(&start, NULL, (unsigned)n) == 0);
     CHECK(pthread_attr_init(&attributes) == 0);
     if (stack != 0) {
@@ -43,7 +43,6 @@ static inline void crew_run_with(int n, size_t stack, void (*work)(int index)) {
     }
     pthread_attr_destroy(&attributes);
     pthread_barrier_destroy(&start);
-    free(members);
 }
 
 static inline void crew_run(int n, void (*work)(int index)) {
