@@ -152,7 +152,7 @@ def test_the_commands_of_a_section_end_as_the_guide_states(title: str, tmp_path:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode in step.codes, f"{step.text}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, f"{step.text}\n{done.stderr}"
