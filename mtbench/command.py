@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mtbench.errors import Exit
 
@@ -54,6 +54,15 @@ _LIST_EXAMPLES = """examples:
 
 
 class _Parser(argparse.ArgumentParser):
+    def parse_known_args(
+        self, args: Any = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        """Refuses what a subcommand does not know in its own name, with its own help."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         """One line, as for every other wrong use."""
         self.exit(Exit.USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")

@@ -1,11 +1,14 @@
 """`mtbench report`: what is asked for is written, nothing else, and bad wishes are named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fabricated import fabricate
 
 from mtbench.__main__ import main
+from mtbench.report import _unit_line
+from plots import specimen
 
 
 def steady(label: str, workload: str, threads: int) -> float:
@@ -61,3 +64,10 @@ def test_an_impossible_wish_is_one_line_and_exit_code_2(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_a_table_does_not_claim_trials_that_an_interrupted_run_has_not() -> None:
+    whole = specimen.run(trials=5)
+    some = replace(whole, cells=(replace(whole.cells[0], trials=2), *whole.cells[1:]))
+    assert _unit_line(whole).endswith("medians of 5")
+    assert _unit_line(some).endswith("medians of up to 5")
