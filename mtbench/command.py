@@ -54,9 +54,7 @@ _LIST_EXAMPLES = """examples:
 
 
 class _Parser(argparse.ArgumentParser):
-    def parse_known_args(
-        self, args: Any = None, namespace: Any = None
-    ) -> tuple[Any, list[str]]:
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Refuses what a subcommand does not know in its own name, with its own help."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
