@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import sys
 
 ENTRY_POINTS = (
@@ -72,8 +71,15 @@ def version(path: str) -> str:
     ):
         if where(symbol) == path and (found := ask(symbol)):
             return found
-    match = re.search(r"\.so\.([0-9][0-9.]*)$|-([0-9][0-9.]*)\.so$", path)
-    return next(filter(None, match.groups()), "") if match else ""
+    _, so, after = path.rpartition(".so.")
+    before = path.removesuffix(".so").rpartition("-")[2] if path.endswith(".so") else ""
+    return next(filter(_numeric, (after if so else "", before)), "")
+
+
+def _numeric(text: str) -> bool:
+    """Digits and dots, a digit first. No regular expression: `re` would take as long to import
+    as this process takes to start."""
+    return text[:1].isdigit() and text.isascii() and text.replace(".", "").isdigit()
 
 
 def _text_function(symbol: str) -> str:
@@ -128,8 +134,11 @@ def same_setting(asked: str, found: str | None) -> bool:
 
 
 def _amount(text: str) -> int | None:
-    match = re.fullmatch(r"(\d+)([KMGT]?)", text.strip().upper())
-    return int(match[1]) << (10 * " KMGT".index(match[2] or " ")) if match else None
+    text = text.strip().upper()
+    digits = text.rstrip("KMGT")
+    if not digits.isdecimal() or len(text) - len(digits) > 1:
+        return None
+    return int(digits) << (10 * " KMGT".index(text[len(digits) :] or " "))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mtbench import machine
 from mtbench.allocators import Allocator, worker_environment
 
 TAIL_BYTES = 2048
@@ -47,7 +48,8 @@ class Outcome:
     """What became of a worker. status: ok, crash, timeout, mismatch, violation or error.
 
     wall_s: seconds from start to end. record: what the worker wrote, {} if nothing. threads: at a
-    timeout, each thread's state letter, kernel wait channel and name, at most 256.
+    timeout, each thread's state letter, kernel wait channel and name, at most 256. runnable_most:
+    most threads of the whole machine running or waiting for a processor, seen each `POLL_S`.
     """
 
     status: str
@@ -58,6 +60,17 @@ class Outcome:
     wall_s: float
     record: dict[str, Any] = field(default_factory=dict)
     threads: tuple[str, ...] = ()
+    runnable_most: int = 0
+
+
+@dataclass
+class _Watched:
+    """What the watchdog saw. why: it ended the worker early, None if not. tail: last bytes said."""
+
+    why: str | None = None
+    tail: bytes = b""
+    threads: tuple[str, ...] = ()
+    runnable_most: int = 0
 
 
 def run_worker(request: bytes, chosen: Allocator, limits: Limits) -> Outcome:
@@ -76,11 +89,11 @@ def run_worker(request: bytes, chosen: Allocator, limits: Limits) -> Outcome:
         started = time.monotonic()
         process = _start(chosen, request_file, record_file)
         try:
-            end, tail, threads = _watch(process, limits)
+            watched = _watch(process, limits)
         finally:
             _end(process)
         wall = time.monotonic() - started
-        return _outcome(process.returncode, end, tail, threads, wall, _read_all(record_file))
+        return _outcome(process.returncode, watched, wall, _read_all(record_file))
     finally:
         os.close(request_file)
         os.close(record_file)
@@ -123,17 +136,14 @@ def die_with_parent() -> None:
         os.close(descriptor)
 
 
-def _watch(
-    process: subprocess.Popen[bytes], limits: Limits
-) -> tuple[str | None, bytes, tuple[str, ...]]:
-    """Wait for the worker's end. Returns why it was ended early (None if it was not), the last
-    bytes it said, and its threads' states if it ran out of time."""
+def _watch(process: subprocess.Popen[bytes], limits: Limits) -> _Watched:
+    """Wait for the worker's end, or for a reason to end it."""
     assert process.stdout is not None
+    seen = _Watched()
     speech = process.stdout.fileno()
     os.set_blocking(speech, False)
     handle = os.pidfd_open(process.pid)
     deadline = time.monotonic() + limits.timeout_s
-    tail = b""
     try:
         with selectors.DefaultSelector() as selector:
             selector.register(handle, selectors.EVENT_READ)
@@ -145,20 +155,22 @@ def _watch(
                     if said is None:
                         selector.unregister(speech)
                     else:
-                        tail = (tail + said)[-TAIL_BYTES:]
+                        seen.tail = (seen.tail + said)[-TAIL_BYTES:]
                 if handle in ready:
-                    return None, (tail + (_drain(speech) or b""))[-TAIL_BYTES:], ()
+                    seen.tail = (seen.tail + (_drain(speech) or b""))[-TAIL_BYTES:]
+                    return seen
+                seen.runnable_most = max(seen.runnable_most, machine.load()[1])
                 resident = _resident(process.pid) if limits.memory_bytes else 0
                 if limits.memory_bytes and resident > limits.memory_bytes:
-                    why = (
+                    seen.why = (
                         f"used {resident >> 20} MiB, over the limit of "
                         f"{limits.memory_bytes >> 20} MiB a worker"
                     )
-                    return why, tail, ()
+                    return seen
                 if time.monotonic() > deadline:
-                    threads = thread_states(process.pid)
-                    why = f"no end after {limits.timeout_s:.0f} s; {_summary(threads)}"
-                    return why, tail, threads
+                    seen.threads = thread_states(process.pid)
+                    seen.why = f"no end after {limits.timeout_s:.0f} s; {_summary(seen.threads)}"
+                    return seen
     finally:
         os.close(handle)
 
@@ -237,17 +249,19 @@ def _summary(threads: tuple[str, ...]) -> str:
     return f"threads: {words or 'none left'}"
 
 
-def _outcome(
-    code: int, end: str | None, tail: bytes, threads: tuple[str, ...], wall: float, written: bytes
-) -> Outcome:
-    words = tail.decode(errors="replace")
+def _outcome(code: int, seen: _Watched, wall: float, written: bytes) -> Outcome:
+    words = seen.tail.decode(errors="replace")
     name = _signal_name(-code) if code < 0 else None
     exit_code = code if code >= 0 else None
-    if end is not None:
-        status = "timeout" if end.startswith("no end") else "error"
-        return Outcome(status, end, name, exit_code, words, wall, threads=threads)
+    most = seen.runnable_most
+
+    def failure(status: str, reason: str) -> Outcome:
+        return Outcome(status, reason, name, exit_code, words, wall, {}, seen.threads, most)
+
+    if seen.why is not None:
+        return failure("timeout" if seen.why.startswith("no end") else "error", seen.why)
     if code < 0:
-        return Outcome("crash", f"killed by {name}", name, None, words, wall)
+        return failure("crash", f"killed by {name}")
     try:
         record = json.loads(written) if written else {}
     except ValueError:
@@ -255,9 +269,9 @@ def _outcome(
     if not record:
         last = words.strip().splitlines()[-1:] or ["nothing on stderr"]
         reason = f"exit code {code} without a record: {last[0][:200]}"
-        return Outcome("error" if code else "crash", reason, None, code, words, wall)
+        return failure("error" if code else "crash", reason)
     status, reason = str(record.pop("status")), record.pop("reason")
-    return Outcome(status, reason, None, code, words, wall, record)
+    return Outcome(status, reason, None, code, words, wall, record, (), most)
 
 
 def _signal_name(number: int) -> str:

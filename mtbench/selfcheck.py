@@ -31,13 +31,18 @@ BASE_WORK = 40
 """Rounds of arithmetic in the unslowed loop: 5 % of it is then a whole number of rounds."""
 
 CALIBRATION_TRIALS = 9
+POWER_TRIALS = (5, 8, 12, 20)
+POWER_DRAWS = 1_000
+QUIET = 0.98
+"""Of the processor time they could use, what the threads got at least on a quiet machine."""
 
 
 @dataclass(frozen=True)
 class Experiment:
     """Comparisons of two labels, each with `trials` blocks of one trial a side.
 
-    throughput: operations a second, shape (comparisons, trials, 2), sides A and B.
+    throughput: operations a second, shape (comparisons, trials, 2), sides A and B. processor:
+    CPU seconds used a second of the window, same shape.
     """
 
     title: str
@@ -47,13 +52,33 @@ class Experiment:
     duration: float
     warmup: float
     throughput: NDArray[np.float64]
+    processor: NDArray[np.float64]
 
     def verdicts(self, threshold: float) -> list[str]:
         """What `paired_ratio` says of B over A in each comparison."""
-        return [
-            paired_ratio(pair[:, 1], pair[:, 0], threshold=threshold).verdict
-            for pair in self.throughput
-        ]
+        return _verdicts(self.throughput, threshold)
+
+    def by_processor_time(self, threshold: float) -> list[str]:
+        """The same of operations a CPU second, which others on the machine hardly disturb."""
+        return _verdicts(self.throughput / self.processor, threshold)
+
+    def power(self, threshold: float, wanted: str, seed: int = 1) -> dict[str, float]:
+        """The share of `wanted` if comparisons had n trials a side, for several n.
+
+        `POWER_DRAWS` comparisons of n pairs each, drawn with replacement from all pairs kept.
+        """
+        pairs = self.throughput.reshape(-1, 2)
+        generator = np.random.default_rng(seed)
+        shares = {}
+        for trials in POWER_TRIALS:
+            drawn = pairs[generator.integers(0, len(pairs), (POWER_DRAWS, trials))]
+            shares[str(trials)] = _verdicts(drawn, threshold).count(wanted) / POWER_DRAWS
+        return shares
+
+    def quiet(self) -> float:
+        """The 5th percentile over trials of the processor time had, as a share of all usable."""
+        usable = min(self.threads, machine.usable_cores())
+        return float(np.nanquantile(self.processor, 0.05)) / usable
 
     def unpaired(self, threshold: float) -> list[str]:
         """What `compare` would say: the same trials taken as two runs."""
@@ -68,9 +93,13 @@ class Experiment:
 
     def spread(self) -> float:
         """Standard deviation of a trial's log throughput within its comparison, as a share."""
-        logs = np.log(self.throughput)
+        logs = np.log(np.where(self.throughput > 0, self.throughput, math.nan))
         centred = logs - np.nanmedian(logs, axis=1, keepdims=True)
         return float(np.nanstd(centred))
+
+
+def _verdicts(rates: NDArray[np.float64], threshold: float) -> list[str]:
+    return [paired_ratio(pair[:, 1], pair[:, 0], threshold=threshold).verdict for pair in rates]
 
 
 def experiment(args: argparse.Namespace, slowdown: float) -> Experiment:
@@ -83,16 +112,16 @@ def experiment(args: argparse.Namespace, slowdown: float) -> Experiment:
     else:
         other = spec
     measurer = Measurer(plan, {"it": chosen}, {"A": spec, "B": other})
-    found = np.full((args.comparisons, args.trials, 2), math.nan)
+    found = np.full((2, args.comparisons, args.trials, 2), math.nan)
     for trial in plan.order():
-        value = _throughput(measurer.record(trial))
         comparison, block = divmod(trial.block, args.trials)
-        found[comparison, block, "AB".index(trial.cell.workload)] = value
+        place = comparison, block, "AB".index(trial.cell.workload)
+        found[0][place], found[1][place] = _rates(measurer.record(trial))
         if sys.stderr.isatty() and trial.order % 10 == 0:
             print(f"\r{trial.order + 1}/{plan.trials * 2}", end="", file=sys.stderr)
     title = f"{slowdown * 100:g} % planted" if slowdown else "A/A"
     return Experiment(
-        title, args.allocator, args.workload, args.threads, args.duration, args.warmup, found
+        title, args.allocator, args.workload, args.threads, args.duration, args.warmup, *found
     )
 
 
@@ -117,8 +146,8 @@ def _rounds(
 ) -> int:
     """How many more rounds of arithmetic make the loop slower by `slowdown`.
 
-    The cost of a round is taken from two loops, measured in turns; the time of an operation is
-    linear in the rounds.
+    The cost of a round is taken from two loops, measured in turns; the processor time of an
+    operation is linear in the rounds.
     """
     more = 4 * BASE_WORK
     loops = {"A": spec, "B": spec.with_options(work=BASE_WORK + more)}
@@ -126,8 +155,8 @@ def _rounds(
     times: dict[str, list[float]] = {"A": [], "B": []}
     for block in range(CALIBRATION_TRIALS):
         for cell in plan.cells:
-            record = measurer.record(Trial(0, block, cell))
-            times[cell.workload].append(1 / _throughput(record))
+            speed, processor = _rates(measurer.record(Trial(0, block, cell)))
+            times[cell.workload].append(processor / speed)
     base = median(times["A"])
     a_round = (median(times["B"]) - base) / more
     wanted = base * (1 / (1 - slowdown) - 1)
@@ -136,11 +165,15 @@ def _rounds(
     return round(wanted / a_round)
 
 
-def _throughput(record: dict[str, Any]) -> float:
+def _rates(record: dict[str, Any]) -> tuple[float, float]:
+    """Operations, and CPU seconds, a second of a trial's window."""
     if record["status"] != "ok":
         raise MtbenchError(f"a trial failed: {record['status']}, {record['reason']}")
+    result = record["result"]
+    elapsed = result["elapsed_s"]
+    processor = (result["cpu"]["user_s"] + result["cpu"]["system_s"]) / elapsed
     # A trial whose thread was never scheduled has no speed; it is missing, not zero.
-    return float(record["result"]["operations"] / record["result"]["elapsed_s"]) or math.nan
+    return float(result["operations"] / elapsed) or math.nan, processor or math.nan
 
 
 def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:
@@ -160,11 +193,15 @@ def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:
         "spread_of_a_trial": round(result.spread(), 5),
         "far_out": int(sum(far_out(side).sum() for pair in result.throughput for side in pair.T)),
         "machine": machine.summary(),
+        "processor_share": round(result.quiet(), 4),
+        "quiet": result.quiet() >= QUIET,
         "wanted": wanted,
+        "share_by_trials": result.power(threshold, wanted),
     }
     for name, verdicts in (
         ("paired", result.verdicts(threshold)),
         ("two_runs", result.unpaired(threshold)),
+        ("by_processor_time", result.by_processor_time(threshold)),
     ):
         document[name] = {
             verdict: verdicts.count(verdict)
@@ -173,6 +210,10 @@ def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:
     document["throughput"] = [
         [[round(value) if value == value else None for value in block] for block in pair]
         for pair in result.throughput
+    ]
+    document["processor"] = [
+        [[round(value, 3) if value == value else None for value in block] for block in pair]
+        for pair in result.processor
     ]
     return document
 
@@ -190,12 +231,19 @@ def _experiment_command(args: argparse.Namespace) -> int:
         f"{document['effect'] * 100:+.2f} %, a trial's spread "
         f"{document['spread_of_a_trial'] * 100:.2f} %"
     )
-    for name in ("paired", "two_runs"):
+    if not document["quiet"]:
+        print(
+            f"  not a quiet machine: in 1 of 20 trials the threads had at most "
+            f"{document['processor_share'] * 100:.0f} % of the processor time they could use"
+        )
+    for name in ("paired", "two_runs", "by_processor_time"):
         counts = document[name]
         words = ", ".join(f"{verdict} {count}" for verdict, count in counts.items())
         print(f"  {name.replace('_', ' ')}: {words}")
     share = document["paired"][wanted] / total
     least = args.least if args.least is not None else (0.9 if slowdown else 0.95)
+    by_trials = ", ".join(f"{n}: {s * 100:.1f} %" for n, s in document["share_by_trials"].items())
+    print(f"  '{wanted}' by trials a side, drawn from these: {by_trials}")
     print(f"  '{wanted}' in {share * 100:.1f} %, promised {least * 100:g} %")
     return Exit.FINE if share >= least else Exit.GATE
 

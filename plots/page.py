@@ -52,12 +52,14 @@ class Album:
         # Made above from numbers and escaped text, so it is safe to put in as it is.
         return Picture(name, title, Markup(text), only)
 
-    def entry(self, run: Run, entry: Entry) -> Picture:
-        """Return an entry of the run's catalogue."""
+    def entry(self, run: Run, entry: Entry, of: str = "") -> Picture:
+        """Return an entry of the run's catalogue; `of` names the run where there are several."""
         only = {"throughput": "only-linear", "throughput-log": "only-log"}
         kind = entry.name.removesuffix(f"-{entry.workload}")
         title = f"{entry.title}, {entry.workload}" if entry.workload else entry.title
         figure = catalogue.rendered(run, entry)
+        if of:
+            return self.picture(f"{entry.name}-{self._count}", f"{title}, {of}", figure)
         return self.picture(entry.name, title, figure, only.get(kind, ""))
 
 
@@ -173,12 +175,38 @@ def _one(run: Run) -> str:
     )
 
 
+_BESIDE = (
+    ("contention", "Contention", "What threads wait for, run by run."),
+    ("latency", "Latency", "Service time of sampled calls, run by run; the loop is closed."),
+    ("memory", "Memory", "Peak, after the drain and over time, run by run."),
+)
+"""Sections of one run that several runs show one below the other: id, heading, introduction."""
+
+
+def _beside(album: Album, runs: dict[str, Run], section: str) -> list[Part]:
+    """Figures of one section, a part a workload, in each of them a figure of every run."""
+    parts = []
+    for name in hosts.shared_workloads(list(runs.values())):
+        found = [
+            (run, of, entry)
+            for of, run in runs.items()
+            for entry in catalogue.entries(run)
+            if entry.present and (entry.section, entry.workload) == (section, name)
+        ]
+        found.sort(key=lambda one: one[2].title)  # of each kind, every run's in the runs' order
+        if found:
+            pictures = tuple(album.entry(run, entry, of) for run, of, entry in found)
+            parts.append(Part(found[0][0].workload(name), pictures))
+    return parts
+
+
 def _several(runs: list[Run]) -> str:
     album = Album()
     names = hosts.names(runs)
+    grids = {name: run for name, run in zip(names, runs, strict=True) if not run.programs}
     by_workload = []
-    for name in hosts.shared_workloads(runs):
-        with_it = [run for run in runs if any(info.name == name for info in run.workloads)]
+    for name in hosts.shared_workloads(list(grids.values())):
+        with_it = [run for run in grids.values() if any(i.name == name for i in run.workloads)]
         by_host = svg.rendered(hosts.by_host(with_it, name))
         by_allocator = svg.rendered(hosts.by_allocator(with_it, name))
         pictures = (
@@ -190,6 +218,22 @@ def _several(runs: list[Run]) -> str:
         {"name": name, "run": run, "failures": rows.failures(run)}
         for name, run in zip(names, runs, strict=True)
     ]
+    ran = [
+        {
+            "name": name,
+            "run": run,
+            "columns": programs.columns(run),
+            "rows": programs.rows(run),
+            "pictures": [album.entry(run, e, name) for e in catalogue.entries(run) if e.present],
+        }
+        for name, run in zip(names, runs, strict=True)
+        if run.programs
+    ]
+    beside = [
+        (key, heading, text, parts)
+        for key, heading, text in _BESIDE
+        if (parts := _beside(album, grids, key))
+    ]
     return _filled(
         "runs.html.j2",
         album,
@@ -197,23 +241,26 @@ def _several(runs: list[Run]) -> str:
         title=f"{len(runs)} runs side by side",
         sections=[
             ("findings", "Findings"),
-            ("hosts", "Throughput"),
-            ("cells-heading", "Every cell"),
+            *([("program", "Programs")] if ran else []),
+            *([("hosts", "Throughput"), ("cells-heading", "Every cell")] if grids else []),
+            *((key, heading) for key, heading, _, _ in beside),
             ("machine", "What differs"),
             ("failures", "Failures"),
             ("reproduce", "Reproduce"),
         ],
         cards=cards,
+        programs=ran,
+        beside=beside,
         by_workload=by_workload,
         workloads=[part.info for part in by_workload],
-        threads=sorted({n for run in runs for n in run.threads}),
+        threads=sorted({n for run in grids.values() for n in run.threads}),
         scales=False,
         columns=[
             *rows.KEYS,
             rows.Column("Threads", "number of threads"),
-            *(rows.Column(name, "throughput per second") for name in names),
+            *(rows.Column(name, "throughput per second") for name in grids),
         ],
-        rows=rows.rows_side_by_side(runs),
+        rows=rows.rows_side_by_side(list(grids.values())),
         fact_rows=list(_facts(runs)),
     )
 

@@ -11,7 +11,7 @@ import pytest
 
 import plots
 from plots import catalogue, specimen, svg
-from plots.data import Allocator, Failure, Finding, Run
+from plots.data import Allocator, Failure, Finding, Interval, ProgramCell, Run
 from plots.sheet import WIDTH
 
 VOID = {"meta", "link", "input", "br", "img"}
@@ -161,6 +161,28 @@ def test_runs_side_by_side_show_each_run_and_what_differs() -> None:
     assert not outline(text).wrong
     assert "oak" in text and "elm" in text
     assert '<tr class="differs"><th scope="row">usable cores</th>' in text
+
+
+def test_runs_side_by_side_show_contention_latency_and_memory_of_each() -> None:
+    text = plots.html([specimen.one_cell(), replace(specimen.one_cell(), host="elm")])
+    found = outline(text)
+    assert len(found.ids) == len(set(found.ids))
+    for section in ("contention", "latency", "memory"):
+        body = text.partition(f'<h2 id="{section}">')[2].partition("<h2")[0]
+        for host in (specimen.one_cell().host, "elm"):
+            assert re.search(rf'aria-label="[^"]*, {host}: arrow', body), (section, host)
+
+
+def test_programs_side_by_side_have_a_table_each() -> None:
+    label = specimen.one_cell().allocators[0].label
+    cell = ProgramCell(label, 3, 0, {"wall_s": Interval(1.25, 1.0, 1.5)})
+    made = replace(specimen.one_cell(), cells=(), programs=(cell,), program="sort words")
+    text = plots.html([made, replace(made, host="elm", program="sort numbers")])
+    assert not outline(text).wrong
+    assert text.count("What the program used under each allocator") == 2
+    assert "sort words" in text and "sort numbers" in text
+    assert "1.25 s" in text
+    assert 'id="cells-heading"' not in text
 
 
 def test_no_run_is_refused() -> None:
