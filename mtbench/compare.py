@@ -18,7 +18,7 @@ from mtbench.cells import Results, gather
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet, opened
 from mtbench.plan import Plan
-from mtbench.statistics import geometric_mean_interval, independent_ratio
+from mtbench.statistics import NOISE_THRESHOLD, geometric_mean_interval, independent_ratio
 from mtbench.table import markdown_table, ratio, text_table
 
 
@@ -119,13 +119,18 @@ def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
 
 
 def rows_of(base: Results, other: _Loaded, threshold: float) -> list[Row]:
-    """Each cell that both runs have, worst first."""
+    """Each cell that both runs have, worst first.
+
+    A regression may be sought below the noise threshold; then that is lowered too.
+    """
     rows = []
     for cell, data in other.results.cells.items():
         rival = base.cells.get(cell)
         if rival is None:
             continue
-        result = independent_ratio(data.throughput, rival.throughput)
+        result = independent_ratio(
+            data.throughput, rival.throughput, threshold=min(threshold, NOISE_THRESHOLD)
+        )
         value, low, high = result.estimate
         if not math.isfinite(value):
             continue

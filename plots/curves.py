@@ -311,6 +311,38 @@ def nothing(axes: Axes, why: str = "no data") -> None:
               va="center", family=FAMILY, style="italic", parse_math=False)  # fmt: skip
 
 
+def blank(axes: Axes, why: str) -> None:
+    """An empty panel without axes, and why it is empty."""
+    axes.set_yticks([])
+    axes.set_xticks([])
+    nothing(axes, why)
+
+
+def path(
+    axes: Axes,
+    points: tuple[Floats, Floats],
+    look: style.Look,
+    group: str,
+    marks: Sequence[int],
+    tips: Tips,
+) -> End:
+    """Draw one allocator's path over a continuous axis; return where its name goes.
+
+    points: x and y, shape (k,), not empty. marks: positions that get a marker. tips: what pointing
+    at the path says; their label is the allocator's.
+    """
+    figure = axes.figure
+    assert isinstance(figure, Drawing)
+    x, y = points
+    (line,) = axes.plot(x, y, color=look.colour, linestyle=look.dash, linewidth=look.width,
+                        marker=look.marker, markersize=4.6, markeredgecolor=style.WHITE,
+                        markeredgewidth=0.6, markevery=list(marks),
+                        zorder=3 + look.width)  # fmt: skip
+    line.set_gid(group)
+    figure.tips[group] = tips
+    return End(tips.label, style.short(tips.label), float(x[-1]), float(y[-1]), look)
+
+
 def at(lines: Sequence[Series], threads: int) -> list[tuple[Series, float]]:
     """Return the lines with a value at a thread count, best (highest) first."""
     found = []

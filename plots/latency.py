@@ -97,35 +97,23 @@ def latency_curves(
 def _panel(
     axes: Axes, found: dict[str, LatencyCurve], looks: dict[str, style.Look], index: int
 ) -> list[End]:
-    figure = axes.figure
-    assert isinstance(figure, Drawing)
     if not found:
-        axes.set_yticks([])
-        axes.set_xticks([])
-        curves.nothing(axes, "not sampled")
+        curves.blank(axes, "not sampled")
         return []
     ends = []
     axes.set_xscale("log")
     axes.set_yscale("log")
     for place, (label, curve) in enumerate(found.items()):
-        look = looks[label]
         good = np.isfinite(curve.ns) & (curve.ns > 0)
         # Beyond this no whole call is left: the curve would only repeat the maximum.
         good &= curve.percentiles <= 100 - 100 / max(1, curve.samples)
         x, y = 100 / (100 - curve.percentiles[good]), curve.ns[good]
         if not x.size:
             continue
-        (line,) = axes.plot(x, y, color=look.colour, linestyle=look.dash, linewidth=look.width,
-                            marker=look.marker, markersize=4.6, markeredgecolor=style.WHITE,
-                            markeredgewidth=0.6, markevery=_landmarks(x),
-                            zorder=3 + look.width)  # fmt: skip
-        group = f"series-{index}-{place}"
-        line.set_gid(group)
-        figure.tips[group] = Tips(label, tuple(
-            f"p{digits(100 - 100 / x[i], 6)}: {nanoseconds(float(y[i]))}"
-            for i in _landmarks(x)
-        ), f"{style.short(label)}, ")  # fmt: skip
-        ends.append(End(label, style.short(label), float(x[-1]), float(y[-1]), look))
+        marks = _landmarks(x)
+        said = tuple(f"p{digits(100 - 100 / x[i], 6)}: {nanoseconds(float(y[i]))}" for i in marks)
+        tips = Tips(label, said, f"{style.short(label)}, ")
+        ends.append(curves.path(axes, (x, y), looks[label], f"series-{index}-{place}", marks, tips))
     right = max((end.x for end in ends), default=100.0)
     axes.set_xlim(0.85, right * 1.25)
     ticks = [100 / (100 - p) for p in TICKS]

@@ -90,32 +90,23 @@ def memory_over_time(
 def _panel(
     axes: Axes, found: dict[str, MemorySeries], looks: dict[str, style.Look], index: int
 ) -> list[End]:
-    figure = axes.figure
-    assert isinstance(figure, Drawing)
     if not found:
-        axes.set_yticks([])
-        axes.set_xticks([])
-        curves.nothing(axes, "no samples")
+        curves.blank(axes, "no samples")
         return []
     _alive(axes, found)
     ends = []
     for place, (label, series) in enumerate(found.items()):
-        look = looks[label]
         t, rss = thinned(series.t_s, series.rss)
         if not t.size:
             continue
-        (line,) = axes.plot(t, rss, color=look.colour, linestyle=look.dash, linewidth=look.width,
-                            marker=look.marker, markersize=4.6, markeredgecolor=style.WHITE,
-                            markeredgewidth=0.6, markevery=[t.size - 1],
-                            zorder=3 + look.width)  # fmt: skip
-        group = f"series-{index}-{place}"
-        line.set_gid(group)
-        text = style.short(label)
-        figure.tips[group] = Tips(
-            label, (f"{text}: {bytes_text(float(rss[-1]))} at the end, "
-                    f"{bytes_text(float(np.nanmax(rss)))} at most",)
-        )  # fmt: skip
-        ends.append(End(label, text, float(t[-1]), float(rss[-1]), look))
+        said = (
+            f"{style.short(label)}: {bytes_text(float(rss[-1]))} at the end, "
+            f"{bytes_text(float(np.nanmax(rss)))} at most"
+        )
+        marks, tips = [t.size - 1], Tips(label, (said,))
+        ends.append(
+            curves.path(axes, (t, rss), looks[label], f"series-{index}-{place}", marks, tips)
+        )
     top = axes.get_ylim()[1]
     axes.set_ylim(0, top * 1.05)
     # Steps of a power of two: round numbers of MiB.

@@ -47,6 +47,14 @@ def test_a_regression_beyond_the_threshold_is_exit_code_three(
     assert main(["compare", str(other), str(base)]) == 0
 
 
+def test_a_threshold_below_the_noise_threshold_holds(tmp_path: Path, capsys: Say) -> None:
+    base = fabricate(tmp_path / "base", steady, trials=10)
+    other = fabricate(tmp_path / "other", slower_at(8, 0.985), trials=10)
+    assert main(["compare", str(base), str(other)]) == 0
+    assert main(["compare", str(base), str(other), "--threshold", "0.01"]) == 3
+    assert "3 cells are slower by more than 1 %" in capsys.readouterr().err
+
+
 def test_too_few_trials_are_said_not_guessed(tmp_path: Path, capsys: Say) -> None:
     base = fabricate(tmp_path / "base", steady, trials=2)
     other = fabricate(tmp_path / "other", slower_at(8, 0.5), trials=2)

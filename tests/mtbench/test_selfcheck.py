@@ -54,6 +54,7 @@ def test_who_disturbed_the_experiment_is_seen_in_processor_time() -> None:
     assert not document["quiet"]
     assert document["paired"]["slower"] < 40
     assert document["by_processor_time"]["slower"] == 200
+    assert document["processor_effect"] == pytest.approx(-0.05, abs=0.002)
     assert selfcheck.report(known, "slower", 0.02)["quiet"]
 
 

@@ -32,6 +32,40 @@ def test_bootstrap_interval_of_the_median_agrees_with_scipy(size: int) -> None:
     assert ours.high == pytest.approx(theirs.high, abs=0.06 * spread)
 
 
+def test_bootstrap_interval_of_a_ratio_of_medians_agrees_with_scipy() -> None:
+    generator = np.random.default_rng(8)
+    top, bottom = generator.lognormal(0.5, 0.2, 12), generator.lognormal(0, 0.2, 9)
+    ours = statistics.bootstrap_ratio_of_medians(top, bottom)
+    theirs = stats.bootstrap(
+        (top, bottom),
+        lambda x, y, axis=-1: np.median(x, axis=axis) / np.median(y, axis=axis),
+        n_resamples=20_000,
+        method="percentile",
+        rng=np.random.default_rng(3),
+    ).confidence_interval
+    assert ours.value == pytest.approx(np.median(top) / np.median(bottom))
+    assert ours.low == pytest.approx(theirs.low, rel=0.02)
+    assert ours.high == pytest.approx(theirs.high, rel=0.02)
+
+
+def test_interval_of_a_geometric_mean_holds_the_mean_in_nineteen_of_twenty() -> None:
+    generator = np.random.default_rng(11)
+    truth = [1.0, 2.0, 4.0, 8.0]  # medians; their geometric mean is 2 ** 1.5
+    held = 0
+    for _ in range(200):
+        cells = [median * generator.lognormal(0, 0.1, 15) for median in truth]
+        found = statistics.geometric_mean_interval(cells, resamples=500)
+        held += found.low <= 2**1.5 <= found.high
+    assert 180 <= held <= 199
+
+
+def test_modified_z_is_in_units_of_the_median_deviation() -> None:
+    # median 3, absolute deviations 2 1 0 1 6: MAD 1
+    expected = [0.6745 * deviation for deviation in (-2, -1, 0, 1, 6)]
+    assert list(statistics.modified_z([1, 2, 3, 4, 9])) == pytest.approx(expected)
+    assert stats.median_abs_deviation([1, 2, 3, 4, 9]) == 1
+
+
 def test_bootstrap_is_the_same_for_the_same_seed() -> None:
     values = np.random.default_rng(1).normal(10, 1, 12)
     assert statistics.bootstrap_median(values, seed=4) == statistics.bootstrap_median(
