@@ -6,7 +6,7 @@ CMAKE_QUIET = -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DBUILD_TESTI
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) \
 	$(shell find allocator workloads mtbench -name '*.[ch]' -o -name CMakeLists.txt -o -name build_ffi.py)
 
-.PHONY: sweep test ctest sanitize lint format rank pgo learner aa cost gallery real clean
+.PHONY: sweep test ctest sanitize lint format rank pgo pgo-library study learner aa cost gallery real clean
 
 # Editable: Python changes count at once, C changes through this rule.
 .venv/installed: $(SOURCES)
@@ -55,8 +55,14 @@ format: .venv/linted
 
 # A profile-guided libhakmem.so in build/pgo, and its gain over the plain one in one interleaved run.
 PGO_WORKLOADS := mid_gap,mid_replace,random_mixed,mid_exchange,tiny_exchange
-pgo: .venv/tested
-	rm -rf build/pgo build/pgo-run
+pgo: pgo-library
+	rm -rf build/pgo-run
+	$(BIN)/mtbench sweep -a pgo=build/pgo/libhakmem.so,plain=build/plain/libhakmem.so \
+		-w $(PGO_WORKLOADS) -t 1,2,8 -n 9 --duration 0.2 --no-progress -q -o build/pgo-run
+	$(BIN)/mtbench rank build/pgo-run --of pgo --against plain
+
+pgo-library: .venv/tested
+	rm -rf build/pgo
 	$(BIN)/cmake -S allocator -B build/plain $(CMAKE_QUIET) -DHAKMEM_PGO= > /dev/null
 	$(BIN)/cmake --build build/plain --target hakmem
 	$(BIN)/cmake -S allocator -B build/pgo $(CMAKE_QUIET) -DHAKMEM_PGO=generate > /dev/null
@@ -67,9 +73,13 @@ pgo: .venv/tested
 	test -n "$$(find build/pgo -name "*.gcda")"
 	$(BIN)/cmake -S allocator -B build/pgo -DHAKMEM_PGO=use > /dev/null
 	$(BIN)/cmake --build build/pgo --target hakmem
-	$(BIN)/mtbench sweep -a pgo=build/pgo/libhakmem.so,plain=build/plain/libhakmem.so \
-		-w $(PGO_WORKLOADS) -t 1,2,8 -n 9 --duration 0.2 --no-progress -q -o build/pgo-run
-	$(BIN)/mtbench rank build/pgo-run --of pgo --against plain
+
+# What does pre-allocating the Mid registry buy? Measures (some 30 minutes on two cores) and writes
+# docs/study.md; QUICK=1: 3 minutes, into build/study; RESUME=1: goes on with what was measured.
+study: .venv/tested
+	$(if $(RESUME),,$(MAKE) pgo-library || echo "no profile-guided build here: going on without it")
+	$(BIN)/python docs/study measure $(if $(QUICK),--quick) $(if $(RESUME),--resume)
+	$(BIN)/python docs/study render $(if $(QUICK),--quick)
 
 # hakmem against every peer: the standard matrix, into runs/rank (about 25 minutes on two cores).
 RANK_WORKLOADS := mid_gap,mid_replace,mid_exchange,random_mixed,tiny_exchange,larson,larson_mid,producer_consumer,remote,large_mixed,huge_mixed

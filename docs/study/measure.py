@@ -1,0 +1,104 @@
+"""Runs the study's sweeps with mtbench, one run directory a question."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mtbench import allocators, machine, options, progress, sweeping
+from mtbench.errors import Exit, UsageError
+from mtbench.plan import Plan
+from mtbench.rundir import MANIFEST, RunDirectory
+from mtbench.table import duration
+from study.plan import PEERS, Question, full, questions, quick
+
+LIBRARIES = Path("build/pgo/libhakmem.so"), Path("build/plain/libhakmem.so")
+
+
+def peers_here() -> list[str]:
+    """The peers of the study that this machine has."""
+    found = {entry.label for entry in allocators.installed()}
+    return [label for label in PEERS if label in found]
+
+
+def asked(*, short: bool) -> list[Question]:
+    """The questions for this machine."""
+    cores = machine.usable_cores()
+    scale = quick(cores) if short else full(cores)
+    return questions(scale, peers_here(), *LIBRARIES)
+
+
+def run(target: Path, chosen: Sequence[Question], *, resume: bool) -> int:
+    """Measure every question into target/NAME; what a former call finished is not repeated if
+    `resume`. Raises UsageError if there is something and it is not to be resumed."""
+    if not resume and any((target / entry.name / MANIFEST).exists() for entry in chosen):
+        raise UsageError(f"{target} holds runs of the study; remove it, or go on with --resume")
+    total = sum(expected(entry) for entry in chosen)
+    print(f"{len(chosen)} sweeps into {target}, about {duration(total)}", file=sys.stderr)
+    began = time.monotonic()
+    for number, question in enumerate(chosen, 1):
+        spent = duration(time.monotonic() - began)
+        print(f"[{number}/{len(chosen)}] {question.name}, after {spent}", file=sys.stderr)
+        if one(question, target / question.name, resume=resume):
+            print(
+                f"study: interrupted; what was measured is kept in {target}; go on with: "
+                "make study RESUME=1",
+                file=sys.stderr,
+            )
+            return Exit.INTERRUPTED
+    print(f"measured in {duration(time.monotonic() - began)}", file=sys.stderr)
+    return Exit.FINE
+
+
+def expected(question: Question) -> float:
+    """Seconds a question should take; starting a worker is a good tenth of a second."""
+    plan = _plan(question)
+    return sum(plan.expected(cell.threads) for cell in plan.cells) * plan.trials
+
+
+def one(question: Question, path: Path, *, resume: bool) -> bool:
+    """One sweep; True if it was interrupted. A crash or a hang is a record, not an error."""
+    if resume and (path / MANIFEST).exists():
+        directory = RunDirectory.resume(path)
+        job = options.job_of(
+            Plan.from_json(directory.manifest["plan"]), directory.manifest["allocators"]
+        )
+    else:
+        job = _job(question)
+        directory = RunDirectory.create(path, sweeping.manifest(job, f"study: {question.name}"))
+    with directory, sweeping.terminable():
+        done = sweeping.finished(directory)
+        show = progress.shown(job.plan, len(done), quiet=False, verbose=False)
+        return sweeping.measure(job, directory, done, show)
+
+
+def _job(question: Question) -> options.Job:
+    files = dict(question.libraries)
+    texts = [
+        f"{label}={files[label]}" if label in files else label for label in question.allocators
+    ]
+    identified = allocators.identify([allocators.resolve(text) for text in texts])
+    plan = replace(
+        _plan(question),
+        allocators=tuple(entry.label for entry in identified),
+        sources=tuple((name, spec.to_toml()) for name, spec in question.workloads.items()),
+    )
+    return options.Job(plan, {entry.label: entry for entry in identified}, question.workloads)
+
+
+def _plan(question: Question) -> Plan:
+    return Plan(
+        allocators=tuple(question.allocators),
+        workloads=tuple(question.workloads),
+        threads=question.threads,
+        trials=question.trials,
+        duration=question.duration,
+        warmup=question.warmup,
+        seed=options.DEFAULT_SEED,
+        cores=machine.usable_cores(),
+        cells=question.cells,
+        latency_every=question.latency_every,
+    )

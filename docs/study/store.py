@@ -1,0 +1,133 @@
+"""The study's data as kept in the repository: small, without folders of one machine, gzipped."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtbench.cells import Results
+from mtbench.plan import Plan
+from mtbench.report import load
+from mtbench.rundir import MANIFEST, TRIALS
+from plots import data as plots_data
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tables import placeless, thinned
+
+PACKED = f"{TRIALS}.gz"
+LATENCY = ("seed", "ladder")
+"""Questions that ask for percentiles; histograms are most of a record."""
+
+SERIES = ("seed",)
+"""Questions that draw memory over time."""
+
+LOCKS = ("ladder", "locks", "crowd")
+_COUNTERS = ("registry_growths", "registry_lookups", "leaked_blocks")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One question's run: its plan, its numbers, what figures draw, and its manifest.
+
+    counters: (allocator, workload, threads, counter) -> a value a trial. walls: (allocator,
+    workload, threads) -> whole seconds a trial took.
+    """
+
+    plan: Plan
+    results: Results
+    run: plots_data.Run
+    manifest: dict[str, Any]
+    counters: dict[tuple[str, str, int, str], list[float]]
+    walls: dict[tuple[str, str, int], list[float]]
+
+
+def keep(runs: Path, target: Path) -> None:
+    """Pack every run under `runs` into `target`, which is replaced."""
+    shutil.rmtree(target, ignore_errors=True)
+    for run in sorted(path.parent for path in runs.glob(f"*/{MANIFEST}")):
+        folder = target / run.name
+        folder.mkdir(parents=True)
+        manifest = (run / MANIFEST).read_text(encoding="utf-8")
+        (folder / MANIFEST).write_text(placeless(manifest), encoding="utf-8")
+        lines = (run / TRIALS).read_text(encoding="utf-8").splitlines()
+        packed = "".join(
+            placeless(json.dumps(small(json.loads(line), run.name), separators=(",", ":"))) + "\n"
+            for line in lines
+        )
+        # Equal data make equal files: no time in the header.
+        (folder / PACKED).write_bytes(gzip.compress(packed.encode(), 9, mtime=0))
+
+
+def small(record: dict[str, Any], question: str) -> dict[str, Any]:
+    """A record without what its question does not ask."""
+    result = record.get("result") or {}
+    latency, samples = result.get("latency"), (result.get("memory") or {}).get("samples")
+    stats = record.get("allocator_stats") or {}
+    record = thinned(record)
+    if record.get("result") and question in LATENCY:
+        record["result"]["latency"] = latency
+    if record.get("result") and question in SERIES:
+        record["result"]["memory"]["samples"] = samples
+    kept: dict[str, Any] = {name: stats[name] for name in _COUNTERS if stats.get(name)}
+    if stats.get("locks") and question in LOCKS:
+        kept |= {"locks": summed(stats["locks"]), "counted_s": stats.get("counted_s")}
+    record["allocator_stats"] = kept or None
+    record["stderr_tail"] = record["stderr_tail"][-200:]
+    return record
+
+
+def summed(locks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The registry's lock, and all others as one."""
+    names = ("acquisitions", "spun", "waited", "wait_ns", "max_wait_ns")
+    rows: dict[str, dict[str, Any]] = {}
+    for lock in locks:
+        name = "registry" if lock["name"] == "registry" else "others"
+        row = rows.setdefault(name, {"name": name, **dict.fromkeys(names, 0)})
+        for key in names:
+            value = lock.get(key, 0)
+            row[key] = max(row[key], value) if key == "max_wait_ns" else row[key] + value
+    return list(rows.values())
+
+
+@contextlib.contextmanager
+def unpacked(folder: Path) -> Iterator[Path]:
+    """The kept run as a run directory that mtbench reads."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / folder.name
+        path.mkdir()
+        shutil.copy(folder / MANIFEST, path / MANIFEST)
+        with gzip.open(folder / PACKED, "rb") as packed, (path / TRIALS).open("wb") as out:
+            shutil.copyfileobj(packed, out)
+        yield path
+
+
+def read(folder: Path) -> Part:
+    """A kept question. Raises MtbenchError if it is damaged."""
+    counters: dict[tuple[str, str, int, str], list[float]] = {}
+    walls: dict[tuple[str, str, int], list[float]] = {}
+    with unpacked(folder) as path:
+        plan, results, run = load(path)
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        for line in (path / TRIALS).read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            if record["status"] != "ok":
+                continue
+            place = record["allocator"], record["workload"], int(record["threads"])
+            walls.setdefault(place, []).append(float(record["wall_s"]))
+            for name in _COUNTERS:
+                value = float((record["allocator_stats"] or {}).get(name, 0))
+                counters.setdefault((*place, name), []).append(value)
+    return Part(plan, results, run, manifest, counters, walls)
+
+
+def read_all(folder: Path) -> dict[str, Part]:
+    """Every kept question by name."""
+    return {path.parent.name: read(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))}

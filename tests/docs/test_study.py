@@ -1,0 +1,221 @@
+"""The study says what its data say, whatever they are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS.parent / "docs"), str(TESTS / "mtbench")]
+
+from fabricated import fabricate  # noqa: E402
+from study import analyse, builds, figures, lookups, registry, render, store, words  # noqa: E402
+from study.plan import (  # noqa: E402
+    CASCADE,
+    CONFIG_WORKLOADS,
+    LADDER_WORKLOADS,
+    LEAK,
+    LOCKS,
+    PEERS,
+    RUNGS,
+    SMALL_BUDGET,
+    SPIN,
+    TRAINED,
+    full,
+    locked_with,
+    questions,
+    quick,
+    rung,
+)
+
+Gains = Mapping[str, float]
+
+
+def kept(tmp_path: Path, name: str, *arguments: object, **more: object) -> store.Part:
+    """A fabricated run, packed and read as the study does it."""
+    fabricate(tmp_path / "runs" / name, *arguments, **more)  # type: ignore[arg-type]
+    store.keep(tmp_path / "runs", tmp_path / "data")
+    return store.read(tmp_path / "data" / name)
+
+
+def ladder(tmp_path: Path, gains: Callable[[int], Gains], **more: object) -> store.Part:
+    """A ladder whose steps gain so much at each thread count."""
+
+    def speed(label: str, workload: str, threads: int) -> float:
+        gain = gains(threads)
+        at = RUNGS.index(next(name for name in RUNGS if rung(name) == label))
+        order = ("growth", "sharing", "no lock", "search")
+        return 1e7 * float(np.prod([gain.get(step, 1.0) for step in order[:at]]))
+
+    return kept(
+        tmp_path,
+        "ladder",
+        speed,
+        allocators=[rung(name) for name in RUNGS],
+        workloads=LADDER_WORKLOADS,
+        threads=(1, 2, 8),
+        **more,
+    )
+
+
+def test_a_planted_ladder_is_divided_among_its_steps_as_it_was_planted(tmp_path: Path) -> None:
+    part = ladder(tmp_path, lambda _: {"sharing": 2.0, "no lock": 2.0, "search": 2.0})
+    assert analyse.steps(part, analyse.STEPS["growth"], LADDER_WORKLOADS, (1, 2, 8)).verdict == (
+        analyse.NONE
+    )
+    found = analyse.shares(part, LADDER_WORKLOADS, (1, 2, 8))
+    assert found is not None
+    assert found["growth"].low <= 0 <= found["growth"].high
+    assert found["exclusion"].value == pytest.approx(2 / 3, abs=0.01)
+    assert found["search"].value == pytest.approx(1 / 3, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        (lambda n: {"sharing": 1.0 if n == 1 else 3.0}, "The seed was right: the benefit comes"),
+        (lambda n: {"sharing": 1.3 if n == 1 else 3.0}, "right but for the 'only'"),
+        (lambda n: {"sharing": 1.5}, "The seed was wrong: one thread gains as well"),
+        (lambda n: {}, "The seed was wrong: no benefit is seen"),
+    ],
+)
+def test_the_seed_is_judged_by_what_one_thread_and_many_gain(
+    tmp_path: Path, gains: Callable[[int], Gains], said: str
+) -> None:
+    assert said in registry.ladder(ladder(tmp_path, gains))["only_threads"]
+
+
+@pytest.mark.parametrize(
+    ("growth", "said"),
+    [(1.0, "by less than 5 %"), (1.5, "makes hakmem faster"), (0.6, "makes hakmem slower")],
+)
+def test_the_answer_follows_the_verdict_on_growth(tmp_path: Path, growth: float, said: str) -> None:
+    assert said in registry.ladder(ladder(tmp_path, lambda _: {"growth": growth}))["answer"]
+
+
+def test_a_gain_of_nothing_is_divided_among_nobody(tmp_path: Path) -> None:
+    part = ladder(tmp_path, lambda _: {})
+    assert analyse.shares(part, LADDER_WORKLOADS, (1, 2, 8)) is None
+    assert "too little" in registry.ladder(part)["shares"]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict"),
+    [
+        ([[1.2, 1.21, 1.19]] * 4, analyse.FASTER),
+        ([[0.8, 0.81, 0.79]] * 4, analyse.SLOWER),
+        ([[1.01, 1.011, 1.009]] * 4, analyse.NONE),
+        ([[1.2, 1.9, 1.001]], analyse.NONE),
+        ([[1.2]], analyse.FEW),
+    ],
+)
+def test_a_pool_is_called_different_only_beyond_noise_and_chance(
+    ratios: list[list[float]], verdict: str
+) -> None:
+    found = analyse.pooled(
+        analyse.Ratio(analyse.MISSING, analyse.NONE, 1, tuple(entry)) for entry in ratios
+    )
+    assert found.verdict == verdict
+    said = words.phrase(found, "this", "that")
+    assert ("faster" in said, "slower" in said) == (
+        verdict == analyse.FASTER,
+        verdict == analyse.SLOWER,
+    )
+
+
+@pytest.mark.parametrize("scale", [full, quick])
+def test_every_question_asks_for_cells_of_workloads_it_has(scale: Callable[[int], object]) -> None:
+    here = Path(__file__)
+    for question in questions(scale(2), PEERS, here, here):  # type: ignore[arg-type]
+        assert {cell.workload for cell in question.cells} == set(question.workloads)
+        assert len(set(question.cells)) == len(question.cells)
+
+
+def everything(tmp_path: Path, failing: tuple[tuple[str, int], ...] = ()) -> dict[str, store.Part]:
+    """Every question with small runs in which all mallocs are alike."""
+
+    def plain(label: str, workload: str, threads: int) -> float:
+        return 1e7
+
+    runs = tmp_path / "runs"
+    rungs = [rung(name) for name in RUNGS]
+    seed = [LEAK, CASCADE, "hakmem:route=cascade", rung("locked"), "hakmem", "system"]
+    for name, allocators, workloads, threads in (
+        ("seed", seed, ("mid_gap",), (1,)),
+        ("ladder", rungs, LADDER_WORKLOADS, (1, 8)),
+        ("chunks", rungs, ("held-16", "held-256"), (1,)),
+        ("config", ["hakmem", "hakmem-fixed"], tuple(CONFIG_WORKLOADS), (1,)),
+        ("pgo", ["plain", "pgo"], (TRAINED[0], "larson"), (1,)),
+        ("locks", [locked_with(lock) for lock in LOCKS], ("mid_gap",), (1, 8)),
+        ("peers", ["hakmem", *PEERS], ("mid_gap", "larson"), (1, 2)),
+        ("crowd", ["hakmem", SPIN, SMALL_BUDGET, *PEERS], ("mid_gap", "mid_exchange"), (2, 8)),
+    ):
+        fabricate(
+            runs / name, plain, allocators=allocators, workloads=workloads, threads=threads,
+            trials=3, failing=failing,
+        )  # fmt: skip
+    store.keep(runs, tmp_path / "data")
+    return store.read_all(tmp_path / "data")
+
+
+def written(parts: Mapping[str, store.Part]) -> str:
+    drawn = {name: drawing.description for name, drawing in figures.draw(parts).items()}
+    return render.text(parts, {}, drawn, "figures")
+
+
+def test_where_all_are_alike_no_sentence_claims_a_difference(tmp_path: Path) -> None:
+    parts = everything(tmp_path)
+    for name, answer in render.answers(parts).items():
+        said = answer["finding"]
+        assert "is faster than" not in said and "is slower than" not in said, name
+        assert "decide most" not in said and "ahead of" not in said, name
+    assert "**faster" not in written(parts)
+
+
+def test_the_document_is_written_when_cells_failed_and_says_which(tmp_path: Path) -> None:
+    dead = tuple(
+        (label, block)
+        for label in (LEAK, rung("locked"), "hakmem-fixed", "pgo", "tcmalloc", SPIN)
+        for block in range(3)
+    )
+    page = written(everything(tmp_path, dead))
+    assert f"seed: `{LEAK}` in `mid_gap` (crash): 3" in page
+    assert "not measured" in page
+    assert "nan" not in page
+
+
+def test_a_question_without_a_run_is_left_open(tmp_path: Path) -> None:
+    parts = everything(tmp_path)
+    for name in render.ANSWERS:
+        page = written({key: part for key, part in parts.items() if key != name})
+        assert "This question was not measured in this run." in page or name == "ladder"
+        assert f"Not measured: {name}." in page
+
+
+def test_chunks_are_said_to_matter_only_if_the_difference_to_flat_grows(tmp_path: Path) -> None:
+    def speed(label: str, workload: str, threads: int) -> float:
+        chunks = int(workload.removeprefix("held-"))
+        return 1e9 / (10 if label == "hakmem" else 20 + grows * np.log2(chunks))
+
+    names = [rung(name) for name in RUNGS]
+    for grows, said in ((5.0, "It does"), (0.0, "No difference seen")):
+        part = kept(
+            tmp_path / str(grows), "chunks", speed, allocators=names,
+            workloads=("held-16", "held-4096"), threads=(1,), noise=0.001,
+        )  # fmt: skip
+        assert lookups.chunks(part)["finding"].startswith(said)
+
+
+def test_what_costs_speed_only_in_a_crowd_is_found_to_decide(tmp_path: Path) -> None:
+    def speed(label: str, workload: str, threads: int) -> float:
+        return 1e7 / (4 if label == SPIN and threads > 2 else 1)
+
+    part = kept(
+        tmp_path, "crowd", speed, allocators=["hakmem", SPIN, SMALL_BUDGET, "system", "tcmalloc"],
+        workloads=("mid_gap", "mid_exchange"), threads=(2, 8),
+    )  # fmt: skip
+    assert "spin locks decide most" in builds.crowd(part)["finding"]
