@@ -59,8 +59,11 @@ class Window:
 
     def at_edge(self, edge: str) -> None:
         """Read now; `edge` is "opens" or "closes"."""
-        if self._source is not None:
-            self._source.read(edge)
+        try:
+            if self._source is not None:
+                self._source.read(edge)
+        except RuntimeError:  # a hakmem of another version: served, but not read
+            self._source = None
 
     def spent(self) -> dict[str, Any] | None:
         """What was counted between the edges, `counted_s` seconds; None if nothing counts here."""

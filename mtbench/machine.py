@@ -87,10 +87,13 @@ def memory_available() -> int:
             found[name] = int(rest.split()[0]) * 1024
     available = found.get("MemAvailable", found.get("MemFree", 1 << 30))
     for folder in _cgroup_folders("memory"):
-        with suppress(ValueError):
-            limit, used = text(folder / "memory.max"), text(folder / "memory.current")
-            if limit and used and limit != "max":
-                available = min(available, max(int(limit) - int(used), 0))
+        for names in (
+            ("memory.max", "memory.current"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ):
+            with suppress(ValueError, TypeError):
+                limit, used = (int(text(folder / name) or "") for name in names)
+                available = min(available, max(limit - used, 0))
     return available
 
 

@@ -44,7 +44,7 @@ enum route_kind { ROUTE_DIRECT, ROUTE_CASCADE, ROUTE_CASCADE_LEAK };
      .bigcache = 64 * MIB,                                                                         \
      .decay_ms = 1000,                                                                             \
      .idle = 1,                                                                                    \
-     .hugepages = 1}
+     .hugepages = 0}
 
 struct config {
     uint64_t registry;  /* enum registry_kind */

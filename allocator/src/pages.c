@@ -1,9 +1,7 @@
 #include "pages.h"
 #include "config.h"
 #include "os.h"
-
-/* Lists 1..LENGTHS-1 hold runs of exactly that many granules, list 0 all longer ones. */
-#define LENGTHS 256
+#include "runs.h"
 
 /* Address space asked for first; halved until the system agrees. Costs no memory: the page map's
  * bytes and descriptors are committed as they are used. */
@@ -16,203 +14,56 @@
 
 #define PURGE_BATCH 64
 
-/* Bytes in use before huge pages are asked for: a small program would pay for zeroing, and keep,
- * two megabytes it never wanted. */
+/* Bytes in use before huge pages are asked for, where they are: a small program would pay for
+ * zeroing, and keep, two megabytes it never wanted. */
 #define HUGE_PAGES_FROM (8 * MIB)
-
-struct run_lists {
-    struct span *head[LENGTHS];
-    uint64_t occupied[LENGTHS / 64]; /* bit i: head[i] is not NULL */
-};
 
 struct lock pages_lock;
 
-static struct run_lists lists[RUN_KINDS][SPAN_RAW + 1]; /* by kind and state; none is used */
-static struct span *oldest, *newest;                    /* dirty runs by age */
-static _Atomic uint64_t dirty_bytes, purged_bytes, purges;
-
-static size_t list_of(size_t granules) {
-    return granules < LENGTHS ? granules : 0;
-}
+static _Atomic uint64_t purged_bytes, purges;
 
 static struct range *range_of(const struct span *span) {
     return pagemap_range((void *)span->start);
 }
 
-static void age_insert_after(struct span *span, struct span *before) {
-    span->older = before;
-    span->newer = before != NULL ? before->newer : oldest;
-    *(before != NULL ? &before->newer : &oldest) = span;
-    *(span->newer != NULL ? &span->newer->older : &newest) = span;
-}
-
-static void age_remove(struct span *span) {
-    *(span->older != NULL ? &span->older->newer : &oldest) = span->newer;
-    *(span->newer != NULL ? &span->newer->older : &newest) = span->older;
-}
-
-static void list_insert(struct span *span) {
-    struct run_lists *in = &lists[span->kind][span->state];
-    size_t i = list_of(span->granules);
-    span->prev = NULL;
-    span->next = in->head[i];
-    if (span->next != NULL) {
-        span->next->prev = span;
-    }
-    in->head[i] = span;
-    in->occupied[i / 64] |= (uint64_t)1 << (i % 64);
-    /* The last granule tells a neighbour where this run begins. */
-    struct span *last = span + span->granules - 1;
-    last->state = span->state;
-    last->kind = span->kind;
-    last->back = span->granules - 1;
-    span->back = 0;
-}
-
-static void list_remove(struct span *span) {
-    struct run_lists *in = &lists[span->kind][span->state];
-    size_t i = list_of(span->granules);
-    *(span->prev != NULL ? &span->prev->next : &in->head[i]) = span->next;
-    if (span->next != NULL) {
-        span->next->prev = span->prev;
-    }
-    if (in->head[i] == NULL) {
-        in->occupied[i / 64] &= ~((uint64_t)1 << (i % 64));
-    }
-}
-
-static size_t bytes_of(const struct span *span) {
-    return (size_t)span->granules * GRANULE;
-}
-
-/* Enters a run in the lists of its state. A dirty one takes its place by freed_at_ms: nearly always
- * the newest, and where it is not, a few steps from there. */
-static void insert(struct span *span) {
-    list_insert(span);
-    if (span->state == SPAN_DIRTY) {
-        struct span *before = newest;
-        for (int steps = 0;
-             before != NULL && steps < 8 && (int32_t)(before->freed_at_ms - span->freed_at_ms) > 0;
-             steps++) {
-            before = before->older;
-        }
-        age_insert_after(span, before);
-        lock_bump(&dirty_bytes, bytes_of(span));
-    }
-}
-
-static void take_out(struct span *span) {
-    list_remove(span);
-    if (span->state == SPAN_DIRTY) {
-        age_remove(span);
-        lock_bump(&dirty_bytes, -bytes_of(span));
-    }
-}
-
-/* Joins a run that is in no list with free neighbours of its state, and enters the result. Of two
- * dirty ages the longer part's counts: a large old run must not stay young by small gifts. */
-static void insert_joined(struct span *span) {
-    struct span *before = span - 1, *after = span + span->granules;
-    if (before->state == span->state && before->kind == span->kind) {
-        before -= before->back;
-        take_out(before);
-        if (before->granules < span->granules) {
-            before->freed_at_ms = span->freed_at_ms;
-        }
-        before->granules += span->granules;
-        span = before;
-    }
-    if (after->state == span->state && after->kind == span->kind) {
-        take_out(after);
-        if (after->granules > span->granules) {
-            span->freed_at_ms = after->freed_at_ms;
-        }
-        span->granules += after->granules;
-    }
-    insert(span);
-}
-
-/* The shortest run of at least `granules` of a kind and state. */
-static struct span *best_fit(enum run_kind kind, enum span_state state, size_t granules) {
-    struct run_lists *in = &lists[kind][state];
-    if (granules < LENGTHS) {
-        size_t word = granules / 64;
-        uint64_t bits = in->occupied[word] & (~(uint64_t)0 << (granules % 64));
-        /* List 0 is not "length 0". */
-        while (bits == 0 && ++word < LENGTHS / 64) {
-            bits = in->occupied[word];
-        }
-        if (bits != 0) {
-            return in->head[word * 64 + (size_t)__builtin_ctzll(bits)];
-        }
-    }
-    struct span *best = NULL;
-    for (struct span *span = in->head[0]; span != NULL; span = span->next) {
-        if (span->granules >= granules && (best == NULL || span->granules < best->granules)) {
-            best = span;
-        }
-    }
-    return best;
-}
-
-static void mark_used(struct span *span) {
-    /* Only short spans are cut into blocks, and only there does an inner granule matter. */
-    uint32_t step = span->granules <= 16 ? 1 : span->granules - 1;
-    for (uint32_t i = 0; i < span->granules; i += step) {
-        span[i].back = i;
-        span[i].state = SPAN_USED;
-    }
-}
-
-/* Cuts a run that is in no list after `granules`; the rest keeps state and age. */
-static void split(struct span *span, size_t granules) {
-    if (span->granules == granules) {
-        return;
-    }
-    struct span *rest = span + granules;
-    rest->start = span->start + granules * GRANULE;
-    rest->granules = (uint32_t)(span->granules - granules);
-    rest->state = span->state;
-    rest->kind = span->kind;
-    rest->freed_at_ms = span->freed_at_ms;
-    span->granules = (uint32_t)granules;
-    insert(rest);
-}
-
 /* A used run out of the free ones, or NULL. Requires the lock. */
 static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
-    struct span *span = best_fit(kind, SPAN_DIRTY, granules);
+    struct span *span = runs_best_fit(kind, SPAN_DIRTY, granules);
     if (span == NULL) {
-        span = best_fit(kind, SPAN_CLEAN, granules);
+        span = runs_best_fit(kind, SPAN_CLEAN, granules);
     }
     if (span == NULL) {
         return NULL;
     }
     *zero = span->state == SPAN_CLEAN;
-    take_out(span);
-    split(span, granules);
-    mark_used(span);
+    runs_take_out(span);
+    runs_split(span, granules);
+    runs_mark_used(span);
     return span;
 }
 
 /* Claims address space nobody used yet; the run is in no list and not usable. *noted says that its
  * descriptors are. Requires the lock. */
 static struct span *claim(size_t granules, bool *noted) {
-    struct span *raw = best_fit(RUN_SPARSE, SPAN_RAW, granules);
+    struct span *raw = runs_best_fit(RUN_SPARSE, SPAN_RAW, granules);
     *noted = raw != NULL;
     if (raw != NULL) {
-        take_out(raw);
-        split(raw, granules);
+        runs_take_out(raw);
+        runs_split(raw, granules);
         /* In no list: neighbours that come back meanwhile must not join it. */
-        mark_used(raw);
+        runs_mark_used(raw);
         return raw;
     }
-    int count = atomic_load_explicit(&range_count, memory_order_acquire);
-    struct range *range = &ranges[count - 1];
+    /* The newest first; what is left of an older one serves when the system grants no further. */
+    int i = atomic_load_explicit(&range_count, memory_order_acquire) - 1;
     size_t bytes = granules * GRANULE;
-    if (range->bytes - range->frontier < bytes) {
+    while (i >= 0 && ranges[i].bytes - ranges[i].frontier < bytes) {
+        i--;
+    }
+    if (i < 0) {
         return NULL;
     }
+    struct range *range = &ranges[i];
     struct span *span = &range->spans[range->frontier >> GRANULE_SHIFT];
     /* Its descriptor may not be usable yet: the caller commits, then fills it in. */
     range->frontier += bytes;
@@ -224,7 +75,7 @@ static void give_raw(struct span *span, uintptr_t start, size_t granules) {
     span->granules = (uint32_t)granules;
     span->state = SPAN_RAW;
     span->kind = RUN_SPARSE; /* of no kind yet: whoever claims it decides */
-    insert_joined(span);
+    runs_insert_joined(span);
 }
 
 /* A used run from new address space: a generous piece if the system grants it, else just what is
@@ -282,8 +133,8 @@ static struct span *grow(enum run_kind kind, size_t granules, bool *zero) {
         span->granules = (uint32_t)n;
         span->state = SPAN_CLEAN;
         span->kind = (uint8_t)kind;
-        split(span, granules);
-        mark_used(span);
+        runs_split(span, granules);
+        runs_mark_used(span);
         lock_release(&pages_lock);
         *zero = true;
         return span;
@@ -361,8 +212,8 @@ struct span *pages_take(size_t granules, size_t align_granules, enum run_kind ki
         span->granules = (uint32_t)(front->granules - skip);
         span->kind = front->kind;
         front->granules = (uint32_t)skip;
-        mark_used(span);
-        mark_used(front);
+        runs_mark_used(span);
+        runs_mark_used(front);
         lock_release(&pages_lock);
         pages_give(front);
     }
@@ -377,7 +228,7 @@ void pages_give(struct span *span) {
     lock_acquire(&pages_lock);
     span->freed_at_ms = now;
     span->state = SPAN_DIRTY;
-    insert_joined(span);
+    runs_insert_joined(span);
     lock_release(&pages_lock);
 }
 
@@ -388,11 +239,11 @@ void pages_shorten(struct span *span, size_t granules) {
     rest->start = span->start + granules * GRANULE;
     rest->granules = (uint32_t)(span->granules - granules);
     span->granules = (uint32_t)granules;
-    mark_used(span);
+    runs_mark_used(span);
     rest->kind = span->kind;
     rest->freed_at_ms = now;
     rest->state = SPAN_DIRTY;
-    insert_joined(rest);
+    runs_insert_joined(rest);
     lock_release(&pages_lock);
 }
 
@@ -402,13 +253,13 @@ bool pages_lengthen(struct span *span, size_t granules) {
     lock_acquire(&pages_lock);
     struct span *after = span + span->granules;
     struct range *range = range_of(span);
-    bool inside = span->start + bytes_of(span) < range->base + range->frontier;
+    bool inside = span->start + runs_bytes(span) < range->base + range->frontier;
     if (inside && (after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) &&
         after->kind == span->kind && after->granules >= more) {
-        take_out(after);
-        split(after, more);
+        runs_take_out(after);
+        runs_split(after, more);
         span->granules = (uint32_t)granules;
-        mark_used(span);
+        runs_mark_used(span);
         done = true;
     }
     lock_release(&pages_lock);
@@ -425,24 +276,25 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
         n = 0;
         progress = false;
         lock_acquire(&pages_lock);
-        while (n < PURGE_BATCH && oldest != NULL && (int32_t)(cutoff - oldest->freed_at_ms) >= 0) {
-            batch[n] = oldest;
-            take_out(batch[n]);
-            mark_used(batch[n]);
-            n++;
+        for (struct span *span = runs_oldest();
+             n < PURGE_BATCH && span != NULL && (int32_t)(cutoff - span->freed_at_ms) >= 0;
+             span = runs_oldest()) {
+            runs_take_out(span);
+            runs_mark_used(span);
+            batch[n++] = span;
         }
         lock_release(&pages_lock);
         bool purged[PURGE_BATCH];
         for (int i = 0; i < n; i++) {
-            purged[i] = os_purge((void *)batch[i]->start, bytes_of(batch[i]));
+            purged[i] = os_purge((void *)batch[i]->start, runs_bytes(batch[i]));
         }
         lock_acquire(&pages_lock);
         for (int i = 0; i < n; i++) {
             batch[i]->state = purged[i] ? SPAN_CLEAN : SPAN_DIRTY;
             batch[i]->freed_at_ms = (uint32_t)now_ms;
-            total += purged[i] ? bytes_of(batch[i]) : 0;
+            total += purged[i] ? runs_bytes(batch[i]) : 0;
             progress |= purged[i];
-            insert_joined(batch[i]);
+            runs_insert_joined(batch[i]);
         }
         lock_bump(&purges, (uint64_t)(n > 0));
         lock_release(&pages_lock);
@@ -456,7 +308,7 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
 void pages_stats(struct pages_stats *out) {
     int count = atomic_load_explicit(&range_count, memory_order_acquire);
     *out = (struct pages_stats){
-        .dirty = atomic_load_explicit(&dirty_bytes, memory_order_relaxed),
+        .dirty = runs_dirty_bytes(),
         .purged = atomic_load_explicit(&purged_bytes, memory_order_relaxed),
         .purges = atomic_load_explicit(&purges, memory_order_relaxed),
     };

@@ -1,11 +1,11 @@
 /* pages: the page heap. Runs of granules, out and back, and from there to the system by time.
  *
- * Free runs are kept by length, those that hold memory (dirty) apart from those that do not
- * (clean); a dirty run is preferred, since it needs no page fault. Neighbours of one kind are
- * joined. A dirty run that nobody wanted for config.decay_ms is purged, many runs in one go.
+ * Free runs that hold memory (dirty) are preferred to those that do not (clean), since they need no
+ * page fault. A dirty run that nobody wanted for config.decay_ms is purged, many runs in one go.
  *
  * Dense runs (short blocks) and sparse ones (long blocks) come from different pieces of the range;
- * once a process is past its first megabytes, dense pieces ask for huge pages.
+ * with config.hugepages, dense pieces ask for huge pages once a process is past its first
+ * megabytes.
  *
  * One lock, rank PAGES, the highest: held for list work only. Committing and purging happen outside
  * it, on runs that are in no list meanwhile.

@@ -162,9 +162,8 @@ def _texts(
     if place.readme is None:
         return page, None
     readme = place.readme.read_text(encoding="utf-8")
-    if "ladder" not in parts:
+    # The first page of the project is no place for the numbers of a short run.
+    if "ladder" not in parts or facts(parts)["small"]:
         return page, readme
     answer = registry.ladder(parts["ladder"])["answer"]
-    if facts(parts)["small"]:
-        answer += " (From a short run; `make study` has better numbers.)"
     return page, MARKS.sub(lambda match: f"{match[1]}{answer}\n{match[2]}", readme)

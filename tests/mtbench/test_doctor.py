@@ -100,6 +100,25 @@ def test_a_cgroup_quota_bounds_the_usable_cores(monkeypatch: pytest.MonkeyPatch)
         assert machine.usable_cores() == cores
 
 
+@pytest.mark.parametrize(
+    ("limit", "used"),
+    [("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")],
+)
+def test_a_cgroup_limit_bounds_what_a_worker_may_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, used: str
+) -> None:
+    (tmp_path / limit).write_text(f"{100 << 20}\n")
+    (tmp_path / used).write_text(f"{20 << 20}\n")
+    monkeypatch.setattr(machine, "_cgroup_folders", lambda controller: iter([tmp_path]))
+    assert machine.worker_memory() == 60 << 20
+
+
+def test_what_cannot_be_seen_says_what_it_may_do_and_what_to_do_about_it() -> None:
+    for fact in doctor.examine():
+        if fact.severity in ("warning", "unknown", "note"):
+            assert fact.harm and fact.remedy, fact.name
+
+
 def test_pinning_orders_name_every_allowed_cpu_once() -> None:
     assert machine.cpu_order("none") is None
     for pin in ("compact", "spread"):
