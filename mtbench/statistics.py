@@ -102,7 +102,10 @@ def bootstrap_ratio_of_medians(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Estimate:
-    """Ratio of the medians of two independent samples, each side resampled on its own."""
+    """median(numerator) / median(denominator) of two independent samples.
+
+    Each side is resampled on its own (Efron and Tibshirani 1993, section 8.3).
+    """
     top, bottom = finite(numerator), finite(denominator)
     if not top.size or not bottom.size or float(np.median(bottom)) == 0.0:
         return MISSING
@@ -318,7 +321,10 @@ def _u_frequencies(n: int, m: int) -> Floats:
 
 
 def geometric_mean(values: ArrayLike) -> float:
-    """exp(mean(log x)) of the finite positive values; nan if there are none."""
+    """exp(mean(log x)) of the finite positive values; nan if there are none.
+
+    The mean for ratios: it does not depend on which side is the base (Fleming and Wallace 1986).
+    """
     array = finite(values)
     array = array[array > 0]
     return float(np.exp(np.log(array).mean())) if array.size else math.nan
@@ -327,7 +333,10 @@ def geometric_mean(values: ArrayLike) -> float:
 def geometric_mean_interval(
     samples: Sequence[ArrayLike], *, resamples: int = 2_000, seed: int = 0
 ) -> Estimate:
-    """Geometric mean of the medians of several cells, each cell's trials resampled on its own."""
+    """exp(mean(log median x)) over several cells, each cell's trials resampled on its own.
+
+    A stratified percentile bootstrap (Efron and Tibshirani 1993, sections 8.3 and 13.3).
+    """
     cells = [cell for cell in map(finite, samples) if cell.size and np.all(cell > 0)]
     if not cells:
         return MISSING
