@@ -17,10 +17,11 @@
 #define DENSE_MAX ((size_t)4096)
 
 struct store {
-    struct lock lock; /* CENTRAL: count, low, taken, given, slot[] */
+    struct lock lock; /* CENTRAL: all down to given, and slot[] */
     uint32_t count;
     uint32_t low;      /* least count since the last decay */
     uint32_t capacity; /* of slot[] */
+    uint32_t asked;    /* takes since the last decay */
     _Atomic uint64_t taken, given;
     struct lock spans_lock;      /* SPANS: list, and bits of the class's spans */
     struct span *list;           /* spans with at least one free block */
@@ -112,6 +113,7 @@ unsigned central_take(unsigned cls, void **out, unsigned n) {
     lock_acquire(&store->lock);
     unsigned taken = store->count < n ? store->count : n;
     store->count -= taken;
+    store->asked++;
     memcpy(out, &store->slot[store->count], taken * sizeof *out);
     if (store->count < store->low) {
         store->low = store->count;
@@ -165,6 +167,9 @@ void central_give(unsigned cls, void *const *blocks, unsigned n) {
     struct store *store = &stores[cls];
     lock_acquire(&store->lock);
     unsigned room = store->capacity - store->count;
+    if (sizeclass[cls].size > SIZECLASS_KEEP_ABOVE && store->asked < SIZECLASS_KEEP_AFTER) {
+        room = 0;
+    }
     unsigned kept = n < room ? n : room;
     memcpy(&store->slot[store->count], blocks, kept * sizeof *blocks);
     store->count += kept;
@@ -203,6 +208,7 @@ void central_decay(void) {
         /* Never below `low`: so many were not missed. Half of them, so that it decays. */
         unsigned spare = (store->low + 1) / 2;
         store->low = store->count;
+        store->asked = 0;
         lock_release(&store->lock);
         shed(cls, spare);
     }

@@ -98,6 +98,9 @@ void room_grow(struct cache *cache, unsigned cls) {
     }
     size_t more = room < class->batch ? room : class->batch;
     more = more > class->slots - room ? class->slots - room : more;
+    if (class->size > SIZECLASS_KEEP_ABOVE && cache->events[cls] < SIZECLASS_KEEP_AFTER) {
+        return;
+    }
     if (room < ROOM_LEAST) {
         set_room(cache, cls, ROOM_LEAST < class->slots ? ROOM_LEAST : class->slots);
         return;

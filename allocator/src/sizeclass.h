@@ -71,4 +71,9 @@ static inline bool class_is_block(unsigned cls) {
     return cls >= CLASS_FIRST && cls < CLASS_COUNT;
 }
 
+/* Of blocks longer than this nothing is kept that was not asked for SIZECLASS_KEEP_AFTER times in a
+ * decay period: as a free run they serve every class. */
+#define SIZECLASS_KEEP_ABOVE (64 * KIB)
+#define SIZECLASS_KEEP_AFTER 4
+
 #endif
