@@ -24,5 +24,5 @@ def test_the_steps_of_the_ladder_are_those_of_its_run() -> None:
     steps = ("locked", "prealloc-locked", "prealloc-seqlock")
     rungs = [*(f"hakmem:registry={name}" for name in steps), "hakmem"]
     found = [gain(top, below) for below, top in pairwise(rungs)]
-    (sentence,) = re.findall(r"tells one thread from two: .*", (ROOT / "README.md").read_text())
+    (sentence,) = re.findall(r"at one thread and at two: .*", (ROOT / "README.md").read_text())
     assert re.findall(r"([\d.]+) x and ([\d.]+) x", sentence) == [tuple(pair) for pair in found]
