@@ -3,7 +3,8 @@
 Each promise is tested by one run of ``mtbench-probe`` (see ``mtbench/promises``) in a fresh
 process with the library preloaded: a crash or a hang is a result with a name. Every probe first
 proves that the library is mapped and serves ``malloc``; a missing preload is a broken promise,
-never silently the system's malloc.
+never silently the system's malloc. With ``--linked`` a second probe is run as well, which is linked
+with hakmem: nothing is preloaded.
 
 Misuse programs are scored apart: stopping a program that breaks the rules is a service, not a
 promise. ``--misuse`` makes them count.
@@ -23,14 +24,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from mtbench.allocators import Allocator, resolve_all, worker_environment
+from mtbench.allocators import Allocator, resolve, resolve_all, worker_environment
 from mtbench.errors import Exit, MtbenchError, UsageError
 
 SCHEMA = 1
 MISUSE = "misuse"
+PROBE, LINKED_PROBE = "mtbench-probe", "mtbench-probe-linked"
 _PROBE_KEPT, _PROBE_BROKEN, _PROBE_INAPPLICABLE = 0, 1, 77
 
 
@@ -79,17 +81,17 @@ class Report:
         return [v for v in self.verdicts if v.result == result and v.promise.area == MISUSE]
 
 
-def probe_path() -> Path:
-    """The installed ``mtbench-probe``; raises MtbenchError where the native half is not built."""
+def probe_path(name: str = PROBE) -> Path:
+    """An installed probe; raises MtbenchError where the native half is not built."""
     import mtbench
 
     # An editable install leaves the Python files in the source tree and installs the executable.
     folders = [*mtbench.__path__, *(str(Path(entry) / "mtbench") for entry in sys.path)]
     for folder in folders:
-        candidate = Path(folder) / "promises" / "mtbench-probe"
+        candidate = Path(folder) / "promises" / name
         if candidate.is_file():
             return candidate
-    raise MtbenchError("mtbench-probe is not installed beside mtbench; install with: pip install .")
+    raise MtbenchError(f"{name} is not installed beside mtbench; install with: pip install .")
 
 
 def catalogue(probe: Path) -> list[Promise]:
@@ -153,6 +155,7 @@ def run_probe(
 ) -> Verdict:
     """Tests one promise in a fresh process; no end within ``timeout`` seconds is a hang."""
     served_by = "system" if allocator.path is None else allocator.path
+    preloaded = replace(allocator, path=None) if probe.name == LINKED_PROBE else allocator
     command = [str(probe), *(["--quick"] if quick else []), "--served-by", served_by, promise.name]
     began = time.monotonic()
     # Files, not pipes: a grandchild that outlives a crashed probe must not keep us waiting.
@@ -166,7 +169,7 @@ def run_probe(
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env=worker_environment(allocator),
+            env=worker_environment(preloaded),
             cwd=folder,
             start_new_session=True,
         )
@@ -300,6 +303,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mallocs to test: names as of `mtbench list allocators`, name=/path/lib.so, or all; "
         "repeatable (default: hakmem)",
     )
+    parser.add_argument(
+        "--linked", action="store_true", help="test hakmem linked into the probe as well"
+    )
     parser.add_argument("--only", metavar="REGEX", help="only promises whose name matches")
     parser.add_argument("--list", action="store_true", help="list the promises and stop")
     parser.add_argument("--quick", action="store_true", help="smaller versions of slow probes")
@@ -336,8 +342,12 @@ def main(arguments: argparse.Namespace) -> int:
     allocators = [a for a in resolve_all(arguments.allocators or ["hakmem"]) if a.kind != "null"]
     if not allocators:
         raise UsageError("--allocators null: the null allocator promises nothing; name a malloc")
+    subjects = [(allocator, probe) for allocator in allocators]
+    if arguments.linked:
+        linked = replace(resolve("hakmem"), label="hakmem-linked")
+        subjects.append((linked, probe_path(LINKED_PROBE)))
     reports = []
-    for allocator in allocators:
+    for allocator, executable in subjects:
         progress = _Progress(allocator.label, len(promises), quiet=arguments.quiet)
         reports.append(
             verify(
@@ -346,7 +356,7 @@ def main(arguments: argparse.Namespace) -> int:
                 quick=arguments.quick,
                 timeout=arguments.timeout,
                 jobs=arguments.jobs,
-                probe=probe,
+                probe=executable,
                 progress=progress,
             )
         )

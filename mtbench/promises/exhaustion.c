@@ -137,29 +137,132 @@ static void trial_run(void *argument) {
     block_drop(&slots[0]);
 }
 
-/* Every k up to 200, as long as the child makes so many calls. */
-static void for_every_k(unsigned calls, void (*begin)(unsigned, size_t), const char *what) {
-    inject_begin();
-    size_t processes = 0, refusals = 0;
+/* Refusals in one child for each k up to 200 (under --quick, for some of them), as long as the
+ * child makes so many calls. */
+struct tally {
+    size_t processes, refusals, last;
+};
+
+static struct tally for_every_k(unsigned calls, void (*begin)(unsigned, size_t), const char *what) {
+    struct tally tally = {0, 0, 0};
     for (size_t k = 1; k <= LAST_K; k += k < 10 ? 1 : effort(1, 19)) {
         struct trial trial = {calls, k, begin};
         char name[96];
         snprintf(name, sizeof name, "%s call %zu of %s refused", what, k, inject_name(calls));
         child_run(trial_run, &trial, 15, name);
-        processes++;
-        refusals += inject_refused();
+        tally.processes++;
+        tally.refusals += inject_refused();
         if (inject_seen() < k)
             break;
+        tally.last = k;
     }
-    remark("%zu refused calls survived in %zu processes", refusals, processes);
+    return tally;
+}
+
+/* Up to so many rounds a child: enough for the 200th call of a kind that an allocator makes once in
+ * two rounds. */
+enum { STEADY_ROUNDS = 420 };
+
+/* A mapping that grows and goes. Its ends alone are written and checked. */
+static void steady_mapping(size_t round) {
+    enum { END = 64 };
+    size_t bytes = (34 + round % 7) * (size_t)MIB;
+    unsigned char *block = heap.malloc(bytes);
+    if (block == NULL)
+        return;
+    uint64_t key = pattern_key(block, bytes, 5);
+    pattern_fill(block, END, key);
+    pattern_fill(block + bytes - END, END, key);
+    unsigned char *moved = heap.realloc(block, 2 * bytes);
+    unsigned char *live = moved == NULL ? block : moved;
+    REQUIRE(pattern_check(live, END, key) == END &&
+                pattern_check(live + bytes - END, END, key) == END,
+            "realloc of %zu MiB, %s, changed the block", bytes / MIB,
+            moved == NULL ? "refused" : "served");
+    heap.free(live);
+}
+
+/* Pages that are given back. */
+static void steady_pages(void) {
+    unsigned char *pages = heap.malloc((size_t)3 * MIB);
+    if (pages != NULL)
+        memset(pages, 1, 64 * KIB);
+    heap.free(pages);
+    heap.malloc_trim(0);
+}
+
+/* What the round is made of follows from the call that is refused; what stays makes an allocator
+ * that reserves addresses ask for more to be made usable. */
+static void steady_round(unsigned calls, size_t round, void **staying) {
+    if (calls & (REFUSE_MMAP | REFUSE_MREMAP | REFUSE_MUNMAP))
+        steady_mapping(round);
+    if (calls & REFUSE_MADVISE)
+        steady_pages();
+    if (calls & REFUSE_MPROTECT)
+        *staying = heap.malloc((size_t)20 * MIB);
+}
+
+static void steady_run(void *argument) {
+    const struct trial *trial = argument;
+    void *staying[STEADY_ROUNDS] = {0};
+    struct block slots[8];
+    for (size_t i = 0; i < 8; i++)
+        block_take(&slots[i], (enum kind)(i % KINDS), (size_t)1000 << i, 1);
+    trial->begin(trial->calls, trial->k);
+    for (size_t round = 0; round < STEADY_ROUNDS && inject_seen() <= trial->k; round++)
+        steady_round(trial->calls, round, &staying[round]);
+    inject_stop();
+    for (size_t i = 0; i < STEADY_ROUNDS; i++)
+        heap.free(staying[i]);
+    for (size_t i = 0; i < 8; i++)
+        block_drop(&slots[i]);
+    for (size_t bytes = 1; bytes < (size_t)64 * MIB; bytes = bytes * 21 + 3) {
+        void *again = heap.malloc(bytes);
+        REQUIRE(again != NULL, "malloc(%zu) = NULL though memory is there again", bytes);
+        heap.free(again);
+    }
+}
+
+/* Every single k up to 200 (under --quick one in seven), by work that makes so many of these calls.
+ */
+static struct tally each_k_once(unsigned calls) {
+    struct tally tally = {0, 0, 0};
+    for (size_t k = effort(1, 4); k <= LAST_K; k += effort(1, 7)) {
+        struct trial trial = {calls, k, inject_kth};
+        char name[96];
+        snprintf(name, sizeof name, "steady work, call %zu of %s refused", k, inject_name(calls));
+        child_run(steady_run, &trial, 15, name);
+        if (inject_refused() == 0)
+            break;
+        tally.processes++;
+        tally.refusals += inject_refused();
+        tally.last = k;
+    }
+    return tally;
+}
+
+static void kth(unsigned calls) {
+    inject_begin();
+    struct tally mixed = for_every_k(calls, inject_kth, "only");
+    struct tally steady = each_k_once(calls);
+    size_t last = steady.last > mixed.last ? steady.last : mixed.last;
+    remark("%zu refused calls survived in %zu processes, each k up to %zu%s",
+           mixed.refusals + steady.refusals, mixed.processes + steady.processes, last,
+           last < LAST_K ? " (the work makes no more such calls)" : "");
+}
+
+static void from(unsigned calls) {
+    inject_begin();
+    struct tally tally = for_every_k(calls, inject_from, "all from");
+    remark("%zu refused calls survived in %zu processes", tally.refusals, tally.processes);
 }
 
 #define EVERY_K(NAME, CALLS)                                                                       \
     static void NAME##_kth(void) {                                                                 \
-        for_every_k(CALLS, inject_kth, "only");                                                    \
+        kth(CALLS);                                                                                \
     }                                                                                              \
     static void NAME##_from(void) {                                                                \
-        for_every_k(CALLS, inject_from, "all from");                                               \
+        from(CALLS);                                                                               \
     }
 
 EVERY_K(mmap, REFUSE_MMAP)
@@ -299,15 +402,15 @@ static void fork_while_refused(void) {
 static const struct probe rows[] = {
     ROW("mmap-kth", "the k-th mmap refused, every k to 200", mmap_kth, SLOW),
     ROW("mmap-from", "every mmap refused from the k-th on", mmap_from, SLOW),
-    ROW("munmap-kth", "the k-th munmap refused", munmap_kth, SLOW),
+    ROW("munmap-kth", "the k-th munmap refused, every k to 200", munmap_kth, SLOW),
     ROW("munmap-from", "every munmap refused from the k-th on", munmap_from, SLOW),
-    ROW("madvise-kth", "the k-th madvise refused", madvise_kth, SLOW),
+    ROW("madvise-kth", "the k-th madvise refused, every k to 200", madvise_kth, SLOW),
     ROW("madvise-from", "every madvise refused from the k-th on", madvise_from, SLOW),
-    ROW("mprotect-kth", "the k-th mprotect refused", mprotect_kth, SLOW),
+    ROW("mprotect-kth", "the k-th mprotect refused, every k to 200", mprotect_kth, SLOW),
     ROW("mprotect-from", "every mprotect refused from the k-th on", mprotect_from, SLOW),
-    ROW("mremap-kth", "the k-th mremap refused", mremap_kth, SLOW),
+    ROW("mremap-kth", "the k-th mremap refused, every k to 200", mremap_kth, SLOW),
     ROW("mremap-from", "every mremap refused from the k-th on", mremap_from, SLOW),
-    ROW("all-kth", "the k-th memory call of any kind refused", every_kth, SLOW),
+    ROW("all-kth", "the k-th memory call of any kind refused, every k to 200", every_kth, SLOW),
     ROW("all-from", "every memory call refused from the k-th on", every_from, SLOW),
     ROW("enomem", "whatever is refused inside, the caller gets ENOMEM", enomem_always, QUICK),
     ROW("mmap-loss", "refused mappings lose no memory for good", mmap_lost, SLOW),

@@ -1,9 +1,11 @@
 /* Real limits: RLIMIT_DATA, RLIMIT_AS. Fill until NULL, keep every byte, resume after free. */
 #include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "areas.h"
 #include "block.h"
+#include "group.h"
 #include "heap.h"
 #include "memory.h"
 #include "pattern.h"
@@ -167,6 +169,34 @@ static void threads(void) {
     arm_decides("pressure.threads_arm", limit_data);
 }
 
+/* A control group kills, it does not refuse: what is freed must serve what is taken next, whatever
+ * its size, or the limit is met though little is live. */
+static void group_arm(void) {
+    static const size_t sizes[] = {64, 1000, 6000, 40000, 400000, 3000000, 38000000};
+    struct block *blocks = memory_pages((size_t)MOST * sizeof *blocks);
+    for (size_t round = 0; round < effort(4, 2); round++)
+        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+            size_t count = (size_t)40 * MIB / sizes[s];
+            for (size_t i = 0; i < count; i++)
+                block_take(&blocks[i], BY_MALLOC, sizes[s], 1);
+            empty(blocks, count);
+        }
+}
+
+static void group(void) {
+    struct outcome outcome;
+    group_make((size_t)ROOM_MIB * MIB);
+    arm_run("pressure.group_arm", group_enter, &outcome);
+    group_remove();
+    if (outcome.status == 0)
+        return;
+    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_INAPPLICABLE)
+        inapplicable("a control group was made, but cannot be entered");
+    char how[64];
+    status_describe(outcome.status, how, sizeof how);
+    broken("40 MiB live under a limit of %d MiB: ended by %s", ROOM_MIB, how);
+}
+
 static const struct probe rows[] = {
     ROW("tiny", "tiny blocks to the limit: NULL, ENOMEM, all freed, all served again", tiny, SLOW),
     ROW("mid", "the same with 5000-byte blocks", mid, SLOW),
@@ -176,6 +206,8 @@ static const struct probe rows[] = {
     ROW("growing", "realloc to the limit keeps the block when refused", growing, QUICK),
     ROW("address-space", "RLIMIT_AS of 512 MiB: NULL, ENOMEM, served again", addresses, QUICK),
     ROW("threads", "four threads fill to the limit together", threads, SLOW),
+    ROW("control-group", "a control group's limit of four times what is live is never met", group,
+        SLOW),
     ROW("tiny_arm", "", tiny_arm, HIDDEN),
     ROW("mid_arm", "", mid_arm, HIDDEN),
     ROW("large_arm", "", large_arm, HIDDEN),
@@ -184,6 +216,7 @@ static const struct probe rows[] = {
     ROW("growing_arm", "", growing_arm, HIDDEN),
     ROW("addresses_arm", "", addresses_arm, HIDDEN),
     ROW("threads_arm", "", threads_arm, HIDDEN),
+    ROW("group_arm", "", group_arm, HIDDEN),
 };
 
 const struct area pressure_area = AREA("pressure", rows);

@@ -39,7 +39,9 @@ def check() -> Callable[..., Report]:
         pytest.skip(str(error))
     promises = catalogue(probe)
 
-    def run(allocator: Allocator | str, pattern: str, timeout: float = 120.0) -> Report:
+    def run(
+        allocator: Allocator | str, pattern: str, timeout: float = 120.0, probe: Path = probe
+    ) -> Report:
         try:
             subject = resolve(allocator) if isinstance(allocator, str) else allocator
         except MtbenchError as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mtbench.verify import Report
+from mtbench.verify import LINKED_PROBE, Report, probe_path
 
 from .conftest import FULL
 from .exceptions import EXCEPTIONS
@@ -60,3 +60,19 @@ def test_hakmem_with_compiled_in_options_keeps_the_area(
     area: str, check: Callable[..., Report]
 ) -> None:
     assert broken(check("hakmem-fixed", rf"^{area}\.")) == {}
+
+
+@pytest.mark.parametrize("area", [*LIGHT, *(HEAVY if FULL else ["loading", "fork"])])
+def test_hakmem_linked_into_the_program_keeps_the_area(
+    area: str, check: Callable[..., Report]
+) -> None:
+    assert broken(check("hakmem", rf"^{area}\.", probe=probe_path(LINKED_PROBE))) == {}
+
+
+def test_the_linked_program_is_served_by_hakmem_without_a_preload(
+    check: Callable[..., Report],
+) -> None:
+    report = check("system", r"^zero\.free-null$", probe=probe_path(LINKED_PROBE))
+    (why,) = broken(report).values()
+    assert why.startswith("not served: malloc comes from ")
+    assert "libhakmem.so" in why
