@@ -45,6 +45,9 @@ _ALL_ARENAS = 4096
 class Window:
     """The lock counters of the library at `path` between the edges of the window.
 
+    The time they cover begins before the first reading and ends after the second, which take some
+    50 us each: a share of it cannot come out above one because a reading was interrupted.
+
     folders: where the package `allocator` lies, whose extension reads hakmem's. `at_edge` is for
     `workloads.execute`: the threads run while it reads, so it only reads, and `spent` puts into
     words what was read.
@@ -88,8 +91,10 @@ class _Hakmem:
     def read(self, edge: str) -> None:
         if edge == "opens":
             self._restart_peaks()
+            self.times[edge] = time.perf_counter()
         self._readings[edge].take()
-        self.times[edge] = time.perf_counter()
+        if edge == "closes":
+            self.times[edge] = time.perf_counter()
 
     def words(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return self._readings["opens"].words(), self._readings["closes"].words()
@@ -139,9 +144,10 @@ class _Jemalloc:
         self._before: dict[str, Any] = {}
 
     def read(self, edge: str) -> None:
+        before = time.perf_counter()
         size = ctypes.sizeof(self._epoch)
         self._mallctl(b"epoch", None, None, ctypes.byref(self._epoch), size)
-        self.times[edge] = time.perf_counter()
+        self.times[edge] = before if edge == "opens" else time.perf_counter()
         if edge == "opens":
             self._before = self._locks()
 
