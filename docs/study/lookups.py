@@ -17,7 +17,7 @@ from study import analyse
 from study.analyse import Ratio
 from study.plan import LOCKS, RUNGS, locked_with, rung
 from study.store import Part
-from study.words import percentage, phrase, plus_minus, shown, upper
+from study.words import amount, percentage, phrase, plus_minus, shown, upper
 
 Answer = dict[str, Any]
 
@@ -118,9 +118,9 @@ def _chunk_finding(
     span = f"from {sizes[0]} to {sizes[-1]:,} live chunks".replace(",", " ")
     threads = f"at {count} thread{'' if count == 1 else 's'}"
     if found.low > 0:
-        text = f"It does: {span}, a search under the lock grows by {plus_minus(found)} an operation"
+        text = f"It does: {span}, a search under the lock grows by {amount(found)} an operation"
     elif found.high < 0:
-        text = f"Not as expected: {span}, a search under the lock shrinks by {plus_minus(found)}"
+        text = f"Not as expected: {span}, a search under the lock shrinks by {amount(found)}"
     else:
         text = f"No difference seen: {span}, a search under the lock changes by {plus_minus(found)}"
     return f"{text} over `flat`, one without it by {plus_minus(lockless)} ({threads})."

@@ -79,8 +79,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured. threads: of the ladder. trials: of key questions, of pairs, and of
-    the peers' matrix."""
+    """How much is measured. threads: of the ladder. pair_trials: where a few per cent matter or
+    a gain is divided; peer_trials: in the peers' matrix; trials: elsewhere."""
 
     duration: float
     warmup: float
@@ -179,7 +179,7 @@ def questions(scale: Scale, peers: Sequence[str], pgo: Path, plain: Path) -> lis
     seed = [LEAK, CASCADE, "hakmem:route=cascade", rung("locked"), "hakmem", "system"]
     asked = [
         ask("seed", product(seed, ["mid_gap"], [1]), scale.pair_trials, 256),
-        ask("ladder", product(rungs, LADDER_WORKLOADS, scale.threads), scale.trials, 256),
+        ask("ladder", product(rungs, LADDER_WORKLOADS, scale.threads), scale.pair_trials, 256),
         ask(
             "chunks",
             (

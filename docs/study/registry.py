@@ -238,12 +238,18 @@ def _only_threads(part: Part, names: Sequence[str], many: Sequence[int]) -> str:
         verdict = "These trials cannot tell whether the seed was right"
     elif more.verdict == FASTER and one.verdict != FASTER:
         verdict = "The seed was right: the benefit comes with threads only"
+        if one.estimate.high > 1 + NEGLIGIBLE:
+            verdict = "As far as these trials tell, the seed was right: threads gain, one is open"
     elif more.verdict == FASTER and more.estimate.low > one.estimate.high:
         verdict = "The seed was right but for the 'only': threads pay more, one pays too"
     elif more.verdict == FASTER:
         verdict = "The seed was wrong: one thread gains as well, and not surely less than many"
     elif one.verdict == FASTER:
         verdict = "The seed was wrong the other way round: one thread gains, more do not"
+    elif more.estimate.high > 1 + NEGLIGIBLE:
+        verdict = (
+            "No benefit is seen, with threads or without; the intervals leave room for one"
+        )
     else:
         verdict = "The seed was wrong: no benefit is seen with threads either"
     return f"{verdict}. {upper(at_one)}; with more it is {at_more}."

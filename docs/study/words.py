@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mtbench.statistics import Estimate
+from mtbench.statistics import NOISE_THRESHOLD, Estimate
 from mtbench.table import ratio as bracketed
 from study.analyse import FASTER, FEW, NONE, SLOWER, Ratio
 
@@ -33,6 +33,12 @@ def percentage(share: float) -> str:
     return f"{share:.1%}".replace("%", " %") if math.isfinite(share) else "-"
 
 
+def amount(found: Estimate) -> str:
+    """`12.1 ns [10.0, 13.9]`, for after a word that tells the direction."""
+    low, high = sorted((abs(found.low), abs(found.high)))
+    return f"{abs(found.value):.1f} ns [{low:.1f}, {high:.1f}]"
+
+
 def plus_minus(found: Estimate, unit: str = "ns") -> str:
     """`+12.1 ns [10.0, 13.9]`."""
     if not math.isfinite(found.value):
@@ -48,8 +54,7 @@ def longer(found: Estimate) -> str:
     if not math.isfinite(found.low) or found.low <= 0 <= found.high:
         return f"no surely different time ({plus_minus(found)})"
     word = "longer" if found.value > 0 else "less"
-    low, high = sorted((abs(found.low), abs(found.high)))
-    return f"{abs(found.value):.1f} ns [{low:.1f}, {high:.1f}] {word}"
+    return f"{amount(found)} {word}"
 
 
 def phrase(found: Ratio, subject: str, other: str) -> str:
@@ -62,6 +67,11 @@ def phrase(found: Ratio, subject: str, other: str) -> str:
         return f"{subject} is slower than {other}, {times(found)}"
     if found.verdict == FEW:
         return f"too few trials tell {subject} from {other} ({times(found)})"
+    value, low, high = found.estimate
+    if abs(value - 1) <= NOISE_THRESHOLD and not low <= 1 <= high:
+        return f"{subject} and {other} differ by less than what is called noise, {times(found)}"
+    if not low <= 1 <= high:
+        return f"a difference between {subject} and {other} is likely but not sure, {times(found)}"
     return f"no difference seen between {subject} and {other}, {times(found)}"
 
 

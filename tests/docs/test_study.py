@@ -97,6 +97,12 @@ def test_the_answer_follows_the_verdict_on_growth(tmp_path: Path, growth: float,
     assert said in registry.ladder(ladder(tmp_path, lambda _: {"growth": growth}))["answer"]
 
 
+def test_a_wide_interval_leaves_the_question_open(tmp_path: Path) -> None:
+    found = registry.ladder(ladder(tmp_path, lambda _: {}, noise=0.8, trials=3))
+    assert "leave room for one" in found["only_threads"]
+    assert "can tell from noise" in found["answer"]
+
+
 def test_a_gain_of_nothing_is_divided_among_nobody(tmp_path: Path) -> None:
     part = ladder(tmp_path, lambda _: {})
     assert analyse.shares(part, LADDER_WORKLOADS, (1, 2, 8)) is None
