@@ -247,9 +247,7 @@ def _only_threads(part: Part, names: Sequence[str], many: Sequence[int]) -> str:
     elif one.verdict == FASTER:
         verdict = "The seed was wrong the other way round: one thread gains, more do not"
     elif more.estimate.high > 1 + NEGLIGIBLE:
-        verdict = (
-            "No benefit is seen, with threads or without; the intervals leave room for one"
-        )
+        verdict = "No benefit is seen, with threads or without; the intervals leave room for one"
     else:
         verdict = "The seed was wrong: no benefit is seen with threads either"
     return f"{verdict}. {upper(at_one)}; with more it is {at_more}."
