@@ -21,6 +21,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import targets
+
 import allocator
 import mtbench
 import plots
@@ -60,7 +62,14 @@ def thinned(record: dict[str, Any]) -> dict[str, Any]:
         result["latency"] = None
         result.pop("per_thread", None)
         result["memory"].pop("samples", None)
-    record["allocator_stats"] = None
+    stats = record.get("allocator_stats") or {}
+    locks = stats.get("locks")
+    record["allocator_stats"] = locks and {
+        "locks": [
+            {"name": "all"}
+            | {field: sum(lock[field] for lock in locks) for field in ("acquisitions", "waited")}
+        ]
+    }
     return record
 
 
@@ -130,6 +139,7 @@ def learner() -> str:
 TABLES = {
     "exchange": exchange,
     "rank": lambda: rank("rank", "hakmem"),
+    "targets": lambda: targets.table(DATA / "rank"),
     "since": lambda: rank("since", "hakmem"),
     "flavours": lambda: rank("flavours", "hakmem-fixed", "--against", "hakmem"),
     "pgo": lambda: rank("pgo", "pgo", "--against", "plain"),
@@ -139,7 +149,7 @@ TABLES = {
 }
 
 
-OF_THIS_MACHINE = ("assembly",)
+OF_THIS_MACHINE = ("assembly", "targets")
 """Tables that another compiler would make differently: written, but not checked."""
 
 

@@ -1,0 +1,190 @@
+"""The targets of docs/performance.md and what the kept rank run says of each.
+
+table()    a row a target: what was asked, what was reached, and where it was missed most
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import allocator
+from allocator.disassembly import fast_path
+from mtbench.__main__ import main as command
+from mtbench.statistics import geometric_mean, median
+from mtbench.table import markdown_table
+
+MID = ("mid_gap", "mid_replace", "mid_exchange", "larson", "larson_mid", "producer_consumer")
+TINY = ("random_mixed", "tiny_exchange")
+BIG = ("large_mixed", "huge_mixed")
+WORST = 4
+"""Missed cells that are named; the table of all cells holds the rest."""
+
+FAST_PATH_MOST = 26
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the rank table; ratios over the best and over the leanest of the others."""
+
+    workload: str
+    threads: int
+    ratio: float
+    verdict: str
+    memory: float
+
+    @property
+    def name(self) -> str:
+        """As a table names it."""
+        return f"`{self.workload}` at {self.threads}"
+
+
+def table(run: Path) -> str:
+    """Every target beside what `run` shows. Markdown."""
+    ranked = _ranked(run)
+    cells = [
+        Cell(
+            entry["workload"],
+            entry["threads"],
+            entry["ratio"]["value"],
+            entry["verdict"],
+            entry["memory_ratio"]["value"],
+        )
+        for entry in ranked["cells"]
+    ]
+    records = _records(run)
+    mid, tiny, big = ([c for c in cells if c.workload in group] for group in (MID, TINY, BIG))
+    rows = [
+        ["mid, exchange, larson, producer/consumer: every cell at least 1.0 x", _speed(mid)],
+        ["their geometric mean at least 1.25 x", _mean(mid)],
+        ["mid exchange at 64 threads at least 2 x", _one(cells, "mid_exchange", 64)],
+        ["64 threads at least 0.9 x what 2 threads reach", _kept(records)],
+        ["tiny: every cell at least 1.0 x", _speed(tiny)],
+        [
+            "large and huge: every cell at least 1.0 x",
+            _speed(big),
+        ],
+        ["peak memory at most that of the leanest of the three fastest", _memory(cells)],
+        [
+            "lock acquisitions below 1 in 1 000 operations, waits below 1 in 100 000",
+            _locks(records),
+        ],
+        [f"fast paths of at most {FAST_PATH_MOST} instructions", _instructions()],
+    ]
+    return markdown_table(["target", "reached"], rows)
+
+
+def _ranked(run: Path) -> dict[str, Any]:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        command(["rank", str(run), "--of", "hakmem", "--json"])
+    found: dict[str, Any] = json.loads(printed.getvalue())
+    return found
+
+
+def _records(run: Path) -> list[dict[str, Any]]:
+    lines = (run / "trials.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines]
+    return [r for r in records if r["allocator"] == "hakmem" and r["status"] == "ok"]
+
+
+def _named(texts: Iterable[str]) -> str:
+    """The first few of the missed, worst first."""
+    missed = list(texts)
+    more = len(missed) - WORST
+    return ", ".join(missed[:WORST]) + (f" and {more} more" if more > 0 else "")
+
+
+def _speed(cells: list[Cell]) -> str:
+    missed = sorted((c for c in cells if c.ratio < 1), key=lambda c: c.ratio)
+    if not missed:
+        return f"yes, in {len(cells)} of {len(cells)}"
+    sure = [cell for cell in missed if cell.verdict == "slower"]
+    names = _named(f"{cell.name}: {cell.ratio:.2f}" for cell in missed)
+    return (
+        f"in {len(cells) - len(missed)} of {len(cells)}; of the others {len(sure)} beyond noise. "
+        f"{names}"
+    )
+
+
+def _mean(cells: list[Cell]) -> str:
+    mean = geometric_mean([cell.ratio for cell in cells])
+    return f"{'yes' if mean >= 1.25 else 'no'}, {mean:.2f} x over {len(cells)} cells"
+
+
+def _one(cells: list[Cell], workload: str, threads: int) -> str:
+    for cell in cells:
+        if (cell.workload, cell.threads) == (workload, threads):
+            return f"{'yes' if cell.ratio >= 2 else 'no'}, {cell.ratio:.2f} x"
+    return "not measured"
+
+
+def _by_cell(
+    records: list[dict[str, Any]], value: Callable[[dict[str, Any]], float]
+) -> dict[tuple[str, int], float]:
+    """The median over trials of one number of each cell's records."""
+    found: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for record in records:
+        found[record["workload"], record["threads"]].append(value(record))
+    return {key: median(values) for key, values in found.items()}
+
+
+def _kept(records: list[dict[str, Any]]) -> str:
+    rate = _by_cell(records, lambda r: r["result"]["operations"] / r["result"]["elapsed_s"])
+    kept = {
+        workload: rate[workload, 64] / rate[workload, 2]
+        for workload, threads in rate
+        if threads == 64 and (workload, 2) in rate
+    }
+    if not kept:
+        return "not measured"
+    missed = sorted((ratio, workload) for workload, ratio in kept.items() if ratio < 0.9)
+    if not missed:
+        return f"yes, in {len(kept)} of {len(kept)} workloads"
+    names = _named(f"`{workload}`: {ratio:.2f}" for ratio, workload in missed)
+    return f"in {len(kept) - len(missed)} of {len(kept)} workloads. {names}"
+
+
+def _memory(cells: list[Cell]) -> str:
+    known = [cell for cell in cells if not math.isnan(cell.memory)]
+    missed = sorted((c for c in known if c.memory > 1), key=lambda c: -c.memory)
+    over = _named(f"{cell.name}: {cell.memory:.2f}" for cell in missed)
+    within = len(known) - len(missed)
+    half = geometric_mean([cell.memory for cell in known])
+    return f"in {within} of {len(known)}; geometric mean {half:.2f}. {over}"
+
+
+def _locks(records: list[dict[str, Any]]) -> str:
+    def per_operation(field: str) -> Callable[[dict[str, Any]], float]:
+        def value(record: dict[str, Any]) -> float:
+            locks = (record.get("allocator_stats") or {}).get("locks", [])
+            return float(sum(lock[field] for lock in locks) / record["result"]["operations"])
+
+        return value
+
+    if not any(record.get("allocator_stats") for record in records):
+        return "not kept"
+    taken = _by_cell(records, per_operation("acquisitions"))
+    waited = _by_cell(records, per_operation("waited"))
+    often = sorted(((n, key) for key, n in taken.items() if n > 1e-3), reverse=True)
+    long = [key for key, n in waited.items() if n > 1e-5]
+    names = _named(f"`{key[0]}` at {key[1]}: 1 in {1 / n:,.0f}" for n, key in often)
+    return (
+        f"acquisitions in {len(taken) - len(often)} of {len(taken)} cells, waits in "
+        f"{len(waited) - len(long)} of {len(waited)}. {names}"
+    ).strip()
+
+
+def _instructions() -> str:
+    counts = {
+        name: len(fast_path(allocator.library(), name).instructions) for name in ("malloc", "free")
+    }
+    held = all(count <= FAST_PATH_MOST for count in counts.values())
+    return ("yes: " if held else "no: ") + ", ".join(f"{k} {n}" for k, n in counts.items())
