@@ -127,6 +127,7 @@ def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Results:
         data.orders[block] = record.get("order", results.trials - 1)
         data.identity = data.identity or record.get("identity") or {}
         _add(data, block, record["result"])
+        data.put("others", block, _others(record.get("machine") or {}, cell.threads))
         _add_locks(data, block, record)
     return results
 
@@ -165,6 +166,15 @@ def _add(data: CellData, block: int, result: Mapping[str, Any]) -> None:
     data.put("futex_per_mop", block, futex / millions)
     _add_memory(data, block, result.get("memory") or {})
     _add_latency(data, block, result.get("latency") or {})
+
+
+def _others(found: Mapping[str, Any], threads: int) -> float:
+    """Threads of other work that wanted a processor, at least; nan where nobody looked.
+
+    Of those seen during the trial `threads` were the trial's and one was this tool, looking.
+    """
+    seen = found.get("runnable_during")
+    return float(max(seen - threads - 1, 0)) if seen else math.nan
 
 
 def _number(data: CellData, metric: str, value: object) -> float:

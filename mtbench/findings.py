@@ -214,6 +214,13 @@ def _failures(results: Results) -> Iterator[Finding]:
 
 
 def _noise(results: Results) -> Iterator[Finding]:
+    disturbed = sum(int((data.metric("others") >= 1).sum()) for data in results.cells.values())
+    if disturbed > 0.1 * results.trials:
+        text = (
+            f"Other work wanted the processors in {disturbed} of {results.trials} trials: "
+            "throughputs are low and intervals wide."
+        )
+        yield Finding(text, "more runnable threads than the trial had", "bad")
     flagged = sum(int(far_out(data.throughput).sum()) for data in results.cells.values())
     if results.trials and flagged > 0.02 * results.trials:
         text = (

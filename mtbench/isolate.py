@@ -48,8 +48,9 @@ class Outcome:
     """What became of a worker. status: ok, crash, timeout, mismatch, violation or error.
 
     wall_s: seconds from start to end. record: what the worker wrote, {} if nothing. threads: at a
-    timeout, each thread's state letter, kernel wait channel and name, at most 256. runnable_most:
-    most threads of the whole machine running or waiting for a processor, seen each `POLL_S`.
+    timeout, each thread's state letter, kernel wait channel and name, at most 256. runnable:
+    threads of the whole machine running or waiting for a processor, looked at each `POLL_S`, the
+    median; 0 if the worker ended before.
     """
 
     status: str
@@ -60,7 +61,7 @@ class Outcome:
     wall_s: float
     record: dict[str, Any] = field(default_factory=dict)
     threads: tuple[str, ...] = ()
-    runnable_most: int = 0
+    runnable: int = 0
 
 
 @dataclass
@@ -70,7 +71,7 @@ class _Watched:
     why: str | None = None
     tail: bytes = b""
     threads: tuple[str, ...] = ()
-    runnable_most: int = 0
+    runnable: list[int] = field(default_factory=list)
 
 
 def run_worker(request: bytes, chosen: Allocator, limits: Limits) -> Outcome:
@@ -159,7 +160,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> _Watched:
                 if handle in ready:
                     seen.tail = (seen.tail + (_drain(speech) or b""))[-TAIL_BYTES:]
                     return seen
-                seen.runnable_most = max(seen.runnable_most, machine.load()[1])
+                seen.runnable.append(machine.load()[1])
                 resident = _resident(process.pid) if limits.memory_bytes else 0
                 if limits.memory_bytes and resident > limits.memory_bytes:
                     seen.why = (
@@ -253,10 +254,10 @@ def _outcome(code: int, seen: _Watched, wall: float, written: bytes) -> Outcome:
     words = seen.tail.decode(errors="replace")
     name = _signal_name(-code) if code < 0 else None
     exit_code = code if code >= 0 else None
-    most = seen.runnable_most
+    runnable = sorted(seen.runnable)[len(seen.runnable) // 2] if seen.runnable else 0
 
     def failure(status: str, reason: str) -> Outcome:
-        return Outcome(status, reason, name, exit_code, words, wall, {}, seen.threads, most)
+        return Outcome(status, reason, name, exit_code, words, wall, {}, seen.threads, runnable)
 
     if seen.why is not None:
         return failure("timeout" if seen.why.startswith("no end") else "error", seen.why)
@@ -271,7 +272,7 @@ def _outcome(code: int, seen: _Watched, wall: float, written: bytes) -> Outcome:
         reason = f"exit code {code} without a record: {last[0][:200]}"
         return failure("error" if code else "crash", reason)
     status, reason = str(record.pop("status")), record.pop("reason")
-    return Outcome(status, reason, None, code, words, wall, record, (), most)
+    return Outcome(status, reason, None, code, words, wall, record, (), runnable)
 
 
 def _signal_name(number: int) -> str:

@@ -71,7 +71,7 @@ class Measurer:
             "machine": {
                 "load1": load,
                 "runnable_before": runnable,
-                "runnable_most": outcome.runnable_most,
+                "runnable_during": outcome.runnable,
                 "runnable_after": machine.load()[1],
                 "steal_s": round(machine.steal_s() - steal, 2),
             },

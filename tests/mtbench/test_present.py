@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fabricated import fabricate
 
-from mtbench import summary
+from mtbench import findings, summary
 from mtbench.cells import gather
 from mtbench.plan import Plan
 from mtbench.present import lock_rows, presented
@@ -138,6 +138,22 @@ def test_percentiles_come_from_the_merged_histogram(tmp_path: Path) -> None:
     assert curve.samples == 5000
     assert 40 <= cell.metric("malloc_p50_ns").value <= 41
     assert cell.metric("malloc_p999_ns").value > cell.metric("malloc_p90_ns").value
+
+
+def test_other_work_during_the_trials_is_told(tmp_path: Path) -> None:
+    path = fabricate(tmp_path / "run", scaling, threads=(2,), allocators=("hakmem",))
+    directory = RunDirectory.read(path)
+    plan = Plan.from_json(directory.manifest["plan"])
+    records = list(directory.records())
+
+    def told(runnable: int) -> bool:
+        for record in records:
+            record["machine"] = {"runnable_during": runnable}
+        sentences = findings.of(plan, gather(records, plan), "system", ())
+        return any("Other work" in finding.text for finding in sentences)
+
+    assert not told(3)  # two threads, and this tool, looking
+    assert told(4)
 
 
 def test_lock_counters_become_rates_hottest_first(tmp_path: Path) -> None:
