@@ -44,8 +44,8 @@ def run(target: Path, chosen: Sequence[Question], *, resume: bool) -> int:
         print(f"[{number}/{len(chosen)}] {question.name}, after {spent}", file=sys.stderr)
         if one(question, target / question.name, resume=resume):
             print(
-                f"study: interrupted; what was measured is kept in {target}; go on with: "
-                "make study RESUME=1",
+                f"study: interrupted; what was measured is kept in {target}; go on with the same "
+                "command and RESUME=1 (--resume)",
                 file=sys.stderr,
             )
             return Exit.INTERRUPTED
