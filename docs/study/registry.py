@@ -180,7 +180,7 @@ def ladder(part: Part) -> Answer:
 
 def _shares(shares: dict[str, Estimate] | None) -> str:
     if shares is None:
-        return "The ladder as a whole gains too little here to be divided among its steps."
+        return "The gain is too small, or the trials too few, to be divided among the steps."
     order = sorted(shares, key=lambda name: -shares[name].value)
     return (
         "Of the whole gain, on a logarithmic scale, "
@@ -198,6 +198,11 @@ def _answer(
 ) -> str:
     """The study's answer in two sentences."""
     growth = found["growth"]
+    if any(_unsaid(entry) for entry in found.values()):
+        return (
+            "Too few trials to say what pre-allocating the Mid registry buys. "
+            f"The whole ladder, up to one load, stands at {times(whole)} of its lowest rung."
+        )
     words = {
         FASTER: f"makes hakmem faster, {times(growth)}",
         SLOWER: f"makes hakmem slower, {times(growth)}",

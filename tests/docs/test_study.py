@@ -103,10 +103,15 @@ def test_a_wide_interval_leaves_the_question_open(tmp_path: Path) -> None:
     assert "can tell from noise" in found["answer"]
 
 
+def test_one_trial_says_nothing(tmp_path: Path) -> None:
+    answer = registry.ladder(ladder(tmp_path, lambda _: {"search": 3.0}, trials=1))["answer"]
+    assert answer.startswith("Too few trials to say")
+
+
 def test_a_gain_of_nothing_is_divided_among_nobody(tmp_path: Path) -> None:
     part = ladder(tmp_path, lambda _: {})
     assert analyse.shares(part, LADDER_WORKLOADS, (1, 2, 8)) is None
-    assert "too little" in registry.ladder(part)["shares"]
+    assert "too small" in registry.ladder(part)["shares"]
 
 
 @pytest.mark.parametrize(
