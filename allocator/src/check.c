@@ -47,6 +47,7 @@ _Static_assert(sizeof(struct header) % 16 == 0, "blocks stay aligned");
 static struct lock lock; /* CHECK */
 static void *waiting[QUARANTINE_BLOCKS];
 static size_t first, count, waiting_bytes;
+static size_t waiting_mapped; /* of these, in mappings of their own */
 
 void check_init(void) {
     lock_init(&lock, "check", -1);
@@ -253,6 +254,10 @@ static void release(void *block) {
     block_give(inner);
 }
 
+static size_t mapped_bytes(const struct header *h) {
+    return pagemap_range((void *)h->inner) == NULL ? h->inner_size : 0;
+}
+
 /* Takes one block out of the quarantine if it is over its bounds with `bytes` more, NULL else. */
 static void *overdue(size_t bytes) {
     void *block = NULL;
@@ -261,6 +266,7 @@ static void *overdue(size_t bytes) {
         first = (first + 1) % QUARANTINE_BLOCKS;
         count--;
         waiting_bytes -= header_of(block)->inner_size;
+        waiting_mapped -= mapped_bytes(header_of(block));
     }
     return block;
 }
@@ -279,6 +285,7 @@ void check_give(void *block) {
         if (leaving == NULL) {
             waiting[(first + count++) % QUARANTINE_BLOCKS] = block;
             waiting_bytes += bytes;
+            waiting_mapped += mapped_bytes(h);
         }
         lock_release(&lock);
         if (leaving == NULL) {
@@ -320,4 +327,11 @@ void check_drain(void) {
         }
         release(block);
     }
+}
+
+size_t check_waiting(void) {
+    lock_acquire(&lock);
+    size_t bytes = waiting_bytes - waiting_mapped;
+    lock_release(&lock);
+    return bytes;
 }

@@ -4,6 +4,7 @@
 #include "bigcache.h"
 #include "cache.h"
 #include "central.h"
+#include "check.h"
 #include "elo.h"
 #include "guard.h"
 #include "huge.h"
@@ -161,12 +162,14 @@ void stats_summary(struct stats_summary *out) {
     bigcache_stats(&bigcache);
     struct hak_box_stats box = {0};
     class_box(&box, &caches, CLASS_FIRST, CLASS_LAST);
+    size_t used = box.bytes_in_use + runs.bytes, waiting = config.check ? check_waiting() : 0;
+    waiting = waiting < used ? waiting : used;
     *out = (struct stats_summary){
         .mapped = pages.committed,
         .huge_count = huge.allocations - huge.frees,
         .huge_bytes = huge.bytes,
-        .used = box.bytes_in_use + runs.bytes,
-        .free = box.bytes_cached + pages.dirty,
+        .used = used - waiting,
+        .free = box.bytes_cached + pages.dirty + waiting,
         .bigcache = bigcache.bytes,
     };
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -28,6 +29,36 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Allocator:
     flags = ["-O1", "-fno-builtin", "-fPIC", "-shared", "-D_GNU_SOURCE", "-pthread"]
     subprocess.run([compiler, *flags, str(source), "-o", str(library)], check=True)
     return Allocator("faulty", "peer", str(library))
+
+
+@pytest.fixture(scope="session")
+def fixed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Compiles libhakmem.so with switches compiled in: fixed(CHECK="1"), as HAK_FIXED_CHECK."""
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    if shutil.which(compiler[0]) is None:
+        pytest.skip("no C compiler")
+    folder = tmp_path_factory.mktemp("fixed")
+    home = Path(__file__).parents[2] / "allocator"
+    names = ("HAKMEM_SOURCE_HASH", "HAKMEM_BUILD_FLAGS")
+    (folder / "hakmem_build.h").write_text("".join(f'#define {name} ""\n' for name in names))
+
+    def build(**switches: str) -> Path:
+        values = {name: value.replace("-", "_").upper() for name, value in switches.items()}
+        library = folder / f"{'-'.join(values.values())}.so"
+        subprocess.run(
+            [
+                *(*compiler, "-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread", "-DHAK_FIXED"),
+                *(f"-fno-builtin-{name}" for name in ("malloc", "calloc", "realloc", "free")),
+                *(f"-DHAK_FIXED_{name}={value}" for name, value in values.items()),
+                *("-fvisibility=hidden", f"-I{folder}", f"-I{home}/include", f"-I{home}/src"),
+                *map(str, sorted((home / "src").glob("*.c"))),
+                *("-o", str(library), "-ldl"),
+            ],
+            check=True,
+        )
+        return library
+
+    return build
 
 
 @pytest.fixture(scope="session")

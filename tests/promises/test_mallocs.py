@@ -76,3 +76,11 @@ def test_the_linked_program_is_served_by_hakmem_without_a_preload(
     (why,) = broken(report).values()
     assert why.startswith("not served: malloc comes from ")
     assert "libhakmem.so" in why
+
+
+@pytest.mark.parametrize("area", [*LIGHT, *(HEAVY if FULL else [])])
+def test_checked_mode_keeps_the_area_but_for_known_exceptions(
+    area: str, check: Callable[..., Report]
+) -> None:
+    unexpected = broken(check("hakmem:check=1", rf"^{area}\."))
+    assert {k: v for k, v in unexpected.items() if k not in EXCEPTIONS["hakmem:check=1"]} == {}

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from mtbench.allocators import Allocator
 from mtbench.verify import Report
 
 CHECKED = {
@@ -50,6 +52,14 @@ def test_checked_mode_stops_and_names_the_fault(misuse: str, check: Callable[...
         or not re.search(CHECKED[misuse], v.why)
     }
     assert wrong == {}
+
+
+def test_checked_mode_compiled_in_stops_the_same(
+    fixed: Callable[..., Path], check: Callable[..., Report]
+) -> None:
+    library = Allocator("checked", "hakmem", str(fixed(CHECK="1")))
+    report = check(library, r"^misuse\.(double-free|overflow-1|write-after-free|free-stack)-?.*")
+    assert {v.stop for v in report.verdicts} == {"purpose"}
 
 
 def test_checked_mode_makes_a_read_of_freed_memory_visible(
