@@ -16,6 +16,16 @@
  * pages. */
 #define DENSE_MAX ((size_t)4096)
 
+/* Blocks are taken from full pages first. A span is in the list span->listed - 1. */
+enum { FULL, BARE, LISTS };
+
+/* Spans looked at, and blocks lent from one, in a step of central_purge. */
+#define PURGE_LOOKS 256
+#define PURGE_BLOCKS 512
+
+/* Spans of a class purged in one decay period. */
+#define PURGE_SPANS 64
+
 struct store {
     struct lock lock; /* CENTRAL: all down to given, and slot[] */
     uint32_t count;
@@ -24,7 +34,7 @@ struct store {
     uint32_t asked;    /* takes since the last decay */
     _Atomic uint64_t taken, given;
     struct lock spans_lock;      /* SPANS: list, and bits of the class's spans */
-    struct span *list;           /* spans with at least one free block */
+    struct span *list[LISTS];    /* spans with at least one free block */
     _Atomic uint64_t spans, cut; /* spans of this class; blocks taken from them directly */
     void **slot;
 };
@@ -50,18 +60,18 @@ void central_init(void) {
     }
 }
 
-static void list_insert(struct store *store, struct span *span) {
+static void list_insert(struct store *store, struct span *span, int which) {
     span->prev = NULL;
-    span->next = store->list;
+    span->next = store->list[which];
     if (span->next != NULL) {
         span->next->prev = span;
     }
-    store->list = span;
-    span->listed = 1;
+    store->list[which] = span;
+    span->listed = (uint8_t)(which + 1);
 }
 
 static void list_remove(struct store *store, struct span *span) {
-    *(span->prev != NULL ? &span->prev->next : &store->list) = span->next;
+    *(span->prev != NULL ? &span->prev->next : &store->list[span->listed - 1]) = span->next;
     if (span->next != NULL) {
         span->next->prev = span->prev;
     }
@@ -72,8 +82,8 @@ static void list_remove(struct store *store, struct span *span) {
 static unsigned take_from_spans(struct store *store, void **out, unsigned n) {
     unsigned taken = 0;
     lock_acquire(&store->spans_lock);
-    while (taken < n && store->list != NULL) {
-        struct span *span = store->list;
+    struct span *span;
+    while (taken < n && (span = store->list[FULL] ? store->list[FULL] : store->list[BARE])) {
         taken += span_take(span, out + taken, n - taken);
         if (span->free == 0) {
             list_remove(store, span);
@@ -102,7 +112,7 @@ static unsigned take_from_new_span(unsigned cls, struct store *store, void **out
     lock_bump(&store->spans, 1);
     lock_bump(&store->cut, taken);
     if (span->free != 0) {
-        list_insert(store, span);
+        list_insert(store, span, FULL);
     }
     lock_release(&store->spans_lock);
     return taken;
@@ -130,10 +140,12 @@ unsigned central_take(unsigned cls, void **out, unsigned n) {
     return taken;
 }
 
-/* Returns blocks to their spans, and empty spans to the page heap. */
-static void give_to_spans(unsigned cls, struct store *store, void *const *blocks, unsigned n) {
+/* Returns blocks to their spans, which go to list `which`, and empty spans to the page heap. */
+static void give_to_spans(unsigned cls, struct store *store, void *const *blocks, unsigned n,
+                          int which) {
     struct span *empty = NULL;
     void *bad = NULL;
+    uint32_t now = (uint32_t)os_coarse_ms();
     lock_acquire(&store->spans_lock);
     for (unsigned i = 0; i < n; i++) {
         struct span *span = pagemap_span(blocks[i]);
@@ -141,9 +153,13 @@ static void give_to_spans(unsigned cls, struct store *store, void *const *blocks
             bad = blocks[i];
             break;
         }
-        if (!span->listed) {
-            list_insert(store, span);
+        if (span->listed != which + 1) {
+            if (span->listed) {
+                list_remove(store, span);
+            }
+            list_insert(store, span, which);
         }
+        span->freed_at_ms = now;
         if (span->free == sizeclass[cls].blocks) {
             list_remove(store, span);
             lock_bump(&store->spans, (uint64_t)-1);
@@ -176,7 +192,7 @@ void central_give(unsigned cls, void *const *blocks, unsigned n) {
     lock_bump(&store->given, n);
     lock_release(&store->lock);
     if (kept < n) {
-        give_to_spans(cls, store, blocks + kept, n - kept);
+        give_to_spans(cls, store, blocks + kept, n - kept, FULL);
     }
 }
 
@@ -196,7 +212,7 @@ static void shed(unsigned cls, unsigned most) {
         if (n == 0) {
             return;
         }
-        give_to_spans(cls, store, blocks, n);
+        give_to_spans(cls, store, blocks, n, FULL);
         most -= n;
     }
 }
@@ -218,6 +234,63 @@ void central_drain(void) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         shed(cls, STORE_SLOTS);
     }
+}
+
+/* A span of the first list that has had more than half of its blocks back for `age_ms`, off the
+ * list, with its free blocks lent to out[]; NULL if there is none. Requires SPANS. */
+static struct span *borrow(struct store *store, unsigned cls, uint32_t now, uint32_t age_ms,
+                           void **out, unsigned *n) {
+    int looks = 0;
+    for (struct span *span = store->list[FULL]; span != NULL && looks < PURGE_LOOKS;
+         span = span->next, looks++) {
+        if (span->free > sizeclass[cls].blocks / 2 && now - span->freed_at_ms >= age_ms) {
+            list_remove(store, span);
+            *n = span_take(span, out, PURGE_BLOCKS);
+            return span;
+        }
+    }
+    return NULL;
+}
+
+/* Purges the whole pages under blocks that lie side by side. `blocks` ascends. Returns bytes. */
+static size_t purge_under(void *const *blocks, unsigned n, size_t size) {
+    size_t purged = 0;
+    for (unsigned i = 0, next; i < n; i = next) {
+        uintptr_t from = align_up((uintptr_t)blocks[i], PAGE);
+        for (next = i + 1; next < n && (char *)blocks[next] == (char *)blocks[next - 1] + size;) {
+            next++;
+        }
+        uintptr_t to = ((uintptr_t)blocks[next - 1] + size) & ~(PAGE - 1);
+        if (from < to && os_purge((void *)from, to - from)) {
+            purged += to - from;
+        }
+    }
+    return purged;
+}
+
+size_t central_purge(uint64_t now_ms, uint64_t age_ms) {
+    void *blocks[PURGE_BLOCKS];
+    size_t total = 0;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct store *store = &stores[cls];
+        if (sizeclass[cls].blocks > PURGE_BLOCKS || sizeclass[cls].blocks == 1 || config.check) {
+            continue;
+        }
+        uint64_t most = atomic_load_explicit(&store->spans, memory_order_relaxed);
+        most = age_ms != 0 && most > PURGE_SPANS ? PURGE_SPANS : most;
+        for (uint64_t i = 0; i < most; i++) {
+            unsigned n = 0;
+            lock_acquire(&store->spans_lock);
+            struct span *span = borrow(store, cls, (uint32_t)now_ms, (uint32_t)age_ms, blocks, &n);
+            lock_release(&store->spans_lock);
+            if (span == NULL) {
+                break;
+            }
+            total += purge_under(blocks, n, sizeclass[cls].size);
+            give_to_spans(cls, store, blocks, n, BARE);
+        }
+    }
+    return total;
 }
 
 void central_stats(unsigned cls, struct central_stats *out) {

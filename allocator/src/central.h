@@ -26,6 +26,10 @@ void central_decay(void);
 /* Returns everything to the spans. */
 void central_drain(void);
 
+/* Purges the pages of free blocks in spans that have had more than half of their blocks back since
+ * age_ms before now_ms, some spans of each class; with age_ms 0 all of them. Returns bytes. */
+size_t central_purge(uint64_t now_ms, uint64_t age_ms);
+
 struct central_stats {
     uint64_t taken, given; /* blocks, through both functions above */
     uint64_t stored;       /* blocks in the array now */

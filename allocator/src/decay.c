@@ -28,6 +28,7 @@ void decay_run(void) {
     cache_count_active();
     idle_decay();
     central_decay();
+    central_purge(now, config.decay_ms);
     pages_purge(now, config.decay_ms);
     bigcache_decay(now);
 }

@@ -44,13 +44,13 @@ struct __attribute__((aligned(CACHE_LINE))) span {
             struct span *older, *newer;
         };
     };
-    uint32_t freed_at_ms; /* when it became free */
+    uint32_t freed_at_ms; /* when it became free; cut into blocks, when it last got some back */
     /* These two under PAGES, by whoever has a neighbour; the others by the span's owner. Side by
      * side, as a compiler may read both at once and all that lies between them. */
     uint8_t state;  /* enum span_state */
     uint8_t kind;   /* enum run_kind */
     uint8_t cls;    /* while used: its class, or CLASS_RUN */
-    uint8_t listed; /* 1: in its class's list of spans with free blocks */
+    uint8_t listed; /* which of its class's lists of spans it is in, or 0 */
 };
 
 _Static_assert(sizeof(struct span) == CACHE_LINE, "one cache line a descriptor");

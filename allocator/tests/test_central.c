@@ -1,9 +1,13 @@
 /* central: one store a class, between the caches and the spans. */
 #include "central.h"
 #include "child.h"
+#include "config.h"
 #include "crew.h"
+#include "os.h"
 #include "pagemap.h"
 #include "pages.h"
+
+#include <sys/mman.h>
 
 #define MOST 6000
 
@@ -128,6 +132,7 @@ static void exchange(int index) {
         }
         if (round % 256 == 0) {
             central_drain();
+            central_purge(os_coarse_ms(), 0);
         }
         for (unsigned i = 0; i < n; i++) {
             CHECK_EQUAL(*(uintptr_t *)blocks[i], (uintptr_t)index * 1000 + i);
@@ -138,6 +143,72 @@ static void exchange(int index) {
 
 PROMISE(threads_that_share_a_store_never_share_a_block) {
     crew_run(6, exchange);
+    central_drain();
+}
+
+/* Of the pages that lie whole in the block. */
+static size_t resident_pages(void *block, size_t bytes) {
+    unsigned char in;
+    size_t pages = 0;
+    for (uintptr_t at = align_up((uintptr_t)block, PAGE); at + PAGE <= (uintptr_t)block + bytes;
+         at += PAGE) {
+        CHECK(mincore((void *)at, PAGE, &in) == 0);
+        pages += in & 1;
+    }
+    return pages;
+}
+
+PROMISE(free_pages_of_a_span_in_use_go_back_and_its_blocks_in_use_stay) {
+    if (config.check) {
+        return;
+    }
+    for (unsigned cls = sizeclass_small(200); cls < sizeclass_small(30000); cls += 3) {
+        static void *blocks[MOST], *freed[MOST];
+        size_t size = sizeclass[cls].size;
+        unsigned n = sizeclass[cls].blocks * 4u, gone = 0;
+        uint64_t pages = 0, after = 0;
+        central_drain();
+        central_purge(os_coarse_ms(), 0);
+        take(cls, blocks, n);
+        for (unsigned i = 0; i < n; i++) {
+            memset(blocks[i], (int)i, size);
+            if (i % sizeclass[cls].blocks > 1) {
+                freed[gone++] = blocks[i];
+                pages += resident_pages(blocks[i], size);
+            }
+        }
+        central_give(cls, freed, gone);
+        central_drain();
+        if (gone * 2 > n) {
+            CHECK(central_purge(os_coarse_ms(), 0) > 0);
+            for (unsigned i = 0; i < gone; i++) {
+                after += resident_pages(freed[i], size);
+            }
+            CHECK(after <= pages / 4);
+        }
+        for (unsigned i = 0; i < n; i++) {
+            if (i % sizeclass[cls].blocks <= 1) {
+                CHECK(((unsigned char *)blocks[i])[0] == (unsigned char)i);
+                CHECK(((unsigned char *)blocks[i])[size - 1] == (unsigned char)i);
+                central_give(cls, &blocks[i], 1);
+            }
+        }
+    }
+    central_drain();
+}
+
+PROMISE(a_span_that_was_purged_serves_again_after_full_ones) {
+    static void *blocks[400];
+    unsigned cls = sizeclass_small(2000);
+    take(cls, blocks, 400);
+    central_give(cls, blocks + 1, 399);
+    central_drain();
+    central_purge(os_coarse_ms(), 0);
+    uint64_t spans = stats_of(cls).spans;
+    CHECK(spans >= 1);
+    take(cls, blocks + 1, sizeclass[cls].blocks - 1u);
+    CHECK_EQUAL(stats_of(cls).spans, spans);
+    central_give(cls, blocks, sizeclass[cls].blocks);
     central_drain();
 }
 

@@ -155,6 +155,63 @@ static void threads_of_the_past(void) {
     comes_back(before, peak);
 }
 
+/* Threads that worked and now wait for more: a pool between two bursts. Each uses many sizes, since
+ * what a thread keeps is often so much of each. */
+enum { SLEEPERS = 16, SLEEPER_BYTES = 4 * MIB, SLEEPER_SIZES = 16 };
+
+struct sleeper {
+    void **held;
+    _Atomic int *asleep, *wake;
+};
+
+static size_t sleeper_size(size_t i) {
+    return 240 + i % SLEEPER_SIZES * 500;
+}
+
+static size_t sleeper_blocks(void) {
+    return SLEEPER_BYTES / sleeper_size(SLEEPER_SIZES / 2);
+}
+
+static void burst(void **held) {
+    for (size_t i = 0; i < sleeper_blocks(); i++) {
+        held[i] = heap.malloc(sleeper_size(i));
+        memset(held[i], 1, sleeper_size(i));
+    }
+    drain(held, sleeper_blocks());
+}
+
+static void *work_and_sleep(void *argument) {
+    struct sleeper *sleeper = argument;
+    for (int round = 0; round < 20; round++)
+        burst(sleeper->held);
+    atomic_fetch_add(sleeper->asleep, 1);
+    while (!atomic_load(sleeper->wake))
+        sleep_milliseconds(STEP_MS);
+    burst(sleeper->held);
+    return NULL;
+}
+
+static void sleeping_threads(void) {
+    struct sleeper sleepers[SLEEPERS];
+    pthread_t threads[SLEEPERS];
+    _Atomic int asleep = 0, wake = 0;
+    size_t table = sleeper_blocks() * sizeof(void *);
+    need_memory(SLEEPERS * SLEEPER_BYTES);
+    for (int i = 0; i < SLEEPERS; i++) {
+        sleepers[i] = (struct sleeper){memory_pages(table), &asleep, &wake};
+        memset(sleepers[i].held, 0, table);
+    }
+    size_t before = memory_resident();
+    for (int i = 0; i < SLEEPERS; i++)
+        threads[i] = thread_start(work_and_sleep, &sleepers[i]);
+    while (atomic_load(&asleep) < SLEEPERS)
+        sleep_milliseconds(STEP_MS);
+    comes_back(before, before + (size_t)SLEEPERS * SLEEPER_BYTES);
+    atomic_store(&wake, 1);
+    for (int i = 0; i < SLEEPERS; i++)
+        thread_join(threads[i]);
+}
+
 /* The same memory serves another size: what was freed must not be kept for its class alone. */
 static void reused_by_other_sizes(void) {
     size_t total = (size_t)effort(128, 64) * MIB;
@@ -189,6 +246,8 @@ static const struct probe rows[] = {
         SLOW),
     ROW("dead-threads", "what threads used does not stay after their end", threads_of_the_past,
         SLOW),
+    ROW("sleeping-threads", "what threads freed before they fell asleep comes back",
+        sleeping_threads, SLOW),
     ROW("other-sizes", "memory freed in one size serves the others", reused_by_other_sizes, SLOW),
 };
 
