@@ -204,7 +204,15 @@ def _cell(data: CellData, results: Results, plan: Plan, base: str) -> plots_data
         memory=None
         if data.series is None
         else plots_data.MemorySeries(data.series[:, 0], data.series[:, 1], data.series[:, 2]),
+        doubtful=_doubtful(data, results, base),
     )
+
+
+def _doubtful(data: CellData, results: Results, base: str) -> bool:
+    rival = results.get(base, data.cell.workload, data.cell.threads)
+    if rival is None or base == data.cell.allocator:
+        return False
+    return paired_ratio(data.throughput, rival.throughput).verdict not in ("faster", "slower")
 
 
 def compared(data: CellData, results: Results, plan: Plan, base: str) -> dict[str, Estimate]:

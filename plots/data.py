@@ -199,7 +199,8 @@ class Cell:
     metrics: by keys of METRICS; absent or None is missing; `missing` may say why, by key.
     trial_throughput, trial_order: each good trial's units a second and its place in the run
     (0, 1, 2.. over all trials of the run), shape (trials,); flagged: modified z above 3.5, bool.
-    latency: "malloc" and "free", where sampled. memory: one representative trial.
+    latency: "malloc" and "free", where sampled. memory: one representative trial. doubtful: the
+    ratio to the baseline is no sure difference, whatever its interval: a second test says so.
     """
 
     allocator: str
@@ -215,6 +216,7 @@ class Cell:
     flagged: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
     latency: Mapping[str, LatencyCurve] = field(default_factory=dict)
     memory: MemorySeries | None = None
+    doubtful: bool = False
 
     def metric(self, key: str) -> Interval:
         """Return the metric, or MISSING."""

@@ -21,10 +21,15 @@ STEPS = (0.0, 0.25, 1.0, 2.0)
 DARK_TEXT, LIGHT_TEXT = "#101418", "#fdfdfd"
 
 
-def seen(ratio: Interval, noise: float) -> str:
-    """Return "faster", "slower" or "same": a difference counts only if the interval excludes 1 and
-    the effect exceeds the noise threshold; without an interval it is "same"."""
-    if not ratio.bounded or ratio.low <= 1 <= ratio.high or abs(ratio.value - 1) <= noise:
+def seen(ratio: Interval, noise: float, *, doubtful: bool = False) -> str:
+    """Return "faster", "slower" or "same": a difference counts only if the interval excludes 1, the
+    effect exceeds the noise threshold and it is not doubtful; without an interval it is "same"."""
+    if (
+        doubtful
+        or not ratio.bounded
+        or ratio.low <= 1 <= ratio.high
+        or abs(ratio.value - 1) <= noise
+    ):
         return "same"
     return "faster" if ratio.value > 1 else "slower"
 
@@ -39,7 +44,7 @@ def heatmap(run: Run, threads: tuple[int, ...], *, width: float = WIDTH) -> Draw
     paper = sheet(
         [Panel(thread_count(n), f"throughput / {base}") for n in threads],
         f"Ratio to {base}",
-        "Blue: faster; orange: slower; no fill: no difference seen (the interval holds 1, or the "
+        "Blue: faster; orange: slower; no fill: no sure difference (an interval holds 1, or the "
         f"effect is within {digits(run.noise_threshold * 100)} %).",
         caption(run, "", marks="Median of paired ratios, one pair a block."),
         width=width,
@@ -83,7 +88,7 @@ def _square(
         text, hatch = "failed", "/////"
     elif ratio.present:
         text = f"{digits(ratio.value, 3 if inches > 0.42 else 2)}"
-        colour, ink = shade(ratio, run.noise_threshold)
+        colour, ink = shade(ratio, run.noise_threshold, doubtful=bool(cell and cell.doubtful))
     square = Rectangle((x + 0.02, y + 0.04), 0.96, 0.92, facecolor=colour, hatch=hatch,
                        edgecolor=style.GRID, linewidth=0.6)  # fmt: skip
     group = f"cell-{axes.get_label() or id(axes)}-{x}-{y}"
@@ -101,9 +106,9 @@ def _square(
               parse_math=False)  # fmt: skip
 
 
-def shade(ratio: Interval, noise: float) -> tuple[str, str]:
+def shade(ratio: Interval, noise: float, *, doubtful: bool = False) -> tuple[str, str]:
     """Return the fill ("none" if no difference was seen) and the text colour of a ratio."""
-    verdict = seen(ratio, noise)
+    verdict = seen(ratio, noise, doubtful=doubtful)
     if verdict == "same" or not isfinite(ratio.value) or ratio.value <= 0:
         return "none", style.INK
     size = abs(log2(ratio.value))
@@ -120,7 +125,7 @@ def _sentence(run: Run, rows: list[str], names: list[str], count: int) -> str:
             if cell is None or not cell.metric("ratio").present:
                 continue
             total += 1
-            verdict = seen(cell.metric("ratio"), run.noise_threshold)
+            verdict = seen(cell.metric("ratio"), run.noise_threshold, doubtful=cell.doubtful)
             faster += verdict == "faster"
             slower += verdict == "slower"
     threads = thread_count(count)

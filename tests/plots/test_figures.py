@@ -135,6 +135,7 @@ def test_the_heat_map_colours_only_a_difference_that_was_seen(
 ) -> None:
     assert seen(ratio, 0.02) == verdict
     assert (shade(ratio, 0.02)[0] == "none") == (verdict == "same")
+    assert seen(ratio, 0.02, doubtful=True) == "same"
 
 
 def test_runs_side_by_side_are_never_joined_into_one_line() -> None:
