@@ -44,7 +44,7 @@ def heatmap(run: Run, threads: tuple[int, ...], *, width: float = WIDTH) -> Draw
     paper = sheet(
         [Panel(thread_count(n), f"throughput / {base}") for n in threads],
         f"Ratio to {base}",
-        "Blue: faster; orange: slower; no fill: no sure difference (an interval holds 1, or the "
+        "Blue: faster; orange: slower; no fill: neither is sure (an interval holds 1, or the "
         f"effect is within {digits(run.noise_threshold * 100)} %).",
         caption(run, "", marks="Median of paired ratios, one pair a block."),
         width=width,
