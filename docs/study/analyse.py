@@ -73,8 +73,9 @@ def compare(of: Floats | None, over: Floats | None) -> Ratio:
     found = paired_ratio(of, over)
     if not math.isfinite(found.estimate.value):
         return UNMEASURED
-    ratios = of / over
-    return Ratio(found.estimate, found.verdict, 1, tuple(ratios[np.isfinite(ratios)].tolist()))
+    # As `paired_ratio` has it: a trial without an operation has no ratio.
+    usable = np.isfinite(of) & np.isfinite(over) & (of > 0) & (over > 0)
+    return Ratio(found.estimate, found.verdict, 1, tuple((of[usable] / over[usable]).tolist()))
 
 
 def against(part: Part, of: str, over: str, workload: str, threads: int) -> Ratio:
@@ -90,7 +91,8 @@ def pooled(ratios: Iterable[Ratio]) -> Ratio:
     A difference is said only if that interval and `log_mean_interval` both exclude 1 and the
     effect exceeds the noise threshold, as for a single cell in `paired_ratio`.
     """
-    used = [entry.by_block for entry in ratios if entry.by_block]
+    positive = ([value for value in entry.by_block if value > 0] for entry in ratios)
+    used = [values for values in positive if values]
     if not used:
         return UNMEASURED
     estimate = geometric_mean_interval(used)
@@ -155,7 +157,8 @@ def shares(
                 upper = throughput(part, rung(pair[0]), name, count)
                 lower = throughput(part, rung(pair[1]), name, count)
                 if upper is not None and lower is not None:
-                    cells.append(np.log(upper / lower))
+                    with np.errstate(divide="ignore", invalid="ignore"):
+                        cells.append(np.log(upper / lower))
         if not cells:
             return None
         rows.append(cells)
@@ -186,7 +189,9 @@ def shares(
 
 def nanoseconds(values: Floats | None, threads: int = 1) -> Floats | None:
     """Thread time an operation, ns, of throughputs."""
-    return None if values is None else threads * 1e9 / values
+    if values is None:
+        return None
+    return threads * 1e9 / np.where(values > 0, values, math.nan)
 
 
 def extra(of: Floats | None, over: Floats | None, threads: int = 1) -> Estimate:

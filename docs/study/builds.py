@@ -260,7 +260,8 @@ def _holding(part: Part, other: str, crowds: Sequence[int]) -> Ratio:
     def kept(label: str, name: str, count: int) -> analyse.Floats | None:
         many = analyse.throughput(part, label, name, count)
         base = analyse.throughput(part, label, name, part.plan.cores)
-        return None if many is None or base is None else many / base
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return None if many is None or base is None else many / base
 
     return analyse.pooled(
         analyse.compare(kept("hakmem", name, count), kept(other, name, count))

@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> int:
         if chosen.command == "measure":
             if not chosen.resume:
                 shutil.rmtree(runs, ignore_errors=True)
-            return measure.run(runs, measure.asked(short=chosen.quick), resume=chosen.resume)
+            questions = measure.asked(short=chosen.quick)
+            command = "make study QUICK=1" if chosen.quick else "make study"
+            return measure.run(runs, questions, command, resume=chosen.resume)
         if chosen.command == "keep":
             return _keep(place, chosen.names)
         if chosen.check:

@@ -88,7 +88,8 @@ def _chunk_entry(part: Part, name: str, size: int, count: int) -> str:
     if name != "flat":
         return plus_minus(over_flat(part, name, size, count))
     values = analyse.nanoseconds(_of_chunks(part, name, size, count), _running(part, count))
-    return "failed" if values is None else f"{median(values):.1f} ns"
+    middle = math.nan if values is None else median(values)
+    return f"{middle:.1f} ns" if math.isfinite(middle) else "failed"
 
 
 def _wall(part: Part, name: str, size: int, count: int) -> str:
@@ -104,8 +105,10 @@ def _trend(part: Part, name: str, sizes: Sequence[int], count: int) -> Estimate:
         of, flat = _of_chunks(part, name, size, count), _of_chunks(part, "flat", size, count)
         if of is None or flat is None:
             return MISSING
-        ends.append(1e9 * _running(part, count) * (1 / of - 1 / flat))
-    return bootstrap_median(np.asarray(ends[1] - ends[0]))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ends.append(1e9 * _running(part, count) * (1 / of - 1 / flat))
+    with np.errstate(invalid="ignore"):
+        return bootstrap_median(np.asarray(ends[1] - ends[0]))
 
 
 def _chunk_finding(

@@ -31,9 +31,12 @@ def asked(*, short: bool) -> list[Question]:
     return questions(scale, peers_here(), *LIBRARIES)
 
 
-def run(target: Path, chosen: Sequence[Question], *, resume: bool) -> int:
+def run(target: Path, chosen: Sequence[Question], command: str, *, resume: bool) -> int:
     """Measure every question into target/NAME; what a former call finished is not repeated if
-    `resume`. Raises UsageError if there is something and it is not to be resumed."""
+    `resume`. command: what the user typed, for the manifests.
+
+    Raises UsageError if there is something and it is not to be resumed.
+    """
     if not resume and any((target / entry.name / MANIFEST).exists() for entry in chosen):
         raise UsageError(f"{target} holds runs of the study; remove it, or go on with --resume")
     total = sum(expected(entry) for entry in chosen)
@@ -42,7 +45,7 @@ def run(target: Path, chosen: Sequence[Question], *, resume: bool) -> int:
     for number, question in enumerate(chosen, 1):
         spent = duration(time.monotonic() - began)
         print(f"[{number}/{len(chosen)}] {question.name}, after {spent}", file=sys.stderr)
-        if one(question, target / question.name, resume=resume):
+        if one(question, target / question.name, command, resume=resume):
             print(
                 f"study: interrupted; what was measured is kept in {target}; go on with the same "
                 "command and RESUME=1 (--resume)",
@@ -59,7 +62,7 @@ def expected(question: Question) -> float:
     return sum(plan.expected(cell.threads) for cell in plan.cells) * plan.trials
 
 
-def one(question: Question, path: Path, *, resume: bool) -> bool:
+def one(question: Question, path: Path, command: str, *, resume: bool) -> bool:
     """One sweep; True if it was interrupted. A crash or a hang is a record, not an error."""
     if resume and (path / MANIFEST).exists():
         directory = RunDirectory.resume(path)
@@ -68,7 +71,8 @@ def one(question: Question, path: Path, *, resume: bool) -> bool:
         )
     else:
         job = _job(question)
-        directory = RunDirectory.create(path, sweeping.manifest(job, f"study: {question.name}"))
+        manifest = sweeping.manifest(job, f"study: {question.name}")
+        directory = RunDirectory.create(path, manifest | {"command": command})
     with directory, sweeping.terminable():
         done = sweeping.finished(directory)
         show = progress.shown(job.plan, len(done), quiet=False, verbose=False)

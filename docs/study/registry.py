@@ -61,7 +61,7 @@ def seed(part: Part) -> Answer:
                 f"`{label}`",
                 what,
                 f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]",
-                f"{1e9 / estimate.value:.1f}",
+                f"{1e9 / estimate.value:.1f}" if estimate.value else "-",
                 number(median(data.metric("faults_per_mop"))),
                 bytes_(median(data.metric("rss_peak"))),
                 f"{theirs}M" if theirs else "",

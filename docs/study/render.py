@@ -115,6 +115,11 @@ def facts(parts: Mapping[str, Part]) -> dict[str, Any]:
         "small": max(windows) < 0.2 or max(trials) < 5,
         "took": duration(sum(entry["seconds"] for entry in sessions)),
         "failed": [f"{key}: {count}" for key, count in failed.items()],
+        "idle": sum(
+            int((data.throughput == 0).sum())
+            for part in parts.values()
+            for data in part.results.cells.values()
+        ),
         "missing": [name for name in ANSWERS if name not in parts],
         "versions": listed(
             [

@@ -146,11 +146,13 @@ def test_every_question_asks_for_cells_of_workloads_it_has(scale: Callable[[int]
         assert len(set(question.cells)) == len(question.cells)
 
 
-def everything(tmp_path: Path, failing: tuple[tuple[str, int], ...] = ()) -> dict[str, store.Part]:
-    """Every question with small runs in which all mallocs are alike."""
+def everything(
+    tmp_path: Path, failing: tuple[tuple[str, int], ...] = (), idle: str = ""
+) -> dict[str, store.Part]:
+    """Every question with small runs in which all mallocs are alike, but one may do nothing."""
 
     def plain(label: str, workload: str, threads: int) -> float:
-        return 1e7
+        return 0.0 if label == idle else 1e7
 
     runs = tmp_path / "runs"
     rungs = [rung(name) for name in RUNGS]
@@ -197,6 +199,17 @@ def test_the_document_is_written_when_cells_failed_and_says_which(tmp_path: Path
     assert f"seed: `{LEAK}` in `mid_gap` (crash): 3" in page
     assert "not measured" in page
     assert "nan" not in page
+
+
+@pytest.mark.parametrize("idle", [rung("locked"), "hakmem", SPIN, "plain"])
+def test_trials_without_an_operation_have_no_ratio_and_are_counted(
+    tmp_path: Path, idle: str
+) -> None:
+    page = written(everything(tmp_path, idle=idle))
+    assert "Trials that finished no operation in their window" in page
+    assert "nan" not in page and "inf " not in page
+    pool = analyse.pooled([analyse.Ratio(analyse.MISSING, analyse.NONE, 1, (1.2, 0.0, 1.2))])
+    assert pool.estimate.value == pytest.approx(1.2)
 
 
 def test_a_question_without_a_run_is_left_open(tmp_path: Path) -> None:
