@@ -4,7 +4,7 @@ python docs/sanitize.py [asan] [tsan] [valgrind]
 
 asan (with UBSan) and tsan are presets of CMakePresets.json, built with the compiler that CC names.
 Under Valgrind runs each C test of the allocator once, in its default configuration, from the debug
-preset; all but test-guard, which needs the libc's own malloc where Valgrind puts one of its own, and
+preset; all but test-guard, which needs the libc's own malloc where Valgrind puts one, and
 test-decay, which looks at resident memory and would see Valgrind's.
 Runs are added to those that are kept; docs/reliability.md shows their sums.
 """
