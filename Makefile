@@ -34,13 +34,9 @@ ctest: .venv/tested
 	$(BIN)/cmake --build --preset release
 	$(BIN)/ctest --preset release -j $(JOBS)
 
-# The native tests under ASan+UBSan, then under TSan.
+# The native tests under ASan+UBSan, under TSan and under Valgrind; docs/data keeps what happened.
 sanitize: .venv/tested
-	for preset in asan tsan; do \
-		$(BIN)/cmake --preset $$preset -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja > /dev/null \
-		&& $(BIN)/cmake --build --preset $$preset \
-		&& $(BIN)/ctest --preset $$preset -j $(JOBS) || exit 1; \
-	done
+	$(BIN)/python docs/sanitize.py
 
 lint: .venv/linted
 	$(BIN)/ruff check .
