@@ -23,7 +23,11 @@ _Thread_local struct cache *_Atomic cache_self __attribute__((tls_model("initial
 
 struct lock cache_lock;
 static struct cache *all, *unused;
+static uint64_t owners; /* adoptions so far; CACHES */
 static pthread_key_t key;
+
+/* What cache_self points to while nothing stands in for it. */
+static _Thread_local struct cache *own __attribute__((tls_model("initial-exec")));
 static size_t slots_total;
 
 #define RELAXED memory_order_relaxed
@@ -91,6 +95,7 @@ static bool adopt(void) {
     cache->tick = decay_period();
     atomic_store_explicit(&cache->active, cache->tick, RELAXED);
     room_share(cache);
+    own = cache;
     set_self(cache);
     /* May allocate (keys above 32): from the cache that has just been set. */
     int saved = errno;
@@ -103,9 +108,11 @@ static bool adopt(void) {
         return false;
     }
     int thread = os_thread();
+    bool ours = os_process_is_ours();
     lock_acquire(&cache_lock);
     cache->thread = thread;
-    cache->self = &cache_self;
+    cache->owner = ++owners;
+    cache->self = ours ? &cache_self : NULL;
     lock_release(&cache_lock);
     return true;
 }
@@ -131,7 +138,12 @@ static void restore(struct cache *cache) {
 /* The thread is back: its cache is its own again. If nothing was taken from it, nothing about it
  * has changed, so that a busy thread which needs no slow path for long is none the worse. */
 COLD static struct cache *resume(void) {
-    struct cache *cache = pthread_getspecific(key);
+    struct cache *cache = own;
+    if (cache == NULL) {
+        /* Meant for a thread that ended without telling, whose place in memory is now ours. */
+        set_self(&cache_none);
+        return NULL;
+    }
     lock_acquire(&cache_lock);
     if (!cache->emptied) {
         cache->tick = decay_period();
@@ -250,9 +262,8 @@ COLD void cache_flush(unsigned cls, void *block) {
 }
 
 void cache_drain(void) {
-    struct cache *cache = cache_now();
-    if (cache != &cache_none && cache != &cache_gone) {
-        cache = enter();
+    struct cache *cache = own != NULL ? enter() : NULL;
+    if (cache != NULL) {
         room_empty(cache);
         leave(cache);
     }
@@ -272,6 +283,7 @@ static void retire(void *value) {
     lock_acquire(&cache_lock);
     cache->self = NULL;
     lock_release(&cache_lock);
+    own = NULL;
     set_self(&cache_gone);
     cache_bury(cache);
 }
@@ -313,18 +325,13 @@ void cache_after_fork(void) {
     /* The other threads ran on while the kernel copied page after page, so their caches and slots
      * may be of different moments: a block could stand in two of them. They are given up, as
      * glibc gives up its own; at most config.budget bytes, and only in the child. */
-    struct cache *self = cache_now();
-    bool own = self != &cache_none && self != &cache_gone;
-    if (self == &cache_suspended) {
-        self = pthread_getspecific(key);
-    }
-    all = own ? self : NULL;
+    all = own;
     unused = NULL;
-    if (own) {
-        self->next = NULL;
-        self->thread = os_thread();
+    if (own != NULL) {
+        own->next = NULL;
+        own->thread = os_thread();
     }
-    atomic_store_explicit(&room_total, own ? self->reported_bytes : 0, RELAXED);
+    atomic_store_explicit(&room_total, own != NULL ? own->reported_bytes : 0, RELAXED);
     atomic_store_explicit(&room_active, 1, RELAXED);
 }
 

@@ -75,9 +75,10 @@ struct cache {
     _Atomic bool suspended; /* its thread's next operation must come through `resume`; CACHES */
     _Atomic bool slow;      /* its thread is in a slow path */
     int thread;             /* the kernel's number of it; CACHES */
-    struct cache *_Atomic *self; /* its thread's cache_self; NULL: not to be suspended; CACHES */
+    struct cache *_Atomic *self; /* its thread's cache_self, or NULL: nobody's to suspend; CACHES */
     uint32_t since;              /* the decay period in which it was suspended; CACHES */
     uint64_t turn;               /* the number of its suspension; CACHES */
+    uint64_t owner;              /* the number of its adoption; CACHES */
     uint32_t victim;             /* class whose idle room is looked at next */
     uint32_t tick;               /* the decay period in which the cache was last trimmed */
     _Atomic uint32_t active;     /* the decay period of the last slow path */

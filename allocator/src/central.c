@@ -103,6 +103,7 @@ static unsigned take_from_new_span(unsigned cls, struct store *store, void **out
         return 0;
     }
     span_cut(span, cls);
+    span->freed_at_ms = (uint32_t)os_coarse_ms();
     if (!route_enter(span, cls)) {
         pages_give(span);
         return 0;
@@ -153,7 +154,8 @@ static void give_to_spans(unsigned cls, struct store *store, void *const *blocks
             bad = blocks[i];
             break;
         }
-        if (span->listed != which + 1) {
+        /* One that got blocks while it was being purged stays where those are. */
+        if (!span->listed || span->listed - 1 > which) {
             if (span->listed) {
                 list_remove(store, span);
             }
@@ -243,7 +245,8 @@ static struct span *borrow(struct store *store, unsigned cls, uint32_t now, uint
     int looks = 0;
     for (struct span *span = store->list[FULL]; span != NULL && looks < PURGE_LOOKS;
          span = span->next, looks++) {
-        if (span->free > sizeclass[cls].blocks / 2 && now - span->freed_at_ms >= age_ms) {
+        if (span->free > sizeclass[cls].blocks / 2 &&
+            (age_ms == 0 || (int32_t)(now - age_ms - span->freed_at_ms) >= 0)) {
             list_remove(store, span);
             *n = span_take(span, out, PURGE_BLOCKS);
             return span;

@@ -27,7 +27,7 @@ void central_decay(void);
 void central_drain(void);
 
 /* Purges the pages of free blocks in spans that have had more than half of their blocks back since
- * age_ms before now_ms, some spans of each class; with age_ms 0 all of them. Returns bytes. */
+ * age_ms before now_ms (0: whenever), some spans of each class. Returns bytes. */
 size_t central_purge(uint64_t now_ms, uint64_t age_ms);
 
 struct central_stats {

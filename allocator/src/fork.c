@@ -1,5 +1,6 @@
 #include "fork.h"
 #include "cache.h"
+#include "idle.h"
 #include "lock.h"
 #include "registry.h"
 
@@ -20,6 +21,7 @@ static void parent(void) {
 static void child(void) {
     registry_after_fork();
     cache_after_fork();
+    idle_init();
     for (int i = lock_count(); i-- > 0;) {
         lock_after_fork(lock_at(i));
     }

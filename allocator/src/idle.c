@@ -8,12 +8,19 @@
 
 #include <string.h>
 
+/* Periods between two questions whether the thread of an emptied cache still lives. */
+#define ASK_PERIODS 16
+
 static bool possible;
 static _Atomic uint64_t taken;
 static uint64_t turns; /* suspensions so far; CACHES */
 
 void idle_init(void) {
     possible = config.idle && !config.check && os_barrier_init();
+}
+
+static bool is_suspended(const struct cache *cache) {
+    return atomic_load_explicit(&cache->suspended, memory_order_relaxed);
 }
 
 /* Blocks of the bin that no operation in flight can touch; at most `most`. CACHES. */
@@ -69,48 +76,52 @@ static void empty(struct cache *cache, uint64_t passed) {
     } while (n != 0);
 }
 
-/* True if its thread's next operation will find the stand-in. */
-static bool suspend(struct cache *cache) {
+/* Suspends a cache that is not, so that its thread's next operation finds the stand-in; or takes
+ * it from a thread that is no more.
+ *
+ * A thread whose first operation came in the last round of its destructors has ended without
+ * telling, and where its cache_self was is now somebody else's memory: hence the question to the
+ * kernel, outside the lock. Meanwhile the thread may tell after all, and another have its cache. */
+static void suspend(struct cache *cache) {
     lock_acquire(&cache_lock);
-    struct cache *_Atomic *self = cache->self;
+    bool known = cache->self != NULL;
+    uint64_t owner = cache->owner;
     int thread = cache->thread;
     lock_release(&cache_lock);
-    if (self == NULL) {
-        return false;
+    if (!known) {
+        return;
     }
-    /* A thread whose first operation came in the last round of its destructors has ended without
-     * telling, and where cache_self was is now somebody else's memory. */
-    if (os_thread_ended(thread)) {
-        cache_bury(cache);
-        return false;
-    }
+    bool ended = os_thread_ended(thread);
     lock_acquire(&cache_lock);
-    bool done = cache->self == self && cache->thread == thread &&
-                !atomic_load_explicit(&cache->slow, memory_order_relaxed);
-    if (done) {
+    bool same = cache->self != NULL && cache->owner == owner;
+    if (same && ended) {
+        cache->self = NULL; /* whoever does this buries it */
+    } else if (same && !is_suspended(cache) &&
+               !atomic_load_explicit(&cache->slow, memory_order_relaxed)) {
         cache->since = decay_period();
         cache->turn = ++turns;
         atomic_store_explicit(&cache->suspended, true, memory_order_relaxed);
-        atomic_store_explicit(self, &cache_suspended, memory_order_relaxed);
+        atomic_store_explicit(cache->self, &cache_suspended, memory_order_relaxed);
     }
     lock_release(&cache_lock);
-    return done;
+    if (same && ended) {
+        cache_bury(cache);
+    }
 }
 
-/* Its thread had time to come back, and what it left has not been taken yet. */
-static bool is_due(struct cache *cache, uint32_t now) {
+/* What to do about a suspended cache: its thread had time to come back and did not. */
+enum due { NOTHING, EMPTY, ASK };
+
+static enum due due_for(struct cache *cache, uint32_t now) {
     lock_acquire(&cache_lock);
-    bool due = !cache->emptied && cache->since != now;
+    uint32_t periods = now - cache->since;
+    enum due due = !cache->emptied ? EMPTY : periods % ASK_PERIODS == 0 ? ASK : NOTHING;
     lock_release(&cache_lock);
-    return due;
-}
-
-static bool is_suspended(const struct cache *cache) {
-    return atomic_load_explicit(&cache->suspended, memory_order_relaxed);
+    return periods == 0 ? NOTHING : due;
 }
 
 void idle_decay(void) {
-    if (!possible) {
+    if (!possible || !os_process_is_ours()) {
         return;
     }
     uint32_t now = decay_period();
@@ -121,7 +132,12 @@ void idle_decay(void) {
             if (now - active > IDLE_PERIODS && now - active < UINT32_MAX / 2) {
                 suspend(cache);
             }
-        } else if (is_due(cache, now)) {
+            continue;
+        }
+        enum due due = due_for(cache, now);
+        if (due == ASK) {
+            suspend(cache);
+        } else if (due == EMPTY) {
             if (passed == 0 && !barrier(&passed)) {
                 return;
             }
@@ -131,13 +147,11 @@ void idle_decay(void) {
 }
 
 void idle_drain(void) {
-    if (!possible) {
+    if (!possible || !os_process_is_ours()) {
         return;
     }
     for (struct cache *cache = cache_first(); cache != NULL; cache = cache->next) {
-        if (!is_suspended(cache)) {
-            suspend(cache);
-        }
+        suspend(cache);
     }
     uint64_t passed;
     if (!barrier(&passed)) {

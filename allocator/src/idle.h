@@ -23,6 +23,7 @@
 
 #define IDLE_PERIODS 2
 
+/* Also in the child of a fork. */
 void idle_init(void);
 
 /* One decay period's work. */

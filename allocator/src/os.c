@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -126,8 +127,15 @@ static bool membarrier(int command) {
     return done;
 }
 
+static _Atomic int process;
+
 bool os_barrier_init(void) {
+    atomic_store_explicit(&process, (int)getpid(), memory_order_relaxed);
     return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+
+bool os_process_is_ours(void) {
+    return atomic_load_explicit(&process, memory_order_relaxed) == (int)getpid();
 }
 
 bool os_barrier(void) {

@@ -47,6 +47,10 @@ void os_costs(uint64_t *cpu_ns, uint64_t *faults);
 bool os_barrier_init(void);
 bool os_barrier(void);
 
+/* False in a child that shares this process's memory, or copied it unnoticed, since the last
+ * os_barrier_init: there, threads of the same numbers are others. */
+bool os_process_is_ours(void);
+
 /* The kernel's number of the calling thread, and whether the thread of this number has ended: false
  * also if that cannot be known. */
 int os_thread(void);

@@ -185,7 +185,8 @@ static struct span *take(enum run_kind kind, size_t granules, bool *zero) {
         struct range *last = &ranges[atomic_load_explicit(&range_count, memory_order_relaxed) - 1];
         bool full = last->bytes - last->frontier < granules * GRANULE;
         lock_release(&pages_lock);
-        if (span == NULL && full && add_range(granules * GRANULE)) {
+        /* Not full: somebody has just added one. */
+        if (span == NULL && (!full || add_range(granules * GRANULE))) {
             span = grow(kind, granules, zero);
         }
         lock_release(&ranges_lock);

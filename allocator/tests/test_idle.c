@@ -187,6 +187,53 @@ PROMISE(an_operation_that_was_stopped_half_way_ends_as_if_nothing_were) {
     }
 }
 
+static pthread_t ending;
+static _Atomic int ending_thread;
+
+bool __real_os_thread_ended(int thread);
+bool __wrap_os_thread_ended(int thread);
+
+/* The moment between the question whose a cache is and the answer: its thread ends just then. */
+bool __wrap_os_thread_ended(int thread) {
+    int expected = thread;
+    if (atomic_compare_exchange_strong(&ending_thread, &expected, 0)) {
+        wake(ending);
+    }
+    return __real_os_thread_ended(thread);
+}
+
+static void *sleeper_that_ends(void *unused) {
+    take_and_free(5);
+    atomic_store(&ending_thread, os_thread());
+    pthread_barrier_wait(&meet);
+    pthread_barrier_wait(&meet);
+    return unused;
+}
+
+static struct cache *caches[3];
+
+static void hold_a_cache(int index) {
+    take_and_free(1);
+    caches[index] = cache_now();
+    pthread_barrier_wait(&meet);
+    take_and_free(20);
+}
+
+PROMISE(a_cache_whose_thread_ends_while_it_is_asked_for_is_given_to_one_thread_only) {
+    if (nothing_to_take()) {
+        return;
+    }
+    CHECK(pthread_barrier_init(&meet, NULL, 2) == 0);
+    CHECK(pthread_create(&ending, NULL, sleeper_that_ends, NULL) == 0);
+    pthread_barrier_wait(&meet);
+    idle_drain();
+    CHECK_EQUAL(atomic_load(&ending_thread), 0);
+    CHECK(pthread_barrier_init(&meet, NULL, 3) == 0);
+    crew_run(3, hold_a_cache);
+    pthread_barrier_destroy(&meet);
+    CHECK(caches[0] != caches[1] && caches[0] != caches[2] && caches[1] != caches[2]);
+}
+
 static _Atomic bool done;
 
 static void work_or_take(int index) {
