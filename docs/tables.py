@@ -51,8 +51,9 @@ def keep(run: Path, name: str) -> None:
 
 
 def placeless(text: str) -> str:
-    """Without the folders of one machine: of a path, its last part; SHA-256 says which file."""
-    return re.sub(r"(?:/[\w.+@-]+)+/([\w.+@-]+)", r"\1", text)
+    """Without the folders of one machine: of an absolute path, its last part; SHA-256 says which
+    file. A relative path stays."""
+    return re.sub(r"(?<![\w.])(?:/[\w.+@-]+)+/([\w.+@-]+)", r"\1", text)
 
 
 def thinned(record: dict[str, Any]) -> dict[str, Any]:
@@ -79,6 +80,12 @@ def rank(name: str, of: str, *more: str) -> str:
     with contextlib.redirect_stdout(printed):
         command(["rank", str(DATA / name), "--of", of, "--markdown", *more])
     return printed.getvalue().strip()
+
+
+def made_by(name: str) -> str:
+    """The command that measured a kept run."""
+    manifest = json.loads((DATA / name / "manifest.json").read_text(encoding="utf-8"))
+    return f"Measured by `{manifest['command']}`"
 
 
 def assembly() -> str:
@@ -119,13 +126,6 @@ def exchange() -> str:
     )
 
 
-def ladder() -> str:
-    """Each rung of the registry ladder at 1, 2, 8 and 64 threads."""
-    return "\n\n".join(
-        medians("ladder", workload, README_THREADS) for workload in ("mid_gap", "mid_exchange")
-    )
-
-
 def learner() -> str:
     """What the learned threshold was worth, and where it went."""
     from mtbench.learner import report
@@ -138,18 +138,14 @@ def learner() -> str:
 
 TABLES = {
     "exchange": exchange,
-    "rank": lambda: rank("rank", "hakmem"),
+    "rank": lambda: f"{made_by('rank')}:\n\n{rank('rank', 'hakmem')}",
     "targets": lambda: targets.table(DATA / "rank"),
-    "since": lambda: rank("since", "hakmem"),
-    "flavours": lambda: rank("flavours", "hakmem-fixed", "--against", "hakmem"),
-    "pgo": lambda: rank("pgo", "pgo", "--against", "plain"),
-    "ladder": ladder,
     "learner": learner,
     "assembly": assembly,
 }
 
 
-OF_THIS_MACHINE = ("assembly", "targets")
+OF_THIS_MACHINE = ("assembly",)
 """Tables that another compiler would make differently: written, but not checked."""
 
 

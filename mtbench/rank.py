@@ -115,7 +115,8 @@ def standings(
 
 def _standing(own: CellData, rivals: list[CellData]) -> Standing:
     best = rivals[0]
-    result = paired_ratio(own.throughput, best.throughput)
+    # The best of many beats any one of them by luck, as it was chosen by its result.
+    result = paired_ratio(own.throughput, best.throughput, comparisons=len(rivals))
     leanest = min(rivals[:FASTEST], key=lambda data: _or_infinite(median(data.metric("rss_peak"))))
     return Standing(
         workload=own.cell.workload,

@@ -319,8 +319,9 @@ def program_method(run: Run) -> list[str]:
         "moment, looked at every 50 ms, or the kernel's own high-water mark of one process where "
         "that is more. Pages shared between processes count once in each.",
         "A value is the median of its runs with a bootstrap 95 % interval. No outlier is dropped. "
-        "A ratio is the median of paired ratios, one pair a block; a verdict is given only if the "
-        f"interval excludes 1 and the effect exceeds {digits(run.noise_threshold * 100)} %.",
+        "A ratio is the median of paired ratios, one pair a block; a verdict is given only if its "
+        "interval excludes 1, Student's for the mean log ratio excludes 0, and the effect exceeds "
+        f"{digits(run.noise_threshold * 100)} %.",
     ]
 
 
@@ -340,12 +341,12 @@ def method(run: Run) -> list[str]:
     sentences.append(
         "A cell's value is the median of its trials with a bootstrap 95 % interval. No outlier is "
         "dropped. A ratio is the median of paired ratios, one pair a block; a difference is said "
-        "only if the interval excludes 1 and the effect exceeds "
-        f"{digits(run.noise_threshold * 100)} %."
+        "only if its interval excludes 1, Student's for the mean log ratio excludes 0, and the "
+        f"effect exceeds {digits(run.noise_threshold * 100)} %."
     )
     sentences.append(
-        "The null allocator hands out addresses and frees nothing: it is the cost of the kernel "
-        "alone, and the limit no allocator can pass."
+        "The null allocator hands out addresses and frees nothing: what comes near it is limited "
+        "by the kernel. Where blocks change threads an allocator can pass it."
     )
     sentences.append(
         f"More than {run.cores} threads share {run.cores} cores: that region is shaded and says "
