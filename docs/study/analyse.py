@@ -18,6 +18,7 @@ from mtbench.statistics import (
     bootstrap_median,
     geometric_mean_interval,
     paired_ratio,
+    student_interval,
     student_quantile,
 )
 from study.plan import rung
@@ -58,6 +59,39 @@ class Ratio:
 
 
 UNMEASURED = Ratio(MISSING, FEW, 0)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A difference of times, ns, paired by block. sign: 1 or -1 if the bootstrap interval and
+    Student's both lie on that side of 0, else 0. trials: pairs; below 3 nothing is said."""
+
+    estimate: Estimate
+    sign: int
+    trials: int
+
+
+def difference(values: Floats) -> Difference:
+    """Of one number a block, nan where a trial failed."""
+    estimate, (low, high) = bootstrap_median(values), student_interval(values)
+    trials = int(np.isfinite(values).sum())
+    above = estimate.low > 0 and low > 0
+    below = estimate.high < 0 and high < 0
+    return Difference(estimate, (above - below) if trials > 2 else 0, trials)
+
+
+NO_DIFFERENCE = Difference(MISSING, 0, 0)
+"""Of what was not measured."""
+
+
+def within(part: Part) -> list[int]:
+    """The thread counts at which every thread can have a core."""
+    return [count for count in part.plan.threads if count <= part.plan.cores]
+
+
+def beyond(part: Part) -> list[int]:
+    """The thread counts at which cores are shared: oversubscription."""
+    return [count for count in part.plan.threads if count > part.plan.cores]
 
 
 def throughput(part: Part, allocator: str, workload: str, threads: int) -> Floats | None:
@@ -194,10 +228,17 @@ def nanoseconds(values: Floats | None, threads: int = 1) -> Floats | None:
     return threads * 1e9 / np.where(values > 0, values, math.nan)
 
 
-def extra(of: Floats | None, over: Floats | None, threads: int = 1) -> Estimate:
-    """How much longer an operation of `of` takes, ns of thread time, paired by block."""
+def extra(of: Floats | None, over: Floats | None, threads: int = 1) -> Floats | None:
+    """How much longer an operation of `of` takes in each block, ns of thread time."""
     one, two = nanoseconds(of, threads), nanoseconds(over, threads)
-    return MISSING if one is None or two is None else bootstrap_median(one - two)
+    return None if one is None or two is None else one - two
+
+
+def apart(one: Floats | None, two: Floats | None = None) -> Difference:
+    """`one` itself, or less `two` block by block."""
+    if one is None:
+        return NO_DIFFERENCE
+    return difference(one if two is None else one - two)
 
 
 def kept_speed(part: Part, allocator: str, workload: str, threads: int) -> Ratio:

@@ -6,7 +6,7 @@ Each function takes a question's part and returns what the template of that name
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -17,16 +17,19 @@ from mtbench.statistics import geometric_mean, median
 from mtbench.table import bytes_, markdown_table, number
 from mtbench.table import ratio as bracketed
 from study import analyse
-from study.analyse import FASTER, SLOWER, Ratio
+from study.analyse import FASTER, FEW, NONE, SLOWER, Ratio
 from study.plan import CONFIG_WORKLOADS, PEERS, PGO, PLAIN, SMALL_BUDGET, SPIN, TRAINED
 from study.store import Part
-from study.words import by_verdict, listed, phrase, shown, times, upper
+from study.words import by_verdict, counted, listed, marked, phrase, short, shown, times, upper
 
 Answer = dict[str, Any]
 
 LOCAL, SHARED = "mid_gap", "mid_exchange"
-OWNED = ("mimalloc", "mimalloc-pypi", "tbbmalloc", "system", "jemalloc")
-"""Mallocs that return a block to the thread's heap or the arena it came from."""
+HEAPS = ("mimalloc", "mimalloc-pypi", "tbbmalloc")
+"""Mallocs that return a block to the heap of the thread that allocated it."""
+ARENAS = ("system", "jemalloc")
+"""Mallocs that return a block to the arena it came from, under its lock."""
+OWNED = (*HEAPS, *ARENAS)
 OWNERLESS = ("hakmem", "tcmalloc")
 """Mallocs in which whoever frees a block may hand it out again."""
 
@@ -45,7 +48,8 @@ def _pair_table(part: Part, over: str, found: dict[tuple[str, int], Ratio], what
         data = analyse.cell(part, over, name, count)
         base = number(data.estimate().value) if data else "failed"
         verdict = entry.verdict if entry.cells else "-"
-        rows.append([f"`{name}`", what(name), str(count), base, shown(entry), verdict])
+        threads = marked(count, part.plan.cores)
+        rows.append([f"`{name}`", what(name), threads, base, shown(entry), verdict])
     return markdown_table(
         ["workload", "", "threads", f"{over}, operations/s", "ratio [95 %]", "verdict"],
         rows,
@@ -62,7 +66,7 @@ def config(part: Part) -> Answer:
         "finding": (
             f"{upper(phrase(whole, 'the constant build', 'the runtime build'))} over all sizes; at "
             f"2 MiB and above, where the seed hoped for 2 to 4 %, "
-            f"{phrase(huge, 'it', 'the runtime build')}."
+            f"{phrase(huge, 'the constant build', 'the runtime build')}."
         ),
         "verdicts": by_verdict(list(found.values())),
         "table": _pair_table(part, "hakmem", found, lambda name: CONFIG_WORKLOADS.get(name, "")),
@@ -75,17 +79,10 @@ def pgo(part: Part) -> Answer:
     found = _pairs(part, PGO, PLAIN)
     trained = analyse.pooled(entry for (name, _), entry in found.items() if name in TRAINED)
     rest = analyse.pooled(entry for (name, _), entry in found.items() if name not in TRAINED)
-    hoped = {True: "the seed's hope of 6 to 13 % holds there", False: ""}[
-        trained.cells > 0 and trained.estimate.low > 1.06
-    ] or (
-        "that is less than the 6 to 13 % that the seed hoped for"
-        if trained.cells and trained.estimate.high < 1.06
-        else "whether it is the 6 to 13 % of the seed's hope, the interval leaves open"
-    )
     return {
         "finding": (
             f"{upper(phrase(trained, 'the guided build', 'the plain one'))} on the workloads that "
-            f"it was trained on, and {hoped}; on others, "
+            f"it was trained on{_hoped(trained)}; on others, "
             f"{phrase(rest, 'the guided build', 'the plain one')}."
         ),
         "verdicts": by_verdict(list(found.values())),
@@ -94,6 +91,17 @@ def pgo(part: Part) -> Answer:
         ),
         "ratios": found,
     }
+
+
+def _hoped(found: Ratio) -> str:
+    """A clause on the seed's hope for profile guidance; empty without an interval."""
+    if not math.isfinite(found.estimate.low):
+        return ""
+    if found.verdict == FASTER and found.estimate.low > 1.06:
+        return ", and that is within or above the 6 to 13 % the seed hoped for"
+    if found.estimate.high < 1.06:
+        return ", and that is less than the 6 to 13 % the seed hoped for"
+    return ", and the interval leaves the 6 to 13 % the seed hoped for open"
 
 
 def peers(part: Part) -> Answer:
@@ -106,16 +114,10 @@ def peers(part: Part) -> Answer:
     ahead = [name for name in order if means[name].verdict == FASTER]
     behind = [name for name in reversed(order) if means[name].verdict == SLOWER]
     listing = sorted(rows, key=lambda row: (order.index(row.workload), row.threads))
-    won = sum(row.verdict == FASTER for row in rows)
-    lost = sum(row.verdict == SLOWER for row in rows)
     lean = [row.memory_ratio.value for row in rows if math.isfinite(row.memory_ratio.value)]
-    word = {FASTER: "ahead of", SLOWER: "behind"}.get(mean.verdict, "not surely apart from")
     return {
-        "finding": (
-            f"hakmem is {word} the best other malloc of each cell, {times(mean)} in the geometric "
-            f"mean of {len(rows)} cells: faster in {won}, slower in {lost}, undecided in "
-            f"{len(rows) - won - lost}."
-        ),
+        "finding": _beside(rows, mean),
+        "groups": _by_group(part, rows),
         "ahead": _named(ahead, means),
         "behind": _named(behind, means),
         "undecided": listed([f"`{name}`" for name in order if name not in (*ahead, *behind)]),
@@ -127,7 +129,7 @@ def peers(part: Part) -> Answer:
         "table": markdown_table(
             ["workload", "threads", "hakmem", "best other", "", "ratio [95 %]", "verdict",
              "memory", "leanest of 3", "ratio"],
-            [_rank_row(row) for row in listing],
+            [_rank_row(row, part.plan.cores) for row in listing],
         ),
         "means": markdown_table(
             ["workload", "over the best other"],
@@ -136,6 +138,36 @@ def peers(part: Part) -> Answer:
         "rows": rows,
         "order": order,
     }  # fmt: skip
+
+
+def _beside(rows: Sequence[Standing], mean: Ratio) -> str:
+    if not rows or mean.cells == 0:
+        return "hakmem has no number beside a peer's."
+    won = sum(row.verdict == FASTER for row in rows)
+    lost = sum(row.verdict == SLOWER for row in rows)
+    word = {
+        FASTER: "faster",
+        SLOWER: "slower",
+        FEW: "not told apart, as trials are too few,",
+    }.get(mean.verdict, "not surely different")
+    return (
+        f"Over {len(rows)} cells, against the best other malloc in each, hakmem is {word} in the "
+        f"geometric mean, {times(mean)}; by cell faster in {won}, slower in {lost}, undecided in "
+        f"{len(rows) - won - lost}."
+    )
+
+
+def _by_group(part: Part, rows: Sequence[Standing]) -> str:
+    """The mean up to the cores and beyond them: scaling is not oversubscription."""
+    groups = (
+        ("up to as many threads as cores", analyse.within(part)),
+        ("more threads than cores", analyse.beyond(part)),
+    )
+    return "; ".join(
+        f"with {title} ({counted(counts)}) {short(_mean(chosen))}"
+        for title, counts in groups
+        if (chosen := [row for row in rows if row.threads in counts])
+    )
 
 
 def _mean(rows: Sequence[Standing]) -> Ratio:
@@ -152,11 +184,11 @@ def _named(names: Sequence[str], means: dict[str, Ratio]) -> str:
     return listed([f"`{name}` ({times(means[name])})" for name in names])
 
 
-def _rank_row(row: Standing) -> list[str]:
+def _rank_row(row: Standing, cores: int) -> list[str]:
     memory = row.memory_ratio.value
     return [
         f"`{row.workload}`",
-        str(row.threads),
+        marked(row.threads, cores),
         number(row.throughput),
         row.best,
         number(row.best_throughput),
@@ -169,10 +201,10 @@ def _rank_row(row: Standing) -> list[str]:
 
 
 def crowd(part: Part) -> Answer:
-    """What is left of the speed of threads = cores when there are more, and why."""
+    """What is left of the speed of threads = cores when there are more, and what goes with it."""
     cores, most = part.plan.cores, max(part.plan.threads)
     labels = [label for label in part.plan.allocators if label != "null"]
-    crowds = [count for count in part.plan.threads if count > cores]
+    crowds = analyse.beyond(part)
     rows = []
     for workload in (LOCAL, SHARED):
         for label in labels:
@@ -184,40 +216,66 @@ def crowd(part: Part) -> Answer:
             )
     header = ["workload", "allocator", f"{cores} threads, operations/s",
               *(f"{count} over {cores}" for count in crowds), f"peak at {most}"]  # fmt: skip
-    owned, ownerless = (_group(part, group, most) for group in (OWNED, OWNERLESS))
     owner = analyse.pooled(
         _apart(_group(part, OWNERLESS, count), _group(part, OWNED, count)) for count in crowds
     )
     spin, caches = (_holding(part, other, crowds) for other in (SPIN, SMALL_BUDGET))
-    effects = {
-        "owner-returned blocks": owner,
-        "spin locks": spin,
-        "small thread caches": caches,
-    }
-    deciding = sorted(
-        (name for name, found in effects.items() if found.verdict == FASTER),
-        key=lambda name: -effects[name].estimate.value,
-    )
+    spinning, budget = "pure spinning", "a budget of 1 MiB for all thread caches"
     return {
-        "finding": _decided(deciding, effects, most),
+        "finding": _kept_more(
+            {
+                "mallocs without owners over those with": owner,
+                "the default over spin locks": spin,
+                "the default over small caches": caches,
+            },
+            most,
+        ),
         "cores": cores,
         "most": most,
-        "owner": times(owner),
-        "owned": listed([f"`{name}`" for name in OWNED if name in labels]),
-        "ownerless": listed([f"`{name}`" for name in OWNERLESS if name in labels]),
-        "owned_kept": times(analyse.pooled(owned)),
-        "ownerless_kept": times(analyse.pooled(ownerless)),
-        "local_owned": times(analyse.pooled(_group(part, OWNED, most, LOCAL))),
-        "local_ownerless": times(analyse.pooled(_group(part, OWNERLESS, most, LOCAL))),
-        "spin": _holds(spin, "pure spinning"),
-        "spin_speed": times(analyse.pooled(_crowded(part, "hakmem", SPIN, crowds))),
-        "caches": _holds(caches, "a budget of 1 MiB for all thread caches"),
-        "cache_speed": times(analyse.pooled(_crowded(part, "hakmem", SMALL_BUDGET, crowds))),
+        "heaps": _present(part, HEAPS),
+        "arenas": _present(part, ARENAS),
+        "owner": _owners(part, owner, most),
+        "spin": _holds(spin, spinning),
+        "spin_speed": _by_speed(part, SPIN, spinning, crowds),
+        "caches": _holds(caches, budget),
+        "cache_speed": _by_speed(part, SMALL_BUDGET, budget, crowds),
         "cache_memory": (
-            f"{_peak(part, 'hakmem', SHARED, most)} and {_peak(part, SMALL_BUDGET, SHARED, most)}"
+            f"{_peak(part, 'hakmem', SHARED, most)} by default and "
+            f"{_peak(part, SMALL_BUDGET, SHARED, most)} with it"
         ),
         "table": markdown_table(header, rows, left=2),
     }
+
+
+def _owners(part: Part, owner: Ratio, most: int) -> str:
+    """What mallocs whose blocks go back keep of their speed beside those whose blocks do not."""
+    owned, ownerless = _present(part, OWNED), _present(part, OWNERLESS)
+    pools = [
+        analyse.pooled(_group(part, group, most, workload))
+        for workload in (SHARED, LOCAL)
+        for group in (OWNED, OWNERLESS)
+    ]
+    if owner.cells == 0 or any(found.cells == 0 for found in pools):
+        return "Not measured here: one of the two groups has no number."
+    with_owner, without, local_with, local_without = map(times, pools)
+    unsure = f" ({owner.verdict})" if owner.verdict in (NONE, FEW) else ""
+    return (
+        f"In `{SHARED}` at {most} threads mallocs with such owners ({owned}) keep {with_owner} of "
+        f"their speed, those without ({ownerless}) {without}; over all of these thread counts the "
+        f"latter keep {times(owner)} as much as the former{unsure}. Where each thread frees its "
+        f"own blocks (`{LOCAL}`) the two groups keep {local_with} and {local_without}. The groups "
+        "differ in more than this."
+    )
+
+
+def _present(part: Part, group: Sequence[str]) -> str:
+    return listed([f"`{name}`" for name in group if name in part.plan.allocators])
+
+
+def _by_speed(part: Part, other: str, title: str, crowds: Sequence[int]) -> str:
+    """The default over `other` by speed itself, as the verdict has it."""
+    found = analyse.pooled(_crowded(part, "hakmem", other, crowds))
+    return f"By speed itself, {phrase(found, 'the default', title)}"
 
 
 def _peak(part: Part, label: str, workload: str, threads: int) -> str:
@@ -276,30 +334,28 @@ def _holds(found: Ratio, other: str) -> str:
     word = {
         FASTER: f"with {other} it keeps less of its speed than by default",
         SLOWER: f"with {other} it keeps more of its speed than by default",
-        analyse.FEW: f"too few trials tell what {other} would keep",
+        FEW: f"too few trials to tell what is kept with {other}",
     }.get(found.verdict, f"no difference seen in what it keeps with {other}")
     return f"{word} (default over it: {times(found)})"
 
 
-def _decided(deciding: Sequence[str], effects: dict[str, Ratio], most: int) -> str:
-    if all(found.cells == 0 or found.verdict == analyse.FEW for found in effects.values()):
-        return "Too few trials to tell which mechanism decides."
-    if not deciding:
-        return (
-            "None of the three mechanisms shows a difference here: "
-            + listed([f"{name} {times(found)}" for name, found in effects.items()])
-            + "."
-        )
-    first, *rest = deciding
-    text = (
-        f"With up to {most} threads, {first} decide most: without them "
-        f"{times(effects[first])} as much of the speed is kept"
-    )
-    if rest:
-        text += "; then " + listed([f"{name}, {times(effects[name])}" for name in rest])
-    idle = [name for name in effects if name not in deciding]
-    if idle:
-        text += "; not shown to matter: " + listed(
-            [f"{name}, {times(effects[name])}" for name in idle]
-        )
-    return text + "."
+def _kept_more(effects: Mapping[str, Ratio], most: int) -> str:
+    """What goes with keeping speed. effects: a comparison -> its ratio of speed kept."""
+
+    def of(verdict: str) -> str:
+        chosen = [name for name in measured if measured[name].verdict == verdict]
+        chosen.sort(key=lambda name: -measured[name].estimate.value)
+        return listed([f"{name} ({times(measured[name])})" for name in chosen]) if chosen else ""
+
+    measured = {name: found for name, found in effects.items() if found.cells}
+    missing = [name for name in effects if name not in measured]
+    more, less, none, few = map(of, (FASTER, SLOWER, NONE, FEW))
+    if none and not (more or less or few or missing):
+        return f"Up to {most} threads, no difference is seen for any of the three: {none}."
+    parts = [f"what keeps more of its speed: {more}"] if more else []
+    if less:
+        parts.append(f"{'the other way round' if more else 'what keeps less of its speed'}: {less}")
+    parts += [f"{title}: {text}" for title, text in ((NONE, none), (FEW, few)) if text]
+    if missing:
+        parts.append(f"not measured: {listed(missing)}")
+    return f"Up to {most} threads, {'; '.join(parts)}."

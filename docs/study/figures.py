@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,12 @@ from mtbench.statistics import MISSING, Estimate, bootstrap_median
 from plots import curves, memory, style
 from plots.numbers import bytes_text, compact, nanoseconds, share, times
 from plots.sheet import Drawing, Panel, caption
-from study import analyse, builds, lookups, marks, registry
+from study import alt, analyse, builds, lookups, marks, registry
 from study.analyse import STEPS, Ratio
 from study.plan import LADDER_WORKLOADS, RUNGS, rung
 from study.store import Part
 
 COSTLY = "mid_exchange"
-CONSTANT, GUIDED = "constant over runtime build", "profile-guided over plain build"
 LINE = "Line: median; band: 95 % interval."
 PAIRED = "Line: median of paired ratios; band: 95 % interval; grey: 1."
 DOTS = "Dot: median of paired ratios; line: 95 % interval; band: 2 %."
@@ -41,6 +40,8 @@ def draw(parts: Mapping[str, Part]) -> dict[str, Drawing]:
         "study-peers": ("peers", _peers),
         "study-crowd": ("crowd", _crowd),
     }
+    if "peers" in parts and not builds.ranked(parts["peers"])[0]:
+        del makers["study-peers"]
     return {name: make(parts[needs]) for name, (needs, make) in makers.items() if needs in parts}
 
 
@@ -94,11 +95,13 @@ def _ladder(part: Part) -> Drawing:
         caption(part.run, "", marks=LINE),
         least=3.0,
     )  # fmt: skip
-    figure.description = " ".join(
-        curves.summary(lines, f"throughput of {panel.heading}", "operations per second")
-        for panel, lines in found
-    )
+    figure.description = _throughputs("each rung", found)
     return figure
+
+
+def _throughputs(of: str, found: Sequence[tuple[Panel, Sequence[curves.Series]]]) -> str:
+    panels = [alt.Shown(panel.heading, lines, "operations/s") for panel, lines in found]
+    return f"Throughput of {of} over threads. {alt.at_the_end(panels)}".rstrip()
 
 
 def _by_rung(part: Part, name: str, read: curves.Reader) -> list[curves.Series]:
@@ -132,9 +135,8 @@ def _steps(part: Part) -> Drawing:
         caption(part.run, "", marks=PAIRED),
         show=[times] * len(found), level=1.0, least=3.0,
     )  # fmt: skip
-    figure.description = " ".join(
-        curves.summary(lines, f"gain in {panel.heading}", "", times) for panel, lines in found
-    )
+    gains = [alt.Shown(panel.heading, lines, form=times) for panel, lines in found]
+    figure.description = f"Gain of each step over threads. {alt.at_the_end(gains)}".rstrip()
     return figure
 
 
@@ -165,17 +167,22 @@ def _costs(part: Part) -> Drawing:
         (Panel("free, p50", "service time"), of("free_p50_ns")),
         (Panel("Peak memory", "of the process"), of("rss_peak")),
     ]
+    formats = [compact, share, compact, nanoseconds, nanoseconds, bytes_text]
     figure = marks.lines(
         part.run, found, f"{name}: what the rungs cost beside speed",
         "Of prealloc-rwlock only the lock beside it is counted, which writers take",
         caption(part.run, name, marks=f"{LINE} Percentiles: of all calls."),
-        show=[compact, share, compact, nanoseconds, nanoseconds, bytes_text],
+        show=formats,
         floors=[1e-4, 1e-3, 1.0, math.nan, math.nan, math.nan],
         least=2.3,
     )  # fmt: skip
-    figure.description = " ".join(
-        curves.summary(lines, f"{panel.heading} in {name}", panel.unit) for panel, lines in found
-    )
+    costs = [
+        alt.Shown(panel.heading, lines, panel.unit if form is compact else "", form)
+        for (panel, lines), form in zip(found, formats, strict=True)
+    ]
+    figure.description = (
+        f"What the rungs cost beside speed in {name}, over threads. {alt.at_the_end(costs)}"
+    ).rstrip()
     return figure
 
 
@@ -201,17 +208,11 @@ def _chunks(part: Part) -> Drawing:
         caption(part.run, "", marks="Line: median of paired differences; band: 95 % interval."),
         scale="linear", xlabel="live chunks of 64 KiB", points=sizes, least=3.0,
     )  # fmt: skip
-    figure.description = " ".join(_over_chunks(panel, lines, sizes) for panel, lines in found)
+    costs = [alt.Shown(panel.heading, lines, form=nanoseconds) for panel, lines in found]
+    figure.description = (
+        f"Cost of each rung over flat by live chunks. {alt.at_the_end(costs, '{} chunks')}"
+    ).rstrip()
     return figure
-
-
-def _over_chunks(panel: Panel, lines: list[curves.Series], sizes: list[int]) -> str:
-    ends = [
-        f"{line.label} {line.value[0]:.0f} ns with {sizes[0]} chunks, {line.value[-1]:.0f} ns with "
-        f"{sizes[-1]}"
-        for line in lines
-    ]
-    return f"{panel.heading}, over flat: {'; '.join(ends)}."
 
 
 def _pairs(part: Part, answer: Callable[[Part], dict[str, Any]], what: str) -> Drawing:
@@ -242,10 +243,7 @@ def _locks(part: Part) -> Drawing:
         caption(part.run, "", marks=LINE),
         least=3.0,
     )  # fmt: skip
-    figure.description = " ".join(
-        curves.summary(lines, f"throughput of {panel.heading}", "operations per second")
-        for panel, lines in renamed
-    )
+    figure.description = _throughputs("the locked rung under each lock", renamed)
     return figure
 
 
@@ -299,9 +297,11 @@ def _crowd(part: Part) -> Drawing:
         caption(part.run, "", marks=PAIRED),
         show=[times] * len(found), level=1.0, least=3.0,
     )  # fmt: skip
-    figure.description = " ".join(
-        curves.summary(lines, f"speed kept in {panel.heading}", "", times) for panel, lines in found
-    )
+    kept = [alt.Shown(panel.heading, lines, form=times) for panel, lines in found]
+    figure.description = (
+        f"Share of its speed with {part.plan.cores} threads that each malloc keeps with more. "
+        f"{alt.at_the_end(kept)}"
+    ).rstrip()
     return figure
 
 

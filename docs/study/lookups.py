@@ -9,15 +9,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from mtbench.statistics import MISSING, Estimate, bootstrap_median, median
+from mtbench.statistics import Estimate, median
 from mtbench.table import markdown_table, number
 from study import analyse
-from study.analyse import Ratio
+from study.analyse import NO_DIFFERENCE, Difference, Ratio
 from study.plan import LOCKS, RUNGS, locked_with, rung
 from study.store import Part
-from study.words import amount, percentage, phrase, plus_minus, shown, upper
+from study.words import amount, marked, percentage, phrase, plus_minus, shown, unseen, upper
 
 Answer = dict[str, Any]
 
@@ -31,10 +29,9 @@ def chunks(part: Part) -> Answer:
     for count in counts:
         for name in RUNGS:
             entries = [_chunk_entry(part, name, size, count) for size in sizes]
-            rows.append([f"`{name}`", str(count), *entries])
-            walls.append(
-                [f"`{name}`", str(count), *(_wall(part, name, size, count) for size in sizes)]
-            )
+            place = [f"`{name}`", marked(count, part.plan.cores)]
+            rows.append([*place, *entries])
+            walls.append([*place, *(_wall(part, name, size, count) for size in sizes)])
     header = ["rung", "threads", *(f"{size:,} chunks".replace(",", " ") for size in sizes)]
     trends = {
         (name, count): _trend(part, name, sizes, count) for name in RUNGS[:-1] for count in counts
@@ -47,7 +44,7 @@ def chunks(part: Part) -> Answer:
         "trends": markdown_table(
             ["rung", "threads", "grown, ns an operation"],
             [
-                [f"`{name}`", str(count), plus_minus(found)]
+                [f"`{name}`", marked(count, part.plan.cores), plus_minus(found.estimate)]
                 for (name, count), found in trends.items()
             ],
         ),
@@ -72,6 +69,10 @@ def _of_chunks(part: Part, name: str, size: int, count: int) -> Any:
 
 def over_flat(part: Part, name: str, size: int, count: int) -> Estimate:
     """ns of thread time an operation takes longer than with `flat` and as many chunks."""
+    return analyse.apart(_over_flat(part, name, size, count)).estimate
+
+
+def _over_flat(part: Part, name: str, size: int, count: int) -> analyse.Floats | None:
     return analyse.extra(
         _of_chunks(part, name, size, count),
         _of_chunks(part, "flat", size, count),
@@ -98,35 +99,43 @@ def _wall(part: Part, name: str, size: int, count: int) -> str:
     return f"{median(values):.2f} s" if values else "-"
 
 
-def _trend(part: Part, name: str, sizes: Sequence[int], count: int) -> Estimate:
+def _trend(part: Part, name: str, sizes: Sequence[int], count: int) -> Difference:
     """How much the extra cost over `flat` grows from the fewest to the most chunks, ns."""
-    ends = []
-    for size in (sizes[0], sizes[-1]):
-        of, flat = _of_chunks(part, name, size, count), _of_chunks(part, "flat", size, count)
-        if of is None or flat is None:
-            return MISSING
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ends.append(1e9 * _running(part, count) * (1 / of - 1 / flat))
-    with np.errstate(invalid="ignore"):
-        return bootstrap_median(np.asarray(ends[1] - ends[0]))
+    few, many = (_over_flat(part, name, size, count) for size in (sizes[0], sizes[-1]))
+    return NO_DIFFERENCE if few is None or many is None else analyse.apart(many, few)
 
 
 def _chunk_finding(
-    trends: dict[tuple[str, int], Estimate], sizes: Sequence[int], count: int
+    trends: dict[tuple[str, int], Difference], sizes: Sequence[int], count: int
 ) -> str:
-    found = trends.get(("locked", count), MISSING)
-    lockless = trends.get(("prealloc-seqlock", count), MISSING)
-    if not math.isfinite(found.low):
+    found = trends.get(("locked", count), NO_DIFFERENCE)
+    lockless = trends.get(("prealloc-seqlock", count), NO_DIFFERENCE)
+    if found.trials == 0:
+        return "Not measured: a rung has no number at the fewest or the most chunks."
+    if found.trials < 3:
         return "Too few trials to tell whether the number of chunks matters."
     span = f"from {sizes[0]} to {sizes[-1]:,} live chunks".replace(",", " ")
     threads = f"at {count} thread{'' if count == 1 else 's'}"
-    if found.low > 0:
-        text = f"It does: {span}, a search under the lock grows by {amount(found)} an operation"
-    elif found.high < 0:
-        text = f"Not as expected: {span}, a search under the lock shrinks by {amount(found)}"
+    if found.sign > 0:
+        first, change = "It does", f"grows by {amount(found.estimate)}"
+    elif found.sign < 0:
+        first, change = "Not as expected", f"shrinks by {amount(found.estimate)}"
     else:
-        text = f"No difference seen: {span}, a search under the lock changes by {plus_minus(found)}"
-    return f"{text} over `flat`, one without it by {plus_minus(lockless)} ({threads})."
+        first = upper(unseen(found).rstrip(","))
+        change = f"changes by {plus_minus(found.estimate)}"
+    return (
+        f"{first}: {span}, a search under the lock {change} an operation over `flat`; for one "
+        f"without the lock {_change(lockless)} ({threads})."
+    )
+
+
+def _change(found: Difference) -> str:
+    if found.trials == 0:
+        return "it was not measured"
+    text = f"the change is {plus_minus(found.estimate)}"
+    if found.trials < 3:
+        return f"{text}, too few trials"
+    return text if found.sign else f"{text}, {unseen(found).rstrip(',')}"
 
 
 def locks(part: Part) -> Answer:
@@ -136,14 +145,14 @@ def locks(part: Part) -> Answer:
     for name in names:
         for count in threads:
             data = analyse.cell(part, locked_with("futex"), name, count)
-            row = [f"`{name}`", str(count), number(data.estimate().value) if data else "failed"]
+            row = [f"`{name}`", marked(count, part.plan.cores)]
+            row += [number(data.estimate().value) if data else "failed"]
             row += [shown(_lock(part, lock, name, count)) for lock in LOCKS[1:]]
             row += [_waited(part, lock, name, count) for lock in LOCKS]
             rows.append(row)
     header = ["workload", "threads", "spin then futex, operations/s", "spin over it",
               "mutex over it", *(f"waited, {lock}" for lock in LOCKS)]  # fmt: skip
-    within = [count for count in threads if count <= part.plan.cores]
-    beyond = [count for count in threads if count > part.plan.cores]
+    within, beyond = analyse.within(part), analyse.beyond(part)
 
     def pool(lock: str, counts: Sequence[int]) -> str:
         found = analyse.pooled(_lock(part, lock, name, n) for name in names for n in counts)

@@ -125,7 +125,7 @@ def quick(cores: int) -> Scale:
     return Scale(
         duration=0.05,
         warmup=0.02,
-        threads=(1, 8),
+        threads=crowd(cores, 1, (4,)),
         trials=3,
         pair_trials=3,
         peer_trials=3,

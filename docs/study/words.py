@@ -7,9 +7,7 @@ from collections.abc import Sequence
 
 from mtbench.statistics import NOISE_THRESHOLD, Estimate
 from mtbench.table import ratio as bracketed
-from study.analyse import FASTER, FEW, NONE, SLOWER, Ratio
-
-SINGLE = {FASTER: "faster", SLOWER: "slower", NONE: "no difference seen", FEW: "too few trials"}
+from study.analyse import FASTER, FEW, NONE, SLOWER, Difference, Ratio
 
 
 def times(found: Ratio | Estimate) -> str:
@@ -47,14 +45,23 @@ def plus_minus(found: Estimate, unit: str = "ns") -> str:
     return f"{found.value:+.1f} {unit}{bounds}"
 
 
-def longer(found: Estimate) -> str:
-    """`12.1 ns [10.0, 13.9] longer`, `shorter`, or that none can be told."""
-    if not math.isfinite(found.value):
-        return "an unmeasured time longer"
-    if not math.isfinite(found.low) or found.low <= 0 <= found.high:
-        return f"no surely different time ({plus_minus(found)})"
-    word = "longer" if found.value > 0 else "less"
-    return f"{amount(found)} {word}"
+def longer(found: Difference, subject: str, other: str) -> str:
+    """A clause that says how much longer the one takes than the other, if it may be said."""
+    if found.trials == 0:
+        return f"{subject} was not measured beside {other}"
+    if found.trials < 3:
+        return f"too few trials to tell {subject} from {other} ({plus_minus(found.estimate)})"
+    if found.sign:
+        word = "longer" if found.sign > 0 else "less"
+        return f"{subject} takes {amount(found.estimate)} {word} than {other}"
+    return f"{unseen(found)} between {subject} and {other} ({plus_minus(found.estimate)})"
+
+
+def unseen(found: Difference) -> str:
+    """That no difference is seen, and whether the bootstrap interval had it otherwise."""
+    if found.estimate.low <= 0 <= found.estimate.high:
+        return NONE
+    return f"{NONE} by the rule, though the bootstrap interval excludes 0,"
 
 
 def phrase(found: Ratio, subject: str, other: str) -> str:
@@ -66,13 +73,22 @@ def phrase(found: Ratio, subject: str, other: str) -> str:
     if found.verdict == SLOWER:
         return f"{subject} is slower than {other}, {times(found)}"
     if found.verdict == FEW:
-        return f"too few trials tell {subject} from {other} ({times(found)})"
-    value, low, high = found.estimate
-    if abs(value - 1) <= NOISE_THRESHOLD and not low <= 1 <= high:
-        return f"{subject} and {other} differ by less than what is called noise, {times(found)}"
-    if not low <= 1 <= high:
-        return f"a difference between {subject} and {other} is likely but not sure, {times(found)}"
-    return f"no difference seen between {subject} and {other}, {times(found)}"
+        return f"too few trials to tell {subject} from {other} ({times(found)})"
+    return f"{NONE} between {subject} and {other}{_why_none(found.estimate)}, {times(found)}"
+
+
+def _why_none(found: Estimate) -> str:
+    """What part of the rule forbids to call it a difference, if its interval excludes 1."""
+    if found.low <= 1 <= found.high:
+        return ""
+    if abs(found.value - 1) <= NOISE_THRESHOLD:
+        return f" by the rule, as the effect is at most {NOISE_THRESHOLD * 100:.0f} %"
+    return " by the rule, though the bootstrap interval excludes 1"
+
+
+def short(found: Ratio) -> str:
+    """The verdict and the ratio: `faster, 1.31 x [1.27, 1.36]`."""
+    return f"{found.verdict}, {times(found)}" if found.cells else "not measured"
 
 
 def shown(found: Ratio) -> str:
@@ -91,10 +107,19 @@ def listed(items: Sequence[str]) -> str:
 
 
 def counted(threads: Sequence[int]) -> str:
-    """`at 1 thread`, `from 1 to 64 threads`."""
+    """`at 1 thread`, `at 1 and 2 threads`, `from 1 to 64 threads`."""
+    if not threads:
+        return "at no thread count"
     if len(threads) == 1:
         return f"at {threads[0]} thread{'' if threads[0] == 1 else 's'}"
+    if len(threads) == 2:
+        return f"at {threads[0]} and {threads[1]} threads"
     return f"from {min(threads)} to {max(threads)} threads"
+
+
+def marked(threads: int, cores: int) -> str:
+    """A table's thread count: `8 (> cores)` where cores are shared."""
+    return f"{threads} (> cores)" if threads > cores else str(threads)
 
 
 def upper(text: str) -> str:

@@ -13,7 +13,7 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS.parent / "docs"), str(TESTS / "mtbench")]
 
 from fabricated import fabricate  # noqa: E402
-from study import analyse, builds, figures, lookups, registry, render, store, words  # noqa: E402
+from study import alt, analyse, builds, figures, lookups, marks, registry, render, store, words  # noqa: E402  # noqa: E402
 from study.plan import (  # noqa: E402
     CASCADE,
     CONFIG_WORKLOADS,
@@ -31,6 +31,10 @@ from study.plan import (  # noqa: E402
     quick,
     rung,
 )
+
+from mtbench.statistics import Estimate  # noqa: E402
+from plots import curves, style  # noqa: E402
+from plots.numbers import nanoseconds  # noqa: E402
 
 Gains = Mapping[str, float]
 
@@ -57,8 +61,7 @@ def ladder(tmp_path: Path, gains: Callable[[int], Gains], **more: object) -> sto
         speed,
         allocators=[rung(name) for name in RUNGS],
         workloads=LADDER_WORKLOADS,
-        threads=(1, 2, 8),
-        **more,
+        **{"threads": (1, 2, 8), **more},
     )
 
 
@@ -80,7 +83,7 @@ def test_a_planted_ladder_is_divided_among_its_steps_as_it_was_planted(tmp_path:
         (lambda n: {"sharing": 1.0 if n == 1 else 3.0}, "The seed was right: the benefit comes"),
         (lambda n: {"sharing": 1.3 if n == 1 else 3.0}, "right but for the 'only'"),
         (lambda n: {"sharing": 1.5}, "The seed was wrong: one thread gains as well"),
-        (lambda n: {}, "The seed was wrong: no benefit is seen"),
+        (lambda n: {}, "No benefit above 5 % is seen with threads"),
     ],
 )
 def test_the_seed_is_judged_by_what_one_thread_and_many_gain(
@@ -95,6 +98,82 @@ def test_the_seed_is_judged_by_what_one_thread_and_many_gain(
 )
 def test_the_answer_follows_the_verdict_on_growth(tmp_path: Path, growth: float, said: str) -> None:
     assert said in registry.ladder(ladder(tmp_path, lambda _: {"growth": growth}))["answer"]
+
+
+def test_what_threads_gain_only_beyond_the_cores_is_no_part_of_the_answer(tmp_path: Path) -> None:
+    found = registry.ladder(ladder(tmp_path, lambda n: {"growth": 3.05 if n > 2 else 1.0}))
+    assert "by less than 5 %" in found["answer"] and "at 1 and 2 threads" in found["answer"]
+    assert "With more threads than cores, at 8 threads: growth: faster, 3.0" in found["finding"]
+    assert "No benefit above 5 % is seen with threads" in found["only_threads"]
+    assert (
+        "which is oversubscription and not scaling, `prealloc-seqlock` is faster"
+        in (found["only_threads"])
+    )
+    assert "| 8 (> cores) |" in found["steps"] and "| 2 |" in found["steps"]
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ({"growth": 1.55, "search": 3.05}, "What pays more is taking the search away, 3.0"),
+        ({"growth": 3.05, "search": 1.55}, "What also pays is taking the search away, 1.5"),
+        ({"search": 1.55}, "What pays is taking the search away, 1.5"),
+        ({"growth": 1.5}, "The other steps of the ladder show no gain there: "),
+        ({}, "Nor do the other steps of the ladder show a gain there: "),
+    ],
+)
+def test_the_answer_has_a_second_sentence_on_the_other_steps(
+    tmp_path: Path, gains: Gains, said: str
+) -> None:
+    answer = registry.ladder(ladder(tmp_path, lambda _: gains))["answer"]
+    assert said in answer
+    assert len(answer.split(". ")) == 2
+
+
+def test_a_ladder_without_a_rung_says_nothing_of_preallocating(tmp_path: Path) -> None:
+    dead = tuple((rung("prealloc-locked"), block) for block in range(5))
+    answer = registry.ladder(ladder(tmp_path, lambda _: {}, failing=dead))["answer"]
+    assert answer.startswith("A rung has no number, so nothing is said of pre-allocating. The ")
+
+
+def test_one_thread_alone_does_not_judge_the_seed(tmp_path: Path) -> None:
+    said = registry.ladder(ladder(tmp_path, lambda _: {}, threads=(1,)))["only_threads"]
+    assert said.startswith("These trials cannot tell") and said.endswith("were not measured.")
+
+
+def test_a_count_that_is_missing_is_no_zero(tmp_path: Path) -> None:
+    table = dict(registry.ladder(ladder(tmp_path, lambda _: {}))["costs"])["mid_gap"]
+    rows = {line.split(" | ")[0]: line.split(" | ")[3:5] for line in table.splitlines()}
+    assert rows["| `locked`"] == ["-", "-"] and rows["| `flat`"] == ["0", "0.0 %"]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "said"),
+    [
+        (Estimate(1.5, 1.1, 1.9), "no difference seen between a and b by the rule, though the"),
+        (Estimate(1.01, 1.005, 1.015), "no difference seen between a and b by the rule, as the"),
+        (Estimate(1.5, 0.9, 1.9), "no difference seen between a and b, 1.50 x [0.90, 1.90]"),
+    ],
+)
+def test_there_are_four_verdicts_and_no_fifth(estimate: Estimate, said: str) -> None:
+    assert words.phrase(analyse.Ratio(estimate, analyse.NONE), "a", "b").startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([10.0, 11.0, 12.0, 11.0, 10.0], "a takes 11.0 ns [10.0, 12.0] longer than b"),
+        ([-10.0, -11.0, -12.0, -11.0, -10.0], "a takes 11.0 ns [10.0, 12.0] less than b"),
+        ([1.0, 1.0, 1.0, 1.0, 30.0], "no difference seen by the rule, though the bootstrap"),
+        ([-1.0, 1.0, 1.0, 1.0, 1.0], "no difference seen between a and b"),
+        ([10.0, 11.0], "too few trials to tell a from b"),
+        ([np.nan], "a was not measured beside b"),
+    ],
+)
+def test_a_time_is_called_longer_only_if_both_intervals_exclude_0(
+    values: list[float], said: str
+) -> None:
+    assert words.longer(analyse.difference(np.array(values)), "a", "b").startswith(said)
 
 
 def test_a_wide_interval_leaves_the_question_open(tmp_path: Path) -> None:
@@ -185,7 +264,7 @@ def test_where_all_are_alike_no_sentence_claims_a_difference(tmp_path: Path) -> 
     for name, answer in render.answers(parts).items():
         said = answer["finding"]
         assert "is faster than" not in said and "is slower than" not in said, name
-        assert "decide most" not in said and "ahead of" not in said, name
+        assert "what keeps" not in said and "hakmem is faster" not in said, name
     assert "**faster" not in written(parts)
 
 
@@ -198,6 +277,7 @@ def test_the_document_is_written_when_cells_failed_and_says_which(tmp_path: Path
     page = written(everything(tmp_path, dead))
     assert f"seed: `{LEAK}` in `mid_gap` (crash): 3" in page
     assert "not measured" in page
+    assert "Not measured: a rung has no number at the fewest or the most chunks." in page
     assert "nan" not in page
 
 
@@ -207,6 +287,7 @@ def test_trials_without_an_operation_have_no_ratio_and_are_counted(
 ) -> None:
     page = written(everything(tmp_path, idle=idle))
     assert "Trials that finished no operation in their window" in page
+    assert ("hakmem has no number beside a peer's." in page) == (idle == "hakmem")
     assert "nan" not in page and "inf " not in page
     pool = analyse.pooled([analyse.Ratio(analyse.MISSING, analyse.NONE, 1, (1.2, 0.0, 1.2))])
     assert pool.estimate.value == pytest.approx(1.2)
@@ -234,12 +315,53 @@ def test_chunks_are_said_to_matter_only_if_the_difference_to_flat_grows(tmp_path
         assert lookups.chunks(part)["finding"].startswith(said)
 
 
-def test_what_costs_speed_only_in_a_crowd_is_found_to_decide(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (0.2469, "Up to 8 threads, what keeps more of its speed: the default over spin locks (4."),
+        (4.0, "Up to 8 threads, what keeps less of its speed: the default over spin locks (0."),
+        (1.0, "no difference is seen for any of the three"),
+    ],
+)
+def test_what_goes_with_keeping_speed_in_a_crowd_is_named(
+    tmp_path: Path, factor: float, said: str
+) -> None:
     def speed(label: str, workload: str, threads: int) -> float:
-        return 1e7 / (4 if label == SPIN and threads > 2 else 1)
+        return 1e7 * (factor if label == SPIN and threads > 2 else 1)
 
     part = kept(
         tmp_path, "crowd", speed, allocators=["hakmem", SPIN, SMALL_BUDGET, "system", "tcmalloc"],
         workloads=("mid_gap", "mid_exchange"), threads=(2, 8),
     )  # fmt: skip
-    assert "spin locks decide most" in builds.crowd(part)["finding"]
+    assert said in builds.crowd(part)["finding"]
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        (1.1, "on, and that is within or above the 6 to 13 %"),
+        (1.03, "on, and that is less than the 6 to 13 %"),
+    ],
+)
+def test_the_hope_for_profile_guidance_is_held_against_the_interval(
+    tmp_path: Path, gain: float, said: str
+) -> None:
+    part = kept(
+        tmp_path, "pgo", lambda label, *_: 1e7 * (gain if label == "pgo" else 1),
+        allocators=["plain", "pgo"], workloads=(TRAINED[0], "larson"), threads=(1, 2),
+    )  # fmt: skip
+    assert said in builds.pgo(part)["finding"]
+
+
+def test_an_alternative_text_ranks_nobody_where_all_are_equal() -> None:
+    def line(label: str, value: float) -> curves.Series:
+        point = Estimate(value, value, value)
+        return marks.series(label, style.NULL, [1, 8], [point, point])
+
+    def said(*values: float) -> str:
+        lines = [line(label, value) for label, value in zip("ab", values, strict=False)]
+        return alt.at_the_end([alt.Shown("free", lines, form=nanoseconds)])
+
+    assert said(85.0, 85.0) == "At 8 threads: free 85 ns for all."
+    assert said(85.0, 1200.0) == "At 8 threads: free 85 ns (a) to 1.2 µs (b)."
+    assert said(float("nan")) == ""
