@@ -402,7 +402,7 @@ def _growths(part: Part, names: Sequence[str], threads: Sequence[int]) -> str:
 def _costs(part: Part, workload: str) -> str:
     counts = sorted({1, part.plan.cores, max(part.plan.threads)} & set(part.plan.threads))
     rows = [_cost_row(part, workload, name, count) for count in counts for name in RUNGS]
-    header = ["rung", "threads", "operations/s", "registry lock/op", "waited", "futex/M ops",
+    header = ["rung", "threads", "operations/s", "registry lock/M ops", "waited", "futex/M ops",
               "switches/M ops", "free p50, ns", "free p99.9, ns", "peak"]  # fmt: skip
     return markdown_table(header, rows)
 
@@ -416,7 +416,7 @@ def _cost_row(part: Part, workload: str, name: str, count: int) -> list[str]:
     locks = data.locks.get("registry", [])
     # Only `flat` has no such lock; elsewhere a count that is missing is no zero.
     none = 0.0 if name == "flat" else math.nan
-    taken = median([lock.acquisitions_per_op for lock in locks]) if locks else none
+    taken = 1e6 * median([lock.acquisitions_per_op for lock in locks]) if locks else none
     waited = median([lock.wait_share for lock in locks]) if locks else none
     return [
         *place,

@@ -23,7 +23,8 @@ def times(found: Ratio | Estimate) -> str:
 
 def percent(found: Estimate) -> str:
     """`31 % [27 %, 36 %]` of a share."""
-    return f"{found.value:.0%} [{found.low:.0%}, {found.high:.0%}]".replace("%", " %")
+    text = f"{found.value:.0%} [{found.low:.0%}, {found.high:.0%}]"
+    return text.replace("-0%", "0%").replace("%", " %")
 
 
 def percentage(share: float) -> str:
