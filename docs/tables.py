@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import reasons
 import targets
 
 import allocator
@@ -140,6 +141,7 @@ TABLES = {
     "exchange": exchange,
     "rank": lambda: f"{made_by('rank')}:\n\n{rank('rank', 'hakmem')}",
     "targets": lambda: targets.table(DATA / "rank"),
+    "reasons": lambda: reasons.table(DATA / "rank"),
     "learner": learner,
     "assembly": assembly,
 }

@@ -61,9 +61,9 @@ def table(run: Path) -> str:
             _number(entry["memory_ratio"]["value"]),
             tuple(entry["by_block"]),
         )
-        for entry in _ranked(run)["cells"]
+        for entry in ranked(run)["cells"]
     ]
-    records = _records(run)
+    records = records_of(run)
     cores: int = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["plan"]["cores"]
     mid, tiny, big = ([c for c in cells if c.workload in group] for group in (MID, TINY, BIG))
     rows = [
@@ -93,7 +93,8 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _ranked(run: Path) -> dict[str, Any]:
+def ranked(run: Path) -> dict[str, Any]:
+    """What `mtbench rank RUN --of hakmem --json` prints."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         command(["rank", str(run), "--of", "hakmem", "--json"])
@@ -101,10 +102,11 @@ def _ranked(run: Path) -> dict[str, Any]:
     return found
 
 
-def _records(run: Path) -> list[dict[str, Any]]:
+def records_of(run: Path, allocator: str = "hakmem") -> list[dict[str, Any]]:
+    """The good trials of one allocator."""
     lines = (run / "trials.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
-    return [r for r in records if r["allocator"] == "hakmem" and r["status"] == "ok"]
+    return [r for r in records if r["allocator"] == allocator and r["status"] == "ok"]
 
 
 def _named(texts: Iterable[str]) -> str:
