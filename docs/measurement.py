@@ -12,6 +12,7 @@ from typing import Any
 
 from tables import DATA, DOCS, check, filled
 
+from mtbench import cost as costs
 from mtbench.table import markdown_table
 
 DOCUMENT = DOCS / "measurement.md"
@@ -73,16 +74,7 @@ def promises() -> str:
 def cost() -> str:
     """What the tool costs, against what is promised."""
     found = kept("cost")
-    rows = [
-        [
-            row["name"],
-            f"{row['found']:.4g} {row['unit']}",
-            f"{'at least' if row['at_least'] else 'at most'} {row['limit']:g} {row['unit']}",
-            "kept" if row["kept"] else "not kept",
-        ]
-        for row in found["rows"]
-    ]
-    table = markdown_table(["cost of the tool", "found", "promised", ""], rows, left=1)
+    table = markdown_table(costs.HEADER, costs.cells(found, "not kept"), left=1)
     return f"{found['machine']}; load average {found['load1']:.1f} at the end.\n\n{table}"
 
 

@@ -24,9 +24,9 @@ from typing import Any
 import reasons
 import targets
 
-import allocator
 import mtbench
 import plots
+from allocator import library
 from allocator.disassembly import fast_path
 from mtbench.__main__ import main as command
 from mtbench.report import load
@@ -93,7 +93,7 @@ def assembly() -> str:
     """The fast paths' listings and lengths, runtime flavour."""
     parts = []
     for function in ("malloc", "free"):
-        path = fast_path(allocator.library(), function)
+        path = fast_path(library(), function)
         # Addresses of globals move with every build; the instructions are what is promised.
         listing = re.sub(r"-?0x[0-9a-f]+\(%rip\)", "GLOBAL(%rip)", "\n".join(path.instructions))
         listing = re.sub(r"\b[0-9a-f]+ <(\w+)[^>]*>", r"\1", listing)

@@ -34,18 +34,25 @@ def measure() -> dict[str, Any]:
     return {"machine": machine.summary(), "load1": machine.load()[0], "rows": rows}
 
 
-def table(document: dict[str, Any]) -> str:
-    """The promises as aligned text."""
-    rows = [
+HEADER = ("cost of the tool", "found", "promised", "")
+
+
+def cells(document: dict[str, Any], broken: str = "BROKEN") -> list[list[str]]:
+    """A row a promise, under HEADER. broken: the word for one that is not kept."""
+    return [
         [
             row["name"],
             f"{row['found']:.4g} {row['unit']}",
             f"{'at least' if row['at_least'] else 'at most'} {row['limit']:g} {row['unit']}",
-            "kept" if row["kept"] else "BROKEN",
+            "kept" if row["kept"] else broken,
         ]
         for row in document["rows"]
     ]
-    return text_table(["cost of the tool", "found", "promised", ""], rows)
+
+
+def table(document: dict[str, Any]) -> str:
+    """The promises as aligned text."""
+    return text_table(HEADER, cells(document))
 
 
 def _row(name: str, found: float, limit: float, unit: str) -> dict[str, Any]:

@@ -97,25 +97,29 @@ static void try_thread(void) {
     block_drop(&block);
 }
 
-/* Blocks that most allocators map one by one: they meet mmap, mremap and munmap. Their ends alone
- * are written and checked, as whole patterns of this size would take seconds. */
+/* A block that is mapped by itself, or NULL, grows and goes. Its ends alone are written and
+ * checked, as whole patterns of this size would take seconds. */
+static void grow_and_free(unsigned char *block, size_t bytes, size_t end, uint64_t salt) {
+    if (block == NULL)
+        return;
+    uint64_t key = pattern_key(block, bytes, salt);
+    pattern_fill(block, end, key);
+    pattern_fill(block + bytes - end, end, key);
+    unsigned char *moved = heap.realloc(block, 2 * bytes);
+    unsigned char *live = moved == NULL ? block : moved;
+    REQUIRE(pattern_check(live, end, key) == end &&
+                pattern_check(live + bytes - end, end, key) == end,
+            "realloc of %zu MiB, %s, changed the block", bytes / MIB,
+            moved == NULL ? "refused" : "served");
+    heap.free(live);
+}
+
+/* Blocks that most allocators map one by one: they meet mmap, mremap and munmap. */
 static void huge_churn(size_t rounds) {
-    enum { END = 4096 };
     for (size_t round = 0; round < rounds; round++) {
         size_t bytes = (size_t)(33 + 16 * round) * MIB;
         unsigned char *block = round % 3 == 2 ? heap.memalign(MIB, bytes) : heap.malloc(bytes);
-        if (block == NULL)
-            continue;
-        uint64_t key = pattern_key(block, bytes, 4);
-        pattern_fill(block, END, key);
-        pattern_fill(block + bytes - END, END, key);
-        unsigned char *moved = heap.realloc(block, 2 * bytes);
-        unsigned char *live = moved == NULL ? block : moved;
-        REQUIRE(pattern_check(live, END, key) == END &&
-                    pattern_check(live + bytes - END, END, key) == END,
-                "realloc of %zu MiB, %s, changed the block", bytes / MIB,
-                moved == NULL ? "refused" : "served");
-        heap.free(live);
+        grow_and_free(block, bytes, 4096, 4);
     }
 }
 
@@ -163,23 +167,9 @@ static struct tally for_every_k(unsigned calls, void (*begin)(unsigned, size_t),
  * two rounds. */
 enum { STEADY_ROUNDS = 420 };
 
-/* A mapping that grows and goes. Its ends alone are written and checked. */
 static void steady_mapping(size_t round) {
-    enum { END = 64 };
     size_t bytes = (34 + round % 7) * (size_t)MIB;
-    unsigned char *block = heap.malloc(bytes);
-    if (block == NULL)
-        return;
-    uint64_t key = pattern_key(block, bytes, 5);
-    pattern_fill(block, END, key);
-    pattern_fill(block + bytes - END, END, key);
-    unsigned char *moved = heap.realloc(block, 2 * bytes);
-    unsigned char *live = moved == NULL ? block : moved;
-    REQUIRE(pattern_check(live, END, key) == END &&
-                pattern_check(live + bytes - END, END, key) == END,
-            "realloc of %zu MiB, %s, changed the block", bytes / MIB,
-            moved == NULL ? "refused" : "served");
-    heap.free(live);
+    grow_and_free(heap.malloc(bytes), bytes, 64, 5);
 }
 
 /* Pages that are given back. */

@@ -23,7 +23,7 @@ from mtbench.statistics import Estimate  # noqa: E402
     ("text", "kept"),
     [
         ("pgo=build/pgo/libhakmem.so,plain=build/plain/libhakmem.so", None),
-        ("-o ../runs/old/rank -w ./work/loads/my.toml", None),
+        ("-o ../runs/old/rank -w ./my/loads/my.toml", None),
         ("-a mine=/home/me/lib/libmine.so -o /tmp/runs/rank", "-a mine=libmine.so -o rank"),
         ('{"path": "/usr/lib/x86_64-linux-gnu/libc.so.6"}', '{"path": "libc.so.6"}'),
     ],

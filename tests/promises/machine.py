@@ -129,7 +129,7 @@ class Model:
     """The live blocks, in the order they were made, and the calls on them."""
 
     def __init__(self, library: Library) -> None:
-        self.library = library
+        self.subject = library
         self.live: list[Block] = []
         self.extents: list[tuple[int, int]] = []  # address and length of these, by address
         self.made = 0
@@ -144,7 +144,7 @@ class Model:
         assert address, f"refused with errno {error}"
         assert error == UNTOUCHED, f"success changed errno to {error}"
         assert address % max(alignment, 16) == 0, f"a block is not aligned to {alignment}"
-        usable, error = self.library.call("usable_size", address)
+        usable, error = self.subject.call("usable_size", address)
         assert usable >= size, f"{usable} bytes are usable of {size}"
         assert error == UNTOUCHED, f"usable_size changed errno to {error}"
         place = bisect.bisect(self.extents, (address, 0))
@@ -176,77 +176,77 @@ class Model:
         if name == "calloc":
             size = (arguments[0] or 0) * (arguments[1] or 0)
             kept = bytes(size)
-        self.enter(self.library.call(name, *arguments), size or 0, 16, kept)
+        self.enter(self.subject.call(name, *arguments), size or 0, 16, kept)
 
     def take_aligned(self, name: str, alignment: int, size: int) -> None:
         """By one of the functions that align."""
         if name == "posix_memalign":
             out = ctypes.c_void_p()
-            code, error = self.library.call(name, ctypes.byref(out), alignment, size)
+            code, error = self.subject.call(name, ctypes.byref(out), alignment, size)
             assert code == 0, f"posix_memalign returned {code}"
             self.enter((out.value, error), size, alignment)
         else:
-            self.enter(self.library.call(name, alignment, size), size, alignment)
+            self.enter(self.subject.call(name, alignment, size), size, alignment)
 
     def take_pages(self, name: str, size: int) -> None:
         """By valloc, or pvalloc, which rounds up."""
         wanted = size if name == "valloc" else -(-size // 4096) * 4096
-        self.enter(self.library.call(name, size), wanted, 4096)
+        self.enter(self.subject.call(name, size), wanted, 4096)
 
     def take_many(self, count: int, size: int) -> None:
         """As a loop does."""
         for _ in range(count):
-            self.enter(self.library.call("malloc", size), size, 16)
+            self.enter(self.subject.call("malloc", size), size, 16)
 
     def resize(self, at: int, size: int) -> None:
         """The bytes are kept, as many as there is room for."""
         block = self.leave(self.pick(at))
-        found = self.library.call("realloc", block.address, size)
+        found = self.subject.call("realloc", block.address, size)
         self.enter(found, size, 16, block.pattern[:size])
 
     def resize_array(self, at: int, count: int, size: int) -> None:
         """The same."""
         block = self.leave(self.pick(at))
-        found = self.library.call("reallocarray", block.address, count, size)
+        found = self.subject.call("reallocarray", block.address, count, size)
         self.enter(found, count * size, 16, block.pattern[: count * size])
 
     def free(self, at: int) -> None:
         """errno stays."""
         block = self.leave(self.pick(at))
-        assert self.library.call("free", block.address)[1] == UNTOUCHED, "free changed errno"
+        assert self.subject.call("free", block.address)[1] == UNTOUCHED, "free changed errno"
 
     def free_by_realloc(self, at: int) -> None:
         """What glibc documents."""
         block = self.leave(self.pick(at))
-        assert not self.library.call("realloc", block.address, 0)[0], "realloc(p, 0) gave a block"
+        assert not self.subject.call("realloc", block.address, 0)[0], "realloc(p, 0) gave a block"
 
     def free_many(self, keep: int, backwards: bool) -> None:
         """All but some, in either order."""
         leaving = self.live[::-1] if backwards else list(self.live)
         for block in leaving[keep:]:
-            self.library.call("free", self.leave(block).address)
+            self.subject.call("free", self.leave(block).address)
 
     def exchange_in_thread(self, at: int, size: int) -> None:
         """Freed by a thread that then allocates, and ends."""
         block = self.leave(self.pick(at))
         with ThreadPoolExecutor(1) as thread:
-            error = thread.submit(self.library.call, "free", block.address).result()[1]
-            found = thread.submit(self.library.call, "malloc", size).result()
+            error = thread.submit(self.subject.call, "free", block.address).result()[1]
+            found = thread.submit(self.subject.call, "malloc", size).result()
         assert error == UNTOUCHED, "free changed errno"
         self.enter(found, size, 16)
 
     def free_nothing(self) -> None:
         """Nothing happens."""
-        assert self.library.call("free", None)[1] == UNTOUCHED, "free changed errno"
+        assert self.subject.call("free", None)[1] == UNTOUCHED, "free changed errno"
 
     def trim(self) -> None:
         """Where there is one."""
-        if "trim" in self.library.functions:
-            assert self.library.call("trim", 0)[0] in (0, 1), "trim is neither 0 nor 1"
+        if "trim" in self.subject.functions:
+            assert self.subject.call("trim", 0)[0] in (0, 1), "trim is neither 0 nor 1"
 
     def refused(self, name: str, *arguments: int) -> None:
         """What cannot be."""
-        result, error = self.library.call(name, *arguments)
+        result, error = self.subject.call(name, *arguments)
         assert not result, f"{name} granted the impossible"
         assert error == errno.ENOMEM, f"{name} refused with errno {error}, not ENOMEM"
 
@@ -279,7 +279,7 @@ def serve(library: Library, channel: socket.socket) -> None:
 class Malloc(RuleBasedStateMachine):
     """Chooses the calls. Knows of the blocks only how many there are."""
 
-    library: Library
+    subject: Library
 
     def __init__(self) -> None:
         super().__init__()
@@ -288,7 +288,7 @@ class Malloc(RuleBasedStateMachine):
         if self.child == 0:
             ours.close()
             try:
-                serve(self.library, theirs)
+                serve(self.subject, theirs)
             finally:
                 os._exit(0)
         theirs.close()
@@ -354,7 +354,7 @@ class Malloc(RuleBasedStateMachine):
         self.do("resize", at, size)
 
     @rule(at=PICK, count=st.integers(1, 5), size=SIZES.filter(bool))
-    @precondition(lambda self: self.live and "reallocarray" in self.library.functions)
+    @precondition(lambda self: self.live and "reallocarray" in self.subject.functions)
     def reallocarray(self, at: int, count: int, size: int) -> None:
         self.do("resize_array", at, count, size)
 
@@ -412,7 +412,7 @@ class Malloc(RuleBasedStateMachine):
 
 def main(arguments: list[str]) -> int:
     """The command; returns the exit code."""
-    Malloc.library = Library(arguments[0] if arguments else None, "".join(arguments[1:2]))
+    Malloc.subject = Library(arguments[0] if arguments else None, "".join(arguments[1:2]))
     longer = os.environ.get("MTBENCH_MACHINE_EXAMPLES")
     how = settings(
         max_examples=int(longer) if longer else EXAMPLES,
