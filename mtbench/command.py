@@ -142,7 +142,7 @@ def _subcommand(
 
 def _add_measuring(parser: _Parser) -> None:
     add = parser.add_argument
-    add("-n", "--trials", type=_positive, metavar="N", help="trials a cell (default 5)")
+    add("-n", "--trials", type=_positive, metavar="N", help="trials a cell (default 8)")
     add("--duration", type=_seconds, metavar="S", help="measuring window, seconds (default 0.5)")
     add("--warmup", type=_pause, metavar="S", help="before the window, seconds (default 0.1)")
     add(

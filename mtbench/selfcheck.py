@@ -24,6 +24,7 @@ import workloads
 from mtbench import allocators, machine
 from mtbench.errors import Exit, MtbenchError
 from mtbench.measure import Measurer
+from mtbench.options import DEFAULT_TRIALS
 from mtbench.plan import Cell, Plan, Trial
 from mtbench.statistics import far_out, independent_ratio, median, paired_ratio
 
@@ -283,7 +284,7 @@ def main(argv: list[str] | None = None) -> int:
     add("-a", "--allocator", default="system")
     add("-w", "--workload", default="mid_gap")
     add("-t", "--threads", type=int, default=1)
-    add("-n", "--trials", type=int, default=5, help="a side of each comparison")
+    add("-n", "--trials", type=int, default=DEFAULT_TRIALS, help="a side of each comparison")
     add("--comparisons", type=int, help="default 200 for aa, 50 for planted")
     add("--duration", type=float, help="seconds; default 0.05 for aa, 0.5 for planted")
     add("--warmup", type=float, default=0.02)
