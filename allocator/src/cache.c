@@ -357,6 +357,6 @@ void cache_stats(struct cache_stats *out) {
     }
     out->active = atomic_load_explicit(&room_active, RELAXED);
     size_t active = out->active != 0 ? out->active : 1;
-    out->share =
-        config.budget / active > ROOM_SHARE_LEAST ? config.budget / active : ROOM_SHARE_LEAST;
+    out->share = room_budget() / active;
+    out->share = out->share > ROOM_SHARE_LEAST ? out->share : ROOM_SHARE_LEAST;
 }

@@ -8,7 +8,7 @@
  * fast paths fail there, and the slow ones sort it out.
  *
  * A bin's room (end - base + 1 blocks) grows as it proves useful and shrinks when it does not. The
- * sum of all rooms, in bytes, stays within the thread's share of config.budget, but for two blocks
+ * sum of all rooms, in bytes, stays within the thread's share of a budget, but for two blocks
  * that every bin in use may hold; the budget is divided among the threads that were active lately.
  * Nothing is counted per operation.
  *
@@ -84,6 +84,7 @@ struct cache {
     _Atomic uint32_t active;     /* the decay period of the last slow path */
     _Atomic size_t room_bytes;   /* sum over classes of room x size */
     size_t share_bytes;          /* what room_bytes may become */
+    size_t budget_bytes;         /* the budget of which that is a part */
     size_t reported_bytes;       /* what the sum over all caches contains of room_bytes */
     _Atomic uint64_t refills[CLASS_COUNT], flushes[CLASS_COUNT];
     _Atomic uint64_t registry_lookups, leaked;

@@ -26,7 +26,7 @@ static const struct option {
     const char *name;          /* HAKMEM_<NAME> in the environment */
     size_t offset;             /* of its uint64_t in struct config */
     const char *const *values; /* NULL: a number between low and high */
-    uint64_t low, high;
+    uint64_t low, high;        /* and, for the budget, BUDGET_AUTO */
     const char *allowed;
     const char *help;
 } options[] = {
@@ -43,8 +43,10 @@ static const struct option {
      "learn the huge threshold while running"},
     {"threshold", offsetof(struct config, threshold), NULL, 512 * KIB, GIB,
      "512K to 1G, with K, M or G", "larger blocks are mapped one by one"},
-    {"budget", offsetof(struct config, budget), NULL, 0, 64 * GIB, "0 to 64G, with K, M or G",
-     "bytes all thread caches together may hold"},
+    {"budget", offsetof(struct config, budget), NULL, 0, 64 * GIB,
+     "auto, or 0 to 64G, with K, M or G",
+     "bytes all thread caches together may hold; auto: an eighth of the memory in use, at least "
+     "96M"},
     {"bigcache", offsetof(struct config, bigcache), NULL, 0, 64 * GIB, "0 to 64G, with K, M or G",
      "bytes of freed huge mappings kept for reuse"},
     {"decay_ms", offsetof(struct config, decay_ms), NULL, 0, 1000000, "0 to 1000000",
@@ -104,6 +106,8 @@ static bool parse(const struct option *option, const char *text) {
         if (option->values[value] == NULL) {
             return false;
         }
+    } else if (option->offset == offsetof(struct config, budget) && strcmp(text, "auto") == 0) {
+        value = BUDGET_AUTO;
     } else if (!parse_number(text, option->low, option->high, &value)) {
         return false;
     }
@@ -218,6 +222,10 @@ static const char *value_text(const struct config *from, int index, char *text, 
     text[0] = '\0';
     if (options[index].values != NULL) {
         strncat(text, options[index].values[value], bytes - 1);
+        return text;
+    }
+    if (options[index].offset == offsetof(struct config, budget) && value == BUDGET_AUTO) {
+        strncat(text, "auto", bytes - 1);
         return text;
     }
     const char *suffix = "";

@@ -33,6 +33,9 @@ enum route_kind { ROUTE_DIRECT, ROUTE_CASCADE, ROUTE_CASCADE_LEAK };
 #define HAK_FIXED_CHECK 0
 #endif
 
+/* As suits the memory in use (room.c). Written "auto". */
+#define BUDGET_AUTO UINT64_MAX
+
 #define CONFIG_DEFAULTS                                                                            \
     {.registry = HAK_FIXED_REGISTRY,                                                               \
      .route = HAK_FIXED_ROUTE,                                                                     \
@@ -40,7 +43,7 @@ enum route_kind { ROUTE_DIRECT, ROUTE_CASCADE, ROUTE_CASCADE_LEAK };
      .check = HAK_FIXED_CHECK,                                                                     \
      .learn = 0,                                                                                   \
      .threshold = 32 * MIB,                                                                        \
-     .budget = 48 * MIB,                                                                           \
+     .budget = BUDGET_AUTO,                                                                        \
      .bigcache = 64 * MIB,                                                                         \
      .decay_ms = 1000,                                                                             \
      .idle = 1,                                                                                    \
@@ -53,7 +56,7 @@ struct config {
     uint64_t check;     /* 1: checked mode */
     uint64_t learn;     /* 1: the huge threshold is learned, starting from `threshold` */
     uint64_t threshold; /* bytes; larger blocks are mapped one by one */
-    uint64_t budget;    /* bytes all thread caches together may hold */
+    uint64_t budget;    /* bytes all thread caches together may hold, or BUDGET_AUTO */
     uint64_t bigcache;  /* bytes of freed huge mappings kept for reuse */
     uint64_t idle;      /* 1: what sleeping threads hold is taken from them */
     uint64_t hugepages; /* 1: ask for huge pages where short blocks lie */

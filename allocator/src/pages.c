@@ -78,14 +78,19 @@ static void give_raw(struct span *span, uintptr_t start, size_t granules) {
     runs_insert_joined(span);
 }
 
+static uint64_t committed_bytes(void) {
+    uint64_t sum = 0;
+    int count = atomic_load_explicit(&range_count, memory_order_acquire);
+    for (int i = 0; i < count; i++) {
+        sum += atomic_load_explicit(&ranges[i].committed, memory_order_relaxed);
+    }
+    return sum;
+}
+
 /* A used run from new address space: a generous piece if the system grants it, else just what is
  * needed. Takes the lock and drops it; the system calls are made without it. */
 static struct span *grow(enum run_kind kind, size_t granules, bool *zero) {
-    uint64_t committed = 0;
-    int count = atomic_load_explicit(&range_count, memory_order_acquire);
-    for (int i = 0; i < count; i++) {
-        committed += atomic_load_explicit(&ranges[i].committed, memory_order_relaxed);
-    }
+    uint64_t committed = committed_bytes();
     size_t wanted = committed / 8 < COMMIT_LEAST ? COMMIT_LEAST : committed / 8;
     wanted = wanted > COMMIT_MOST ? COMMIT_MOST : wanted & ~(COMMIT_LEAST - 1);
     size_t generous = align_up(granules * GRANULE, HUGE_PAGE);
@@ -101,7 +106,7 @@ static struct span *grow(enum run_kind kind, size_t granules, bool *zero) {
         }
         /* The descriptor's place gives the address; the descriptor itself may not be readable. */
         struct range *range = NULL;
-        count = atomic_load_explicit(&range_count, memory_order_acquire);
+        int count = atomic_load_explicit(&range_count, memory_order_acquire);
         for (int i = 0; i < count; i++) {
             size_t all = ranges[i].bytes >> GRANULE_SHIFT;
             if (span >= ranges[i].spans && span < ranges[i].spans + all) {
@@ -306,15 +311,21 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
     return total;
 }
 
+uint64_t pages_used_bytes(void) {
+    uint64_t held = runs_free_bytes(SPAN_DIRTY) + runs_free_bytes(SPAN_CLEAN);
+    uint64_t committed = committed_bytes();
+    return committed > held ? committed - held : 0;
+}
+
 void pages_stats(struct pages_stats *out) {
     int count = atomic_load_explicit(&range_count, memory_order_acquire);
     *out = (struct pages_stats){
-        .dirty = runs_dirty_bytes(),
+        .committed = committed_bytes(),
+        .dirty = runs_free_bytes(SPAN_DIRTY),
         .purged = atomic_load_explicit(&purged_bytes, memory_order_relaxed),
         .purges = atomic_load_explicit(&purges, memory_order_relaxed),
     };
     for (int i = 0; i < count; i++) {
         out->reserved += ranges[i].bytes;
-        out->committed += atomic_load_explicit(&ranges[i].committed, memory_order_relaxed);
     }
 }

@@ -35,6 +35,9 @@ bool pages_lengthen(struct span *span, size_t granules);
 /* Purges dirty runs that became free at least age_ms before now_ms. Returns bytes purged. */
 size_t pages_purge(uint64_t now_ms, uint64_t age_ms);
 
+/* Bytes of used runs. A racy read. */
+uint64_t pages_used_bytes(void);
+
 /* Bytes free and dirty, committed, reserved; bytes and times purged so far. Racy reads. */
 struct pages_stats {
     uint64_t dirty, committed, reserved, purged, purges;

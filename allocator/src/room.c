@@ -2,6 +2,7 @@
 #include "central.h"
 #include "config.h"
 #include "decay.h"
+#include "pages.h"
 
 #include <string.h>
 
@@ -17,6 +18,11 @@
 #define ROOM_EARLY ((size_t)4)
 
 #define RELAXED memory_order_relaxed
+
+/* The automatic budget: a part of the memory in use, at least BUDGET_LEAST. Where much is in use,
+ * caches save little memory by holding little, and every block they lack costs a slow path. */
+#define BUDGET_LEAST (96 * MIB)
+#define BUDGET_PART 8
 
 _Atomic size_t room_total;
 _Atomic uint32_t room_active;
@@ -37,12 +43,22 @@ static void report(struct cache *cache) {
     cache->reported_bytes = now;
 }
 
+size_t room_budget(void) {
+    if (config.budget != BUDGET_AUTO) {
+        return config.budget;
+    }
+    size_t part = pages_used_bytes() / BUDGET_PART;
+    return part > BUDGET_LEAST ? part : BUDGET_LEAST;
+}
+
 void room_share(struct cache *cache) {
     report(cache);
     size_t active = atomic_load_explicit(&room_active, RELAXED);
-    size_t share = config.budget / (active != 0 ? active : 1);
+    size_t budget = room_budget();
+    size_t share = budget / (active != 0 ? active : 1);
     size_t others = atomic_load_explicit(&room_total, RELAXED) - cache->reported_bytes;
-    size_t left = config.budget > others ? config.budget - others : 0;
+    size_t left = budget > others ? budget - others : 0;
+    cache->budget_bytes = budget;
     share = share < left ? share : left;
     cache->share_bytes = share > ROOM_SHARE_LEAST ? share : ROOM_SHARE_LEAST;
 }
@@ -106,6 +122,9 @@ void room_grow(struct cache *cache, unsigned cls) {
         return;
     }
     if (bytes_of(cache) + more * class->size > cache->share_bytes) {
+        if (room_budget() / 8 * 7 > cache->budget_bytes) {
+            room_share(cache);
+        }
         for (int looks = 0; looks < 2; looks++) {
             take(cache, cls);
         }

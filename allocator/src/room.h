@@ -1,7 +1,7 @@
 /* room: how many blocks each bin of a cache may hold, and who gives way to whom.
  *
  * A bin's room grows as it proves useful, up to twofold at a time, and shrinks when it does not.
- * The rooms of a cache, in bytes, stay within the thread's share of config.budget, but for the few
+ * The rooms of a cache, in bytes, stay within the thread's share of the budget, but for the few
  * blocks that every bin in use may hold; the share is the budget less what others hold, at most the
  * budget divided by the threads that were active lately. Shared counters change once in a decay
  * period. Only the cache's thread calls these, or one that holds its cache suspended.
@@ -35,6 +35,9 @@ static inline void bin_close(struct bin *bin) {
 /* However many threads there are, each may cache this much: less, and every operation would be a
  * slow one. */
 #define ROOM_SHARE_LEAST ((size_t)128 * KIB)
+
+/* Bytes that all caches together may hold now: config.budget, or what suits the memory in use. */
+size_t room_budget(void);
 
 extern _Atomic size_t room_total;    /* bytes of room over all caches, as last reported */
 extern _Atomic uint32_t room_active; /* threads that were active lately, at least 1 once any was */

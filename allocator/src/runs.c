@@ -14,7 +14,7 @@ struct run_lists {
 
 static struct run_lists lists[RUN_KINDS][SPAN_RAW + 1]; /* by kind and state; none is used */
 static struct span *oldest, *newest;                    /* dirty runs by age */
-static _Atomic uint64_t dirty_bytes;
+static _Atomic uint64_t free_bytes[SPAN_RAW + 1];       /* by state */
 
 static size_t list_of(size_t granules) {
     return granules < LENGTHS ? granules : 0;
@@ -66,6 +66,7 @@ static void list_remove(struct span *span) {
  * the newest, and where it is not, a few steps from there. */
 static void enter(struct span *span) {
     list_insert(span);
+    lock_bump(&free_bytes[span->state], runs_bytes(span));
     if (span->state == SPAN_DIRTY) {
         struct span *before = newest;
         for (int steps = 0;
@@ -74,15 +75,14 @@ static void enter(struct span *span) {
             before = before->older;
         }
         age_insert_after(span, before);
-        lock_bump(&dirty_bytes, runs_bytes(span));
     }
 }
 
 void runs_take_out(struct span *span) {
     list_remove(span);
+    lock_bump(&free_bytes[span->state], -runs_bytes(span));
     if (span->state == SPAN_DIRTY) {
         age_remove(span);
-        lock_bump(&dirty_bytes, -runs_bytes(span));
     }
 }
 
@@ -159,6 +159,6 @@ struct span *runs_oldest(void) {
     return oldest;
 }
 
-uint64_t runs_dirty_bytes(void) {
-    return atomic_load_explicit(&dirty_bytes, memory_order_relaxed);
+uint64_t runs_free_bytes(enum span_state state) {
+    return atomic_load_explicit(&free_bytes[state], memory_order_relaxed);
 }

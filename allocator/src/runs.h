@@ -31,7 +31,7 @@ void runs_mark_used(struct span *span);
 /* The dirty run that has been free for longest, or NULL. */
 struct span *runs_oldest(void);
 
-/* Bytes of all dirty runs. A racy read. */
-uint64_t runs_dirty_bytes(void);
+/* Bytes of all free runs in a state. A racy read. */
+uint64_t runs_free_bytes(enum span_state state);
 
 #endif

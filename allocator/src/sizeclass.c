@@ -4,7 +4,8 @@ struct sizeclass sizeclass[CLASS_LIMIT];
 uint8_t sizeclass_table[SMALL_MAX / 16 + 1];
 
 /* Bytes one thread caches of a class at most, and bytes moved in one batch: larger ones would only
- * strand memory, since a refill costs some 50 ns whatever its size. */
+ * strand memory, since a refill costs some 50 ns whatever its size. Of tiny blocks, many of which
+ * are made for each one longer, twice as much. */
 #define CACHE_BYTES ((size_t)128 * KIB)
 #define BATCH_BYTES ((size_t)32 * KIB)
 
@@ -60,11 +61,11 @@ void sizeclass_init(void) {
         struct sizeclass *class = &sizeclass[cls];
         class->size = (uint32_t)size;
         bool small = size <= SMALL_MAX;
-        class->slots = (uint16_t)clamp(CACHE_BYTES / size,
+        class->slots = (uint16_t)clamp((size <= TINY_MAX ? 2 : 1) * CACHE_BYTES / size,
                                        small              ? 32
                                        : size > 256 * KIB ? 2
                                                           : 4,
-                                       512);
+                                       4096);
         class->batch = (uint16_t)clamp(BATCH_BYTES / size, small ? 4 : 1, 64);
         if (class->batch > class->slots / 2) {
             class->batch = class->slots / 2;

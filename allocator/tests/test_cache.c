@@ -7,6 +7,7 @@
 #include "decay.h"
 #include "hakmem.h"
 #include "parcel.h"
+#include "room.h"
 
 #include <errno.h>
 
@@ -159,6 +160,51 @@ PROMISE(the_room_of_a_cache_stays_within_its_share) {
 
 PROMISE(the_share_of_many_active_threads_is_a_part_of_the_budget) {
     crew_run(8, press_all);
+}
+
+/* Blocks nobody touches: used, but not there. */
+static void *unused_gigabyte[40];
+
+static void take_gigabyte(void) {
+    for (int i = 0; i < 40; i++) {
+        unused_gigabyte[i] = hak_malloc((size_t)30 << 20);
+        CHECK(unused_gigabyte[i] != NULL);
+    }
+}
+
+static void give_gigabyte(void) {
+    for (int i = 0; i < 40; i++) {
+        hak_free(unused_gigabyte[i]);
+    }
+}
+
+PROMISE(the_automatic_budget_follows_the_memory_in_use) {
+    if (config.budget != BUDGET_AUTO) {
+        CHECK_EQUAL(room_budget(), config.budget);
+        return;
+    }
+    size_t before = room_budget();
+    CHECK(before >= (size_t)96 << 20);
+    take_gigabyte();
+    CHECK(room_budget() >= (size_t)140 << 20);
+    give_gigabyte();
+    CHECK(room_budget() < (size_t)140 << 20);
+}
+
+PROMISE(a_cache_at_its_limit_notices_that_the_budget_has_grown) {
+    if (config.budget != BUDGET_AUTO) {
+        return;
+    }
+    cache_drain();
+    atomic_store(&room_active, 100);
+    room_share(cache_self);
+    press_all(0);
+    size_t share = cache_self->share_bytes;
+    take_gigabyte();
+    press_all(0);
+    CHECK(cache_self->share_bytes > share);
+    give_gigabyte();
+    cache_count_active();
 }
 
 PROMISE(a_bin_never_holds_more_than_its_slots) {

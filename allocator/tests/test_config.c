@@ -67,15 +67,12 @@ PROMISE(every_listed_value_of_every_named_switch_can_be_set) {
 }
 
 PROMISE(numbers_are_read_with_their_suffix_and_printed_with_it) {
-    static const char *const good[][3] = {{"threshold", "512K", "512K"},
-                                          {"threshold", "1G", "1G"},
-                                          {"threshold", "2048K", "2M"},
-                                          {"threshold", "1048577", "1048577"},
-                                          {"budget", "0", "0"},
-                                          {"budget", "64G", "64G"},
-                                          {"bigcache", "1M", "1M"},
-                                          {"decay_ms", "0", "0"},
-                                          {"decay_ms", "1000000", "1000000"}};
+    static const char *const good[][3] = {
+        {"threshold", "512K", "512K"}, {"threshold", "1G", "1G"},
+        {"threshold", "2048K", "2M"},  {"threshold", "1048577", "1048577"},
+        {"budget", "0", "0"},          {"budget", "64G", "64G"},
+        {"budget", "auto", "auto"},    {"bigcache", "1M", "1M"},
+        {"decay_ms", "0", "0"},        {"decay_ms", "1000000", "1000000"}};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         char setting[160];
         spell(setting, sizeof setting, good[i][0], good[i][1]);
@@ -103,6 +100,7 @@ PROMISE(a_wrong_value_is_one_line_that_names_it_and_what_is_allowed_and_the_defa
                                          {"threshold", "M"},
                                          {"threshold", " 1M"},
                                          {"budget", "65G"},
+                                         {"budget", "Auto"},
                                          {"budget", "18446744073709551617"},
                                          {"budget", "99999999999999999999G"},
                                          {"decay_ms", "1000001"},

@@ -78,7 +78,7 @@ PROMISE(batches_fit_twice_into_the_slots_of_a_bin) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         CHECK(sizeclass[cls].batch >= 1);
         CHECK(2 * sizeclass[cls].batch <= sizeclass[cls].slots);
-        CHECK(sizeclass[cls].slots <= 512);
+        CHECK(sizeclass[cls].slots <= 4096);
     }
 }
 

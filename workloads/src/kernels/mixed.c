@@ -129,8 +129,10 @@ static void drain(struct worker *worker) {
     for (uint32_t i = 0; i < mixed->shape.count; i++)
         block_release(worker, &owner->slots[i], worker->index);
     owner->position = 0;
-    if (mixed->handoff == RING)
+    if (mixed->handoff == RING) {
+        ring_release_unshown(worker, &mixed->rings[ring_next(worker)]);
         ring_release_all(worker, &mixed->rings[worker->index]);
+    }
     if (mixed->handoff == SHARED_SLOTS)
         shared_slots_drain(worker, &mixed->exchange);
 }

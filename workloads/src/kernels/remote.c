@@ -38,6 +38,7 @@ static void general(struct worker *worker, uint64_t count) {
 
 static void drain(struct worker *worker) {
     struct remote *remote = worker->run->shared;
+    ring_release_unshown(worker, &remote->rings[ring_next(worker)]);
     ring_release_all(worker, &remote->rings[worker->index]);
 }
 
