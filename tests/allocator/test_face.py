@@ -113,7 +113,7 @@ def test_the_constant_library_does_not_read_the_environment() -> None:
     ("name", "value", "said"),
     [
         ("HAKMEM_REGISTRY", "lockd", "allowed: locked prealloc-locked"),
-        ("HAKMEM_BUDGET", "-1", "allowed: 0 to 64G"),
+        ("HAKMEM_BUDGET", "-1", "allowed: auto, or 0 to 64G"),
         ("HAKMEM_THRESHOLD", "1K", "allowed: 512K to 1G"),
         ("HAKMEM_NONSENSE", "1", "known: registry route"),
     ],

@@ -105,6 +105,7 @@ static void begin_stage(struct trial *trial, double now) {
             (struct wk_stage_memory){.kind = stage->kind, .start = now - trial->opened};
     else
         result->stage_count = WK_STAGES + 1; /* the rest is in the samples only */
+    sample_memory(trial, now); /* what a stage begins with is part of it, however soon it is gone */
     workers_stage(&trial->run, (enum wk_stage_kind)stage->kind);
 }
 
