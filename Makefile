@@ -77,9 +77,9 @@ study: .venv/tested
 	$(BIN)/python docs/study measure $(if $(QUICK),--quick) $(if $(RESUME),--resume)
 	$(BIN)/python docs/study render $(if $(QUICK),--quick)
 
-# hakmem against every peer: the standard matrix, into runs/rank (about 25 minutes on two cores).
+# hakmem against every peer: the standard matrix, into runs/rank (about 40 minutes on two cores).
 RANK_WORKLOADS := mid_gap,mid_replace,mid_exchange,random_mixed,tiny_exchange,larson,larson_mid,producer_consumer,remote,large_mixed,huge_mixed
-RANK_OPTIONS ?= -n 3 --duration 0.3 --warmup 0.1
+RANK_OPTIONS ?= -n 5 --duration 0.2 --warmup 0.1 --latency-every 0
 rank: .venv/installed
 	rm -rf runs/rank
 	$(BIN)/mtbench sweep -a all -w $(RANK_WORKLOADS) -t 1-64 $(RANK_OPTIONS) -o runs/rank
@@ -89,7 +89,7 @@ rank: .venv/installed
 learner: .venv/installed
 	$(BIN)/python -m mtbench.learner --seconds 5
 
-# The tool measured with itself: false claims and planted slowdowns (10 minutes), and what it costs
+# The tool measured with itself: false claims and planted slowdowns (13 minutes), and what it costs
 # (2 minutes). Both keep their numbers under docs/data and write the tables of docs/measurement.md.
 aa: .venv/installed
 	$(BIN)/python -m mtbench.selfcheck aa -o docs/data/aa.json; aa=$$?; \

@@ -107,6 +107,10 @@ costs. `mid_replace` costs 1.1 ns an operation bare, 1.6 ns with two empty calls
 `libnull.so` (Emerald Rapids, 3 GHz): what separates the null malloc from the bare loop is the
 calls, which any malloc has.
 
+A ring shows its receiver eight blocks, a cache line, at a time. Shown one by one, what two threads
+that run in step measure is the line's way between their cores: in `remote` a malloc that does
+nothing made 37 M operations a second at 2 threads, and glibc, whose waits let blocks gather, 55 M.
+
 Sampling reads the clock twice for one operation in 256, or in 512, 1024 and so on: the engine
 measures what timing one operation costs here, and what an operation cost in the warm-up, and
 doubles the distance until timing takes less than 1 % of the throughput. The record holds the
