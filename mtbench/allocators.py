@@ -198,9 +198,13 @@ def _library(label: str, path: str) -> Allocator:
         raise UsageError(f"allocator name '{label}' must be letters, digits, '.', '_', '+', '-'")
     if not library.is_file():
         raise UsageError(f"allocator '{label}': no library at {path}; give the path of a .so file")
-    with library.open("rb") as file:
-        if file.read(4) != b"\x7fELF":
-            raise UsageError(f"allocator '{label}': {path} is not a shared library (ELF)")
+    try:
+        with library.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise UsageError(f"allocator '{label}': {path}: {error.strerror}") from None
+    if magic != b"\x7fELF":
+        raise UsageError(f"allocator '{label}': {path} is not a shared library (ELF)")
     if re.search(r"[\s:]", str(library.resolve())):
         raise UsageError(f"allocator '{label}': {path}: LD_PRELOAD takes no path with ':' or space")
     return Allocator(label, "peer", os.path.realpath(library))

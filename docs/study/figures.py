@@ -200,7 +200,9 @@ def _chunks(part: Part) -> Drawing:
             )
             for name in RUNGS[:-1]
         ]
-        title = Panel(f"{count} thread{'' if count == 1 else 's'}", "ns an operation over flat")
+        crowd = ", oversubscribed" if count > part.run.cores else ""
+        heading = f"{count} thread{'' if count == 1 else 's'}{crowd}"
+        title = Panel(heading, "ns an operation over flat")
         found.append((title, [line for line in lines if line.present]))
     figure = marks.lines(
         part.run, found, "Does the number of chunks matter?",

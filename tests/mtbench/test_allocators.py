@@ -53,6 +53,7 @@ def test_every_declared_option_value_resolves() -> None:
         ("=/x.so", "name ''"),
         ("a b=/x.so", "name 'a b'"),
         (f"mine={__file__}", "not a shared library"),
+        ("mine=/proc/self/mem", "/proc/self/mem: Input/output error"),
     ],
 )
 def test_a_bad_name_is_refused_in_one_line_with_what_is_accepted(text: str, words: str) -> None:
