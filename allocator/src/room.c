@@ -9,8 +9,10 @@
 /* Bytes of a class that a thread may cache which only frees it. */
 #define ONE_WAY_BYTES ((size_t)64 * KIB)
 
-/* Blocks a bin in use may hold whatever the budget says. */
+/* Blocks a bin in use may hold whatever the budget says; of small ones, two cache lines: a refill
+ * brings half of the room, and two threads that write to blocks of one line wait for each other. */
 #define ROOM_LEAST ((size_t)2)
+#define ROOM_LEAST_BYTES ((size_t)128)
 
 /* Slow paths of a bin in one decay period that earn it more room than ROOM_EARLY: a bin that has
  * fewer loses less time than more blocks would cost memory. */
@@ -29,6 +31,12 @@ _Atomic uint32_t room_active;
 
 static size_t bytes_of(const struct cache *cache) {
     return atomic_load_explicit(&cache->room_bytes, RELAXED);
+}
+
+static size_t room_least(unsigned cls) {
+    size_t lines = ROOM_LEAST_BYTES / sizeclass[cls].size;
+    size_t least = lines > ROOM_LEAST ? lines : ROOM_LEAST;
+    return least < sizeclass[cls].slots ? least : sizeclass[cls].slots;
 }
 
 static void set_room(struct cache *cache, unsigned cls, size_t room) {
@@ -98,7 +106,7 @@ static void take(struct cache *cache, unsigned cls) {
     size_t room = room_of(cache, victim), rich = room * sizeclass[victim].size;
     bool idle = cache->events[victim] == 0;
     cache->events[victim] = 0;
-    if (victim == cls || room <= ROOM_LEAST ||
+    if (victim == cls || room <= room_least(victim) ||
         (!idle && rich < 4 * (room_of(cache, cls) + 1) * sizeclass[cls].size)) {
         return;
     }
@@ -108,8 +116,9 @@ static void take(struct cache *cache, unsigned cls) {
 
 void room_grow(struct cache *cache, unsigned cls) {
     const struct sizeclass *class = &sizeclass[cls];
-    size_t room = room_of(cache, cls);
-    if (room == class->slots || (room >= ROOM_EARLY && cache->events[cls] % GROWTH_EVENTS != 0)) {
+    size_t room = room_of(cache, cls), least = room_least(cls);
+    if (room == class->slots ||
+        (room >= least && room >= ROOM_EARLY && cache->events[cls] % GROWTH_EVENTS != 0)) {
         return;
     }
     size_t more = room < class->batch ? room : class->batch;
@@ -117,8 +126,8 @@ void room_grow(struct cache *cache, unsigned cls) {
     if (class->size > SIZECLASS_KEEP_ABOVE && cache->events[cls] < SIZECLASS_KEEP_AFTER) {
         return;
     }
-    if (room < ROOM_LEAST) {
-        set_room(cache, cls, ROOM_LEAST < class->slots ? ROOM_LEAST : class->slots);
+    if (room < least) {
+        set_room(cache, cls, least);
         return;
     }
     if (bytes_of(cache) + more * class->size > cache->share_bytes) {

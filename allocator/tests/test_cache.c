@@ -15,7 +15,8 @@
 static size_t floor_bytes(void) {
     size_t sum = 0;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        sum += 2 * sizeclass[cls].size;
+        size_t two = 2 * sizeclass[cls].size;
+        sum += two > 128 ? two : 128;
     }
     return sum;
 }
@@ -145,6 +146,29 @@ static void press_all(int index) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         press(cls, sizeclass[cls].size > 64 * KIB ? 8 : 600);
         CHECK(atomic_load(&cache_self->room_bytes) <= cache_self->share_bytes + floor_bytes());
+    }
+}
+
+/* Sixteen threads' first blocks of 32 bytes. */
+static uintptr_t first_block[16];
+
+static void take_a_first_block(int index) {
+    void *block = hak_malloc(32);
+    CHECK(block != NULL);
+    first_block[index] = (uintptr_t)block;
+    pthread_barrier_wait(&meet);
+    hak_free(block);
+}
+
+PROMISE(the_first_small_blocks_of_threads_share_no_cache_line) {
+    hak_trim(); /* what the stores hold is in the order in which it was freed */
+    CHECK(pthread_barrier_init(&meet, NULL, 16) == 0);
+    crew_run(16, take_a_first_block);
+    pthread_barrier_destroy(&meet);
+    for (int i = 0; i < 16; i++) {
+        for (int j = 0; j < i; j++) {
+            CHECK(first_block[i] / 64 != first_block[j] / 64);
+        }
     }
 }
 
