@@ -4,7 +4,7 @@ A document holds ``<!-- table: NAME -->`` and ``<!-- end -->``; what lies betwee
 function of that name in `TABLES`. `--check` writes nothing and exits 3 if a document differs.
 
 ``python docs/tables.py keep RUN NAME`` stores a run's records under docs/data/NAME without their
-histograms, memory samples and lock lists, which no table reads; ``figure`` draws the README's.
+histograms, memory samples and lock lists, which no table reads; ``figures`` draws the README's and the guide's.
 """
 
 from __future__ import annotations
@@ -165,11 +165,21 @@ def filled(text: str, tables: Tables, but: tuple[str, ...] = ()) -> str:
     return re.sub(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", table, text, flags=re.DOTALL)
 
 
-def figure() -> None:
-    """docs/figures/mid_exchange.png, out of the rank run."""
-    with tempfile.TemporaryDirectory() as folder:
-        plots.export(load(DATA / "rank")[2], Path(folder), ("png",), width_mm=220, dpi=110)
-        shutil.copy(Path(folder) / "throughput-mid_exchange.png", DOCS / "figures/mid_exchange.png")
+def figures() -> None:
+    """The figures of the README and the guide, out of the rank run and the ladder's."""
+    chosen = {
+        "rank": ("throughput-mid_exchange.png", "heatmap.svg", "trials-mid_exchange.svg",
+                 "kernel-mid_exchange.svg", "memory-mid_exchange.svg"),
+        "ladder": ("ladder-mid_gap.svg",),
+    }  # fmt: skip
+    for run, names in chosen.items():
+        with tempfile.TemporaryDirectory() as folder:
+            trials = load(DATA / run)[2]
+            plots.export(trials, Path(folder), ("png", "svg"), width_mm=220, dpi=110)
+            for name in names:
+                readme = name.startswith("throughput-")
+                target = "mid_exchange.png" if readme else f"guide/{name}"
+                shutil.copy(Path(folder) / name, DOCS / "figures" / target)
 
 
 def main(arguments: list[str]) -> int:
@@ -177,8 +187,8 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["keep"]:
         keep(Path(arguments[1]), arguments[2])
         return 0
-    if arguments == ["figure"]:
-        figure()
+    if arguments == ["figures"]:
+        figures()
         return 0
     if arguments == ["--check"]:
         return check(DOCUMENTS, TABLES, "docs/tables.py", OF_THIS_MACHINE)

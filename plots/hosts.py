@@ -39,6 +39,8 @@ def by_host(runs: Sequence[Run], workload: str, *, width: float = WIDTH) -> Draw
     """Draw throughput over threads, a panel for each run, all on one scale."""
     groups = [curves.series(run, workload, lambda cell: cell.throughput, null=True) for run in runs]
     unit = runs[0].workload(workload).unit
+    null = any(line.look is style.NULL for group in groups for line in group)
+    limit = "; dashed grey: null allocator" if null else ""
     paper = sheet(
         [
             Panel(name, f"{run.cores} cores, {unit}/s")
@@ -46,7 +48,7 @@ def by_host(runs: Sequence[Run], workload: str, *, width: float = WIDTH) -> Draw
         ],
         f"{workload}: each host by itself, on one scale",
         "",
-        _caption(runs, "Line: median; band: bootstrap 95 % interval; dashed grey: null allocator."),
+        _caption(runs, f"Line: median; band: bootstrap 95 % interval{limit}."),
         width=width,
         height=3.2,
         labels=curves.names([line for group in groups for line in group]),

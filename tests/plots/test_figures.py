@@ -74,6 +74,14 @@ def test_the_caption_names_the_failed_cells_and_the_source() -> None:
     assert run.source in text and "Trials a cell: 5" in text
 
 
+@pytest.mark.parametrize("name", ["null", "hakmem"])
+def test_the_caption_names_the_null_line_only_where_it_is_drawn(name: str) -> None:
+    run = specimen.run((name, "system"))
+    for figure in (drawn(run, "throughput-mid_gap"), hosts.by_host([run], "mid_gap")):
+        text = " ".join(t.get_text() for t in figure.texts)
+        assert ("dashed grey" in text) == (name == "null")
+
+
 def test_zero_is_drawn_and_missing_is_not() -> None:
     run = specimen.missing_fields()
     assert curves.series(run, "mid_gap", curves.metric("futex_per_mop")) == []
