@@ -4,7 +4,8 @@ A document holds ``<!-- table: NAME -->`` and ``<!-- end -->``; what lies betwee
 function of that name in `TABLES`. `--check` writes nothing and exits 3 if a document differs.
 
 ``python docs/tables.py keep RUN NAME`` stores a run's records under docs/data/NAME without their
-histograms, memory samples and lock lists, which no table reads; ``figures`` draws the README's and the guide's.
+histograms, memory samples and lock lists, which no table reads; ``figures`` draws the README's
+and the guide's.
 """
 
 from __future__ import annotations
