@@ -148,12 +148,14 @@ static void give_to_spans(unsigned cls, struct store *store, void *const *blocks
     void *bad = NULL;
     uint32_t now = (uint32_t)os_coarse_ms();
     lock_acquire(&store->spans_lock);
-    for (unsigned i = 0; i < n; i++) {
+    for (unsigned i = 0; i < n;) {
         struct span *span = pagemap_span(blocks[i]);
-        if (span->cls != cls || !span_put(span, blocks[i])) {
+        unsigned put = span->cls == cls ? span_put(span, blocks + i, n - i) : 0;
+        if (put == 0) {
             bad = blocks[i];
             break;
         }
+        i += put;
         /* One that got blocks while it was being purged stays where those are. */
         if (!span->listed || span->listed - 1 > which) {
             if (span->listed) {

@@ -60,6 +60,7 @@ void sizeclass_init(void) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++, size = next_size(size)) {
         struct sizeclass *class = &sizeclass[cls];
         class->size = (uint32_t)size;
+        class->inverse = (uint32_t)((((uint64_t)1 << 32) + size - 1) / size);
         bool small = size <= SMALL_MAX;
         class->slots = (uint16_t)clamp((size <= TINY_MAX ? 2 : 1) * CACHE_BYTES / size,
                                        small              ? 32

@@ -1,5 +1,5 @@
-/* sizeclass: which block size serves a request. One table, made at compile time, for every size up
- * to SMALL_MAX; a formula beyond.
+/* sizeclass: which block size serves a request. A table for every size up to SMALL_MAX, a formula
+ * beyond.
  *
  *   tiny   16 B - 1 KiB    steps of 16 to 128, then four a doubling
  *   mid    1 - 32 KiB      eight a doubling to 8 KiB (4.2 % mean waste), then four
@@ -38,6 +38,7 @@ struct sizeclass {
     uint16_t batch;    /* blocks moved at once between a thread and the central store */
     uint16_t slots;    /* most blocks one thread may cache */
     uint32_t bitmap;   /* bytes at the span's end that hold its bitmap; 0: it fits the descriptor */
+    uint32_t inverse;  /* 2^32 / size, rounded up: (k * size * inverse) >> 32 is k in every span */
 };
 
 extern struct sizeclass sizeclass[CLASS_LIMIT];

@@ -46,21 +46,25 @@ unsigned span_take(struct span *span, void **out, unsigned n) {
     return taken;
 }
 
-bool span_put(struct span *span, void *block) {
+unsigned span_put(struct span *span, void *const *blocks, unsigned n) {
     const struct sizeclass *class = &sizeclass[span->cls];
-    uint32_t offset = (uint32_t)((uintptr_t)block - span->start);
-    uint32_t index = offset / class->size;
     uint64_t *words = words_of(span);
-    uint64_t bit = (uint64_t)1 << (index % 64);
-    if (index * class->size != offset || index >= class->blocks || words[index / 64] & bit) {
-        return false;
+    uintptr_t start = span->start;
+    uint32_t size = class->size, count = class->blocks, inverse = class->inverse;
+    unsigned put = 0, lowest = span->hint;
+    for (; put < n; put++) {
+        uintptr_t offset = (uintptr_t)blocks[put] - start;
+        uint64_t index = offset >> 32 == 0 ? (offset * inverse) >> 32 : count;
+        uint64_t bit = (uint64_t)1 << (index % 64);
+        if (index * size != offset || index >= count || words[index / 64] & bit) {
+            break;
+        }
+        words[index / 64] |= bit;
+        lowest = index / 64 < lowest ? (unsigned)(index / 64) : lowest;
     }
-    words[index / 64] |= bit;
-    if (index / 64 < span->hint) {
-        span->hint = (uint16_t)(index / 64);
-    }
-    span->free++;
-    return true;
+    span->hint = (uint16_t)lowest;
+    span->free = (uint16_t)(span->free + put);
+    return put;
 }
 
 void *span_block_of(const struct span *span, const void *address) {

@@ -62,9 +62,10 @@ void span_cut(struct span *span, unsigned cls);
 /* Takes up to n free blocks, lowest addresses first; returns how many. */
 unsigned span_take(struct span *span, void **out, unsigned n);
 
-/* Puts a block back. False, and nothing changed, if `block` is not the start of a block of this
- * span or is free already: the caller's caller freed it twice or freed something else. */
-bool span_put(struct span *span, void *block);
+/* Puts blocks back up to the first that is not the start of a block of this span or is free
+ * already; returns how many. If the first one lies in the span and none was put back, the caller's
+ * caller freed it twice or freed something else. */
+unsigned span_put(struct span *span, void *const *blocks, unsigned n);
 
 /* The start of the block that holds `address`. */
 void *span_block_of(const struct span *span, const void *address);

@@ -11,6 +11,10 @@ static struct span *cut(unsigned cls) {
     return span;
 }
 
+static bool put(struct span *span, void *block) {
+    return span_put(span, &block, 1) == 1;
+}
+
 PROMISE(a_span_gives_each_of_its_blocks_once_lowest_first) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         struct span *span = cut(cls);
@@ -43,7 +47,7 @@ PROMISE(blocks_do_not_reach_into_the_bitmap) {
             memset(block, 0xff, sizeclass[cls].size);
         }
         for (unsigned i = 0; i < blocks; i++) {
-            CHECK(span_put(span, (void *)(span->start + (size_t)i * sizeclass[cls].size)));
+            CHECK(put(span, (void *)(span->start + (size_t)i * sizeclass[cls].size)));
         }
         CHECK_EQUAL(span->free, blocks);
         pages_give(span);
@@ -61,14 +65,14 @@ PROMISE(a_block_put_back_is_taken_again_whatever_the_order) {
                 out_count += span_take(span, out + out_count, (unsigned)(check_random(&state) % 9));
             } else if (out_count > 0) {
                 unsigned i = (unsigned)(check_random(&state) % out_count);
-                CHECK(span_put(span, out[i]));
-                CHECK(!span_put(span, out[i]));
+                CHECK(put(span, out[i]));
+                CHECK(!put(span, out[i]));
                 out[i] = out[--out_count];
             }
             CHECK_EQUAL(span->free + out_count, blocks);
         }
         while (out_count > 0) {
-            CHECK(span_put(span, out[--out_count]));
+            CHECK(put(span, out[--out_count]));
         }
         CHECK_EQUAL(span->free, blocks);
         pages_give(span);
@@ -82,13 +86,33 @@ PROMISE(what_is_no_block_of_the_span_is_refused_and_changes_nothing) {
         void *block;
         CHECK_EQUAL(span_take(span, &block, 1), 1);
         unsigned free = span->free;
-        CHECK(!span_put(span, (char *)block + 1));
-        CHECK(!span_put(span, (char *)block + size / 2));
-        CHECK(!span_put(span, (char *)block + size - 1));
-        CHECK(!span_put(span, (void *)(span->start + blocks * size)));
-        CHECK(blocks == 1 || !span_put(span, (void *)(span->start + size)));
+        CHECK(!put(span, (char *)block + 1));
+        CHECK(!put(span, (char *)block + size / 2));
+        CHECK(!put(span, (char *)block + size - 1));
+        CHECK(!put(span, (void *)(span->start + blocks * size)));
+        CHECK(blocks == 1 || !put(span, (void *)(span->start + size)));
         CHECK_EQUAL(span->free, free);
-        CHECK(span_put(span, block));
+        CHECK(put(span, block));
+        pages_give(span);
+    }
+}
+
+PROMISE(of_blocks_put_back_together_those_before_the_first_wrong_one_are_back) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct span *span = cut(cls), *other = cut(cls);
+        void *blocks[5], *stranger;
+        unsigned all = sizeclass[cls].blocks, n = span_take(span, blocks, 4);
+        CHECK_EQUAL(span_take(other, &stranger, 1), 1);
+        void *wrong[] = {stranger, blocks[0], (char *)blocks[n - 1] + 1};
+        for (unsigned i = 0; i < 3; i++) {
+            blocks[n] = wrong[i];
+            CHECK_EQUAL(span_put(span, blocks, n + 1), n);
+            CHECK_EQUAL(span->free, all);
+            CHECK_EQUAL(span_take(span, blocks, n), n);
+        }
+        CHECK_EQUAL(span_put(span, blocks, n), n);
+        CHECK(put(other, stranger));
+        pages_give(other);
         pages_give(span);
     }
 }
