@@ -2,21 +2,13 @@
 
 #include <string.h>
 
-static uint64_t *words_of(struct span *span) {
-    const struct sizeclass *class = &sizeclass[span->cls];
-    if (class->bitmap == 0) {
-        return &span->bits;
-    }
-    return (uint64_t *)(span->start + span->granules * GRANULE - class->bitmap);
-}
-
 void span_cut(struct span *span, unsigned cls) {
     const struct sizeclass *class = &sizeclass[cls];
     span->cls = (uint8_t)cls;
     span->free = class->blocks;
     span->hint = 0;
     span->listed = 0;
-    uint64_t *words = words_of(span);
+    uint64_t *words = span_words(span, class);
     unsigned blocks = class->blocks;
     while (blocks >= 64) {
         *words++ = ~(uint64_t)0;
@@ -29,7 +21,7 @@ void span_cut(struct span *span, unsigned cls) {
 
 unsigned span_take(struct span *span, void **out, unsigned n) {
     const struct sizeclass *class = &sizeclass[span->cls];
-    uint64_t *words = words_of(span);
+    uint64_t *words = span_words(span, class);
     unsigned word = span->hint, taken = 0;
     n = n < span->free ? n : span->free;
     while (taken < n) {
@@ -44,27 +36,6 @@ unsigned span_take(struct span *span, void **out, unsigned n) {
     span->hint = (uint16_t)word;
     span->free = (uint16_t)(span->free - taken);
     return taken;
-}
-
-unsigned span_put(struct span *span, void *const *blocks, unsigned n) {
-    const struct sizeclass *class = &sizeclass[span->cls];
-    uint64_t *words = words_of(span);
-    uintptr_t start = span->start;
-    uint32_t size = class->size, count = class->blocks, inverse = class->inverse;
-    unsigned put = 0, lowest = span->hint;
-    for (; put < n; put++) {
-        uintptr_t offset = (uintptr_t)blocks[put] - start;
-        uint64_t index = offset >> 32 == 0 ? (offset * inverse) >> 32 : count;
-        uint64_t bit = (uint64_t)1 << (index % 64);
-        if (index * size != offset || index >= count || words[index / 64] & bit) {
-            break;
-        }
-        words[index / 64] |= bit;
-        lowest = index / 64 < lowest ? (unsigned)(index / 64) : lowest;
-    }
-    span->hint = (uint16_t)lowest;
-    span->free = (uint16_t)(span->free + put);
-    return put;
 }
 
 void *span_block_of(const struct span *span, const void *address) {
