@@ -23,6 +23,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "back.large-blocks": _WAITING,
         "back.freed-elsewhere": _WAITING,
         "back.dead-threads": _WAITING,
+        "back.sleeping-threads": f"{_WAITING}, and pages between them stay",
         "back.other-sizes": _HEADERS,
         "threadexit.destructor-free": _WAITING,
         "pressure.mid": _WAITING,
