@@ -39,14 +39,16 @@ the others have one behaviour each.
 
 The figures show how much work a second of CPU time does, against threads, with one panel for each
 workload that uses the kernel. Both axes are logarithmic; the dotted line stands at the two
-processors of the machine (Emerald Rapids, virtual). CPU time rather than time on the wall, because
-the machine was busy with other work: what a thread waits for a processor is not counted, what it
-spins and what the kernel does for it is. A flat line is a malloc that more threads cost nothing; a
-wait that sleeps does not show. Each point is the median of at least three interleaved trials.
+processors of the machine (Emerald Rapids, virtual). CPU time rather than time on the wall: what a
+thread waits for a processor is not counted, what it spins and what the kernel does for it is. A
+flat line is a malloc that more threads cost nothing; a wait that sleeps does not show. Each point
+is the median of at least three interleaved trials.
 `mixed` runs [data/mixed.toml](data/mixed.toml).
 
-    mtbench sweep -w all -a system,hakmem,tcmalloc,jemalloc,mimalloc,tbbmalloc -t 1,2,4,8 \\
-        --duration 0.1 --latency-every 0 -o RUN
+    only=consumers=only_free
+    mtbench sweep -a system,hakmem,tcmalloc,jemalloc,mimalloc,tbbmalloc -t 1,2,4,8 -n 3 \\
+        -w all,docs/data/mixed.toml,producer_consumer:$only,producer_consumer_sizes:$only \\
+        --duration 0.1 --warmup 0.05 --latency-every 0 -o RUN
     python -m workloads.measured RUN > docs/data/workloads.csv
     python -m workloads.figures
 """
