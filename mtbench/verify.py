@@ -150,10 +150,26 @@ def _judge(code: int, out: str, err: str) -> tuple[str, str, str | None]:
     return "broken", f"exit code {code}{_last_words(err)}", None
 
 
+def _wait(process: subprocess.Popen[bytes], out: int, timeout: float) -> int | None:
+    """The exit code, or None once the file ``out`` was not touched for ``timeout`` seconds."""
+    touched, deadline = os.fstat(out).st_mtime_ns, time.monotonic() + timeout
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=min(1.0, max(0.0, deadline - time.monotonic())))
+        now = os.fstat(out).st_mtime_ns
+        if now != touched:
+            touched, deadline = now, time.monotonic() + timeout
+        elif time.monotonic() >= deadline:
+            return None
+
+
 def run_probe(
     probe: Path, promise: Promise, allocator: Allocator, *, quick: bool, timeout: float
 ) -> Verdict:
-    """Tests one promise in a fresh process; no end within ``timeout`` seconds is a hang."""
+    """Tests one promise in a fresh process; no sign of life for ``timeout`` seconds is a hang.
+
+    A probe of many short processes touches its standard output after each: it may be slow.
+    """
     served_by = "system" if allocator.path is None else allocator.path
     preloaded = replace(allocator, path=None) if probe.name == LINKED_PROBE else allocator
     command = [str(probe), *(["--quick"] if quick else []), "--served-by", served_by, promise.name]
@@ -174,9 +190,7 @@ def run_probe(
             start_new_session=True,
         )
         try:
-            code: int | None = process.wait(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            code = None
+            code = _wait(process, out.fileno(), timeout)
         finally:
             _kill_group(process.pid)
             process.wait()
@@ -185,7 +199,7 @@ def run_probe(
         texts = out.read(4096), err.read(65536)
     seconds = time.monotonic() - began
     if code is None:
-        return Verdict(promise, "broken", f"hang: no end within {timeout:g} s", seconds)
+        return Verdict(promise, "broken", f"hang: no sign of life for {timeout:g} s", seconds)
     result, why, stop = _judge(code, *texts)
     return Verdict(promise, result, why, seconds, stop)
 
@@ -314,7 +328,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-j", "--jobs", type=int, default=1, metavar="N", help="probes at a time (default: 1)"
     )
     parser.add_argument(
-        "--timeout", type=float, default=60.0, metavar="S", help="seconds a probe (default: 60)"
+        "--timeout",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="seconds without a sign of life after which a probe is hung (default: 60)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress on stderr")

@@ -47,6 +47,10 @@ const char *probe_executable(void) {
     return executable;
 }
 
+void probe_alive(void) {
+    (void)futimens(result_fd, NULL); /* not a file: then nobody looks */
+}
+
 size_t effort(size_t full, size_t quick) {
     return quick_run ? quick : full;
 }

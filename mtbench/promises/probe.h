@@ -51,6 +51,10 @@ const char *probe_served_by(void);
 /* The real path of this executable. */
 const char *probe_executable(void);
 
+/* A sign of life: sets the result file's time of modification. A probe of many short processes
+ * gives one after each, so that it is slow and not hung. */
+void probe_alive(void);
+
 /* Either full or, under --quick, quick: how much work a SLOW probe does. */
 size_t effort(size_t full, size_t quick);
 

@@ -70,8 +70,10 @@ static int await(pid_t child) {
 
 void child_join(pid_t child, const char *what) {
     int status = await(child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_KEPT)
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_KEPT) {
+        probe_alive();
         return;
+    }
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_BROKEN)
         _exit(EXIT_BROKEN); /* it has said why, on the shared result descriptor */
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_INAPPLICABLE)

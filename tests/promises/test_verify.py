@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from mtbench.allocators import Allocator
+from mtbench.allocators import Allocator, resolve
 from mtbench.errors import UsageError
 from mtbench.verify import (
     MISUSE,
@@ -18,6 +22,8 @@ from mtbench.verify import (
     add_arguments,
     broken_lines,
     main,
+    probe_path,
+    run_probe,
     table,
 )
 
@@ -30,6 +36,31 @@ def command(arguments: Sequence[str]) -> int:
 
 def verdict(name: str, result: str, why: str = "", stop: str | None = None) -> Verdict:
     return Verdict(Promise(name, name.partition(".")[0], "quick", "a line"), result, why, 0.1, stop)
+
+
+SLOW = "import os, time\nfor _ in range({beats}):\n    time.sleep(0.5)\n    os.utime(1)\n"
+
+
+@pytest.mark.parametrize(("after", "result"), [("", "kept"), ("time.sleep(60)", "broken")])
+def test_a_probe_is_hung_when_it_gives_no_sign_of_life_not_when_it_is_slow(
+    tmp_path: Path, after: str, result: str
+) -> None:
+    probe = tmp_path / "probe"
+    probe.write_text(f"#!{sys.executable}\n{SLOW.format(beats=8)}{after}\n", encoding="utf-8")
+    probe.chmod(0o755)
+    promise = Promise("a.b", "a", "slow", "a line")
+    found = run_probe(probe, promise, resolve("system"), quick=True, timeout=3.0)
+    assert found.result == result
+    assert found.seconds > 4.0
+    assert found.why == ("" if result == "kept" else "hang: no sign of life for 3 s")
+
+
+def test_a_probe_of_many_processes_gives_signs_of_life(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as out:
+        os.utime(out.fileno(), (0, 0))
+        subprocess.run([probe_path(), "--quick", "fork.own-memory"], stdout=out, check=True)
+        assert os.fstat(out.fileno()).st_size == 0
+        assert os.fstat(out.fileno()).st_mtime > 0
 
 
 def test_exit_code_is_zero_when_all_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
