@@ -17,7 +17,10 @@
 #include "process.h"
 #include "team.h"
 
-enum { SLOTS = 96, LAST_K = 200 };
+/* PATIENCE_S: seconds after which a child hangs. Some mallocs need several for one on a busy
+ * machine.
+ */
+enum { SLOTS = 96, LAST_K = 200, PATIENCE_S = 45 };
 
 static size_t other_than_enomem;
 
@@ -153,7 +156,7 @@ static struct tally for_every_k(unsigned calls, void (*begin)(unsigned, size_t),
         struct trial trial = {calls, k, begin};
         char name[96];
         snprintf(name, sizeof name, "%s call %zu of %s refused", what, k, inject_name(calls));
-        child_run(trial_run, &trial, 15, name);
+        child_run(trial_run, &trial, PATIENCE_S, name);
         tally.processes++;
         tally.refusals += inject_refused();
         if (inject_seen() < k)
@@ -221,7 +224,7 @@ static struct tally each_k_once(unsigned calls) {
         struct trial trial = {calls, k, inject_kth};
         char name[96];
         snprintf(name, sizeof name, "steady work, call %zu of %s refused", k, inject_name(calls));
-        child_run(steady_run, &trial, 15, name);
+        child_run(steady_run, &trial, PATIENCE_S, name);
         if (inject_refused() == 0)
             break;
         tally.processes++;
@@ -382,7 +385,7 @@ static void fork_while_refused(void) {
     for (size_t i = 0; i < effort(60, 20); i++) {
         inject_from(REFUSE_ALL, 1 + i % 5);
         churn(slots, 60, &random);
-        child_run(forked_child, (void *)(i % 7 + 1), 15, "the child of a starved process");
+        child_run(forked_child, (void *)(i % 7 + 1), PATIENCE_S, "the child of a starved process");
         inject_stop();
     }
     drop_all(slots);
