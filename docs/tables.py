@@ -17,7 +17,6 @@ import math
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,13 @@ import reasons
 import targets
 
 import mtbench
-import plots
 from allocator import library
 from allocator.disassembly import fast_path
 from mtbench.__main__ import main as command
 from mtbench.report import load
 from mtbench.table import markdown_table, number
+from plots import catalogue
+from plots.files import save
 
 DOCS = Path(__file__).resolve().parent
 DATA = DOCS / "data"
@@ -166,21 +166,25 @@ def filled(text: str, tables: Tables, but: tuple[str, ...] = ()) -> str:
     return re.sub(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", table, text, flags=re.DOTALL)
 
 
+CHOSEN = {
+    "rank": {
+        "throughput-mid_exchange": "mid_exchange.png",
+        "heatmap": "guide/heatmap.svg",
+        "trials-mid_exchange": "guide/trials-mid_exchange.svg",
+        "kernel-mid_exchange": "guide/kernel-mid_exchange.svg",
+        "memory-mid_exchange": "guide/memory-mid_exchange.svg",
+    },
+    "ladder": {"ladder-mid_gap": "guide/ladder-mid_gap.svg"},
+}
+"""Kept run -> figure -> its file under docs/figures, for the README and the guide."""
+
+
 def figures() -> None:
-    """The figures of the README and the guide, out of the rank run and the ladder's."""
-    chosen = {
-        "rank": ("throughput-mid_exchange.png", "heatmap.svg", "trials-mid_exchange.svg",
-                 "kernel-mid_exchange.svg", "memory-mid_exchange.svg"),
-        "ladder": ("ladder-mid_gap.svg",),
-    }  # fmt: skip
-    for run, names in chosen.items():
-        with tempfile.TemporaryDirectory() as folder:
-            trials = load(DATA / run)[2]
-            plots.export(trials, Path(folder), ("png", "svg"), width_mm=220, dpi=110)
-            for name in names:
-                readme = name.startswith("throughput-")
-                target = "mid_exchange.png" if readme else f"guide/{name}"
-                shutil.copy(Path(folder) / name, DOCS / "figures" / target)
+    """Draw those of CHOSEN, 220 mm wide."""
+    for run, files in CHOSEN.items():
+        for entry in catalogue.entries(load(DATA / run)[2]):
+            if entry.name in files:
+                save(entry.draw(220 / 25.4), DOCS / "figures" / files[entry.name], dpi=110)
 
 
 def main(arguments: list[str]) -> int:

@@ -50,7 +50,7 @@ def kernel(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
         ],
         f"{workload}: what the kernel saw",
         "A thread that waits for a lock gives up its core: a voluntary switch, a futex call.",
-        caption(run, workload, marks="Line: median; band: bootstrap 95 % interval."),
+        caption(run, workload, marks=curves.marks(switches)),
         width=width,
         labels=curves.names(switches + futex + system),
     )

@@ -137,6 +137,13 @@ def _ending(line: Series, last: int) -> str:
     return f"{line.text}, to {line.threads[last]:.0f}"
 
 
+def marks(lines: Sequence[Series]) -> str:
+    """Return what a caption says of these lines: null is named only where it is drawn."""
+    null = any(line.look is style.NULL for line in lines)
+    limit = "; dashed grey: null allocator, the kernel alone" if null else ""
+    return f"Line: median; band: bootstrap 95 % interval{limit}."
+
+
 def names(lines: Sequence[Series]) -> list[str]:
     """Return the longest text that each line's label may take, so that a sheet leaves room."""
     texts = []

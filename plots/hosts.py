@@ -38,9 +38,8 @@ def shared_workloads(runs: Sequence[Run]) -> list[str]:
 def by_host(runs: Sequence[Run], workload: str, *, width: float = WIDTH) -> Drawing:
     """Draw throughput over threads, a panel for each run, all on one scale."""
     groups = [curves.series(run, workload, lambda cell: cell.throughput, null=True) for run in runs]
+    every = [line for group in groups for line in group]
     unit = runs[0].workload(workload).unit
-    null = any(line.look is style.NULL for group in groups for line in group)
-    limit = "; dashed grey: null allocator" if null else ""
     paper = sheet(
         [
             Panel(name, f"{run.cores} cores, {unit}/s")
@@ -48,16 +47,15 @@ def by_host(runs: Sequence[Run], workload: str, *, width: float = WIDTH) -> Draw
         ],
         f"{workload}: each host by itself, on one scale",
         "",
-        _caption(runs, f"Line: median; band: bootstrap 95 % interval{limit}."),
+        _caption(runs, curves.marks(every)),
         width=width,
         height=3.2,
-        labels=curves.names([line for group in groups for line in group]),
+        labels=curves.names(every),
         least=2.4,
     )
     best = [
         float(np.nanmax(np.concatenate([line.value, line.high])))
-        for group in groups
-        for line in group
+        for line in every
         if line.look is not style.NULL
     ]
     top = max(best, default=1.0)

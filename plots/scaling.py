@@ -39,7 +39,7 @@ def oversubscription(run: Run, workload: str, *, width: float = WIDTH) -> Drawin
         [Panel("Relative throughput", f"X(N) / X({run.cores})")],
         f"{workload}: more threads than cores",
         f"1 x: nothing is lost when more than {run.cores} threads share {run.cores} cores.",
-        caption(run, workload, marks="Line: median; band: bootstrap 95 % interval."),
+        caption(run, workload, marks=curves.marks(lines)),
         width=width,
         labels=curves.names(lines),
     )

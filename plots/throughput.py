@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from plots import curves, style
+from plots import curves
 from plots.data import Run
 from plots.sheet import WIDTH, Drawing, Panel, caption, sheet
-
-BAND = "Line: median; band: bootstrap 95 % interval"
-NULL = "; dashed grey: null allocator, the kernel alone"
 
 
 def throughput(run: Run, workload: str, *, scale: str = "linear", width: float = WIDTH) -> Drawing:
     """Draw one workload. scale: "linear" from zero or "log". width: inches."""
     info = run.workload(workload)
     lines = curves.series(run, workload, lambda cell: cell.throughput, null=True)
-    limit = NULL if any(line.look is style.NULL for line in lines) else ""
     paper = sheet(
         [Panel("Throughput", f"{info.unit} per second")],
         f"{workload}: throughput",
         info.description,
-        caption(run, workload, marks=f"{BAND}{limit}."),
+        caption(run, workload, marks=curves.marks(lines)),
         width=width,
         height=3.6,
         labels=curves.names(lines),

@@ -17,9 +17,7 @@
 #include "process.h"
 #include "team.h"
 
-/* PATIENCE_S: seconds after which a child hangs. Some mallocs need several for one on a busy
- * machine.
- */
+/* PATIENCE_S: seconds after which a child hangs; on a busy machine some mallocs need many. */
 enum { SLOTS = 96, LAST_K = 200, PATIENCE_S = 45 };
 
 static size_t other_than_enomem;
