@@ -144,14 +144,13 @@ unsigned central_take(unsigned cls, void **out, unsigned n) {
 /* Returns blocks to their spans, which go to list `which`, and empty spans to the page heap. */
 static void give_to_spans(unsigned cls, struct store *store, void *const *blocks, unsigned n,
                           int which) {
-    const struct sizeclass class = sizeclass[cls]; /* a copy: nothing written below is in it */
     struct span *empty = NULL;
     void *bad = NULL;
     uint32_t now = (uint32_t)os_coarse_ms();
     lock_acquire(&store->spans_lock);
     for (unsigned i = 0; i < n;) {
         struct span *span = pagemap_span(blocks[i]);
-        unsigned put = span->cls == cls ? span_put(span, &class, blocks + i, n - i) : 0;
+        unsigned put = span->cls == cls ? span_put(span, blocks + i, n - i) : 0;
         if (put == 0) {
             bad = blocks[i];
             break;
@@ -165,7 +164,7 @@ static void give_to_spans(unsigned cls, struct store *store, void *const *blocks
             list_insert(store, span, which);
         }
         span->freed_at_ms = now;
-        if (span->free == class.blocks) {
+        if (span->free == sizeclass[cls].blocks) {
             list_remove(store, span);
             lock_bump(&store->spans, (uint64_t)-1);
             span->next = empty;

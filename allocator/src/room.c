@@ -35,8 +35,7 @@ static size_t bytes_of(const struct cache *cache) {
 
 static size_t room_least(unsigned cls) {
     size_t lines = ROOM_LEAST_BYTES / sizeclass[cls].size;
-    size_t least = lines > ROOM_LEAST ? lines : ROOM_LEAST;
-    return least < sizeclass[cls].slots ? least : sizeclass[cls].slots;
+    return lines > ROOM_LEAST ? lines : ROOM_LEAST; /* every class has as many slots */
 }
 
 static void set_room(struct cache *cache, unsigned cls, size_t room) {

@@ -2,13 +2,20 @@
 
 #include <string.h>
 
+static uint64_t *words_of(struct span *span, const struct sizeclass *class) {
+    if (class->bitmap == 0) {
+        return &span->bits;
+    }
+    return (uint64_t *)(span->start + span->granules * GRANULE - class->bitmap);
+}
+
 void span_cut(struct span *span, unsigned cls) {
     const struct sizeclass *class = &sizeclass[cls];
     span->cls = (uint8_t)cls;
     span->free = class->blocks;
     span->hint = 0;
     span->listed = 0;
-    uint64_t *words = span_words(span, class);
+    uint64_t *words = words_of(span, class);
     unsigned blocks = class->blocks;
     while (blocks >= 64) {
         *words++ = ~(uint64_t)0;
@@ -21,7 +28,7 @@ void span_cut(struct span *span, unsigned cls) {
 
 unsigned span_take(struct span *span, void **out, unsigned n) {
     const struct sizeclass *class = &sizeclass[span->cls];
-    uint64_t *words = span_words(span, class);
+    uint64_t *words = words_of(span, class);
     unsigned word = span->hint, taken = 0;
     n = n < span->free ? n : span->free;
     while (taken < n) {
@@ -36,6 +43,29 @@ unsigned span_take(struct span *span, void **out, unsigned n) {
     span->hint = (uint16_t)word;
     span->free = (uint16_t)(span->free - taken);
     return taken;
+}
+
+unsigned span_put(struct span *span, void *const *blocks, unsigned n) {
+    const struct sizeclass *class = &sizeclass[span->cls];
+    uint64_t *words = words_of(span, class);
+    uintptr_t start = span->start, length = span->granules * GRANULE;
+    uint32_t hint = span->hint, put = 0;
+    uint64_t offset = (uintptr_t)blocks[0] - start;
+    do {
+        uint64_t index = (offset * class->inverse) >> 32, bit = (uint64_t)1 << (index % 64);
+        if (index * class->size != offset || index >= class->blocks || words[index / 64] & bit) {
+            break;
+        }
+        words[index / 64] |= bit;
+        hint = index / 64 < hint ? (uint32_t)(index / 64) : hint;
+        if (++put == n) {
+            break;
+        }
+        offset = (uintptr_t)blocks[put] - start;
+    } while (offset < length);
+    span->hint = (uint16_t)hint;
+    span->free = (uint16_t)(span->free + put);
+    return put;
 }
 
 void *span_block_of(const struct span *span, const void *address) {

@@ -62,41 +62,12 @@ void span_cut(struct span *span, unsigned cls);
 /* Takes up to n free blocks, lowest addresses first; returns how many. */
 unsigned span_take(struct span *span, void **out, unsigned n);
 
+/* Puts back the first of `blocks`, which lies in the span, and those that follow it as long as they
+ * do too; returns how many. Fewer, and 0 if it is the first, if one is not the start of a block or
+ * is free already: the caller's caller freed it twice or freed something else. */
+unsigned span_put(struct span *span, void *const *blocks, unsigned n);
+
 /* The start of the block that holds `address`. */
 void *span_block_of(const struct span *span, const void *address);
-
-static inline uint64_t *span_words(struct span *span, const struct sizeclass *class) {
-    if (class->bitmap == 0) {
-        return &span->bits;
-    }
-    return (uint64_t *)(span->start + span->granules * GRANULE - class->bitmap);
-}
-
-/* Puts back into a span of this class the first of `blocks`, and those that follow it as long as
- * they lie in the span too; returns how many. Fewer, and 0 if it is the first, if one is not the
- * start of a block or is free already: the caller's caller freed it twice or freed something else.
- * Inline, for a loop over blocks of one class. */
-static inline unsigned span_put(struct span *span, const struct sizeclass *class,
-                                void *const *blocks, unsigned n) {
-    uintptr_t start = span->start, length = span->granules * GRANULE;
-    uint64_t *words = span_words(span, class);
-    uint32_t hint = span->hint, put = 0;
-    uint64_t offset = (uintptr_t)blocks[0] - start;
-    do {
-        uint64_t index = (offset * class->inverse) >> 32, bit = (uint64_t)1 << (index % 64);
-        if (index * class->size != offset || index >= class->blocks || words[index / 64] & bit) {
-            break;
-        }
-        words[index / 64] |= bit;
-        hint = index / 64 < hint ? (uint32_t)(index / 64) : hint;
-        if (++put == n) {
-            break;
-        }
-        offset = (uintptr_t)blocks[put] - start;
-    } while (offset < length);
-    span->hint = (uint16_t)hint;
-    span->free = (uint16_t)(span->free + put);
-    return put;
-}
 
 #endif

@@ -12,7 +12,7 @@ static struct span *cut(unsigned cls) {
 }
 
 static bool put(struct span *span, void *block) {
-    return span_put(span, &sizeclass[span->cls], &block, 1) == 1;
+    return span_put(span, &block, 1) == 1;
 }
 
 PROMISE(a_span_gives_each_of_its_blocks_once_lowest_first) {
@@ -106,11 +106,11 @@ PROMISE(of_blocks_put_back_together_those_before_the_first_wrong_one_are_back) {
         void *wrong[] = {stranger, blocks[0], (char *)blocks[n - 1] + 1};
         for (unsigned i = 0; i < 3; i++) {
             blocks[n] = wrong[i];
-            CHECK_EQUAL(span_put(span, &sizeclass[span->cls], blocks, n + 1), n);
+            CHECK_EQUAL(span_put(span, blocks, n + 1), n);
             CHECK_EQUAL(span->free, all);
             CHECK_EQUAL(span_take(span, blocks, n), n);
         }
-        CHECK_EQUAL(span_put(span, &sizeclass[span->cls], blocks, n), n);
+        CHECK_EQUAL(span_put(span, blocks, n), n);
         CHECK(put(other, stranger));
         pages_give(other);
         pages_give(span);
