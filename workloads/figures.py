@@ -19,14 +19,14 @@ FOLDER = Path("docs/figures/workloads")
 CORES = 2
 """Of the machine that the kept measurements are from."""
 
-# Okabe and Ito's colours, told apart by the colour-blind too, and a marker each.
+# The colours and marks that a report gives these allocators.
 _STYLES = {
-    "system": ("#000000", "s"),
-    "hakmem": ("#d55e00", "o"),
-    "tcmalloc": ("#0072b2", "^"),
-    "jemalloc": ("#009e73", "v"),
-    "mimalloc": ("#cc79a7", "D"),
-    "tbbmalloc": ("#e69f00", "P"),
+    "system": ("#24292f", "s"),
+    "hakmem": ("#0550ae", "o"),
+    "tcmalloc": ("#047857", "D"),
+    "jemalloc": ("#c2410c", "^"),
+    "mimalloc": ("#946200", "v"),
+    "tbbmalloc": ("#be185d", "h"),
 }
 
 
@@ -83,7 +83,11 @@ def _panel(axes: Axes, workload: str, costs: Mapping[Cell, Cost]) -> None:
             linewidth=1,
             label=allocator,
         )
-    axes.axvline(CORES, color="0.75", linewidth=0.8, linestyle=":", zorder=0)
+    axes.axvline(CORES, color="#b9ae93", linewidth=0.8, linestyle=":", zorder=0)
+    axes.axvspan(CORES, max(counts), color="#f4f1e9", linewidth=0, zorder=-1)
+    # Above the panel, clear of the lines.
+    above = axes.get_xaxis_transform()
+    axes.text(CORES, 1.01, "oversubscribed", transform=above, fontsize=5, style="italic")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     # At least a factor of four from edge to edge, or noise would look like a finding.
@@ -95,7 +99,7 @@ def _panel(axes: Axes, workload: str, costs: Mapping[Cell, Cost]) -> None:
     axes.minorticks_off()
     axes.set_xticks(counts, [str(n) for n in counts])
     axes.set_xlabel("threads")
-    axes.set_title(workload, fontsize=8)
+    axes.set_title(workload, fontsize=8, pad=9)
     axes.spines[["top", "right"]].set_visible(False)
 
 
