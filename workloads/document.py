@@ -38,8 +38,8 @@ The kernel is the loop that a thread runs. `mixed` puts any lifetime together wi
 the others have one behaviour each.
 
 The figures show how much work a second of CPU time does, against threads, with one panel for each
-workload that uses the kernel. Both axes are logarithmic; shaded are more threads than the
-two processors of the machine (Emerald Rapids, virtual). CPU time rather than time on the wall: what a
+workload that uses the kernel. Both axes are logarithmic; shaded are more threads than the two
+processors of the machine (Emerald Rapids, virtual). CPU time rather than time on the wall: what a
 thread waits for a processor is not counted, what it spins and what the kernel does for it is. A
 flat line is a malloc that more threads cost nothing; a wait that sleeps does not show. Each point
 is the median of at least three interleaved trials.
