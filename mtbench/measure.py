@@ -12,6 +12,7 @@ from mtbench.allocators import Allocator
 from mtbench.isolate import Limits, run_worker
 from mtbench.plan import Cell, Plan, Trial
 from mtbench.rundir import SCHEMA
+from mtbench.shape import sound
 
 _KEPT_BYTES = 256 << 20
 
@@ -50,7 +51,7 @@ class Measurer:
         identity = record.get("identity")
         if identity is not None:
             identity["sha256"] = chosen.sha256
-        return {
+        kept = {
             "schema": SCHEMA,
             "order": trial.order,
             "block": trial.block,
@@ -76,6 +77,7 @@ class Measurer:
                 "steal_s": round(machine.steal_s() - steal, 2),
             },
         }
+        return sound(kept)
 
     def _request(self, block: int, cell: Cell) -> bytes:
         """The same work for every allocator of a block, other work in the next block."""

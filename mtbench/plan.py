@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 from mtbench.errors import MtbenchError, UsageError
 
 MOST_THREADS = 256
+MOST_TRIALS = 10_000
+"""Of a cell: what reading a run holds in memory grows with them, measured or not yet."""
+
 SLICE_S = 0.003
 TURNS = 4
 

@@ -19,6 +19,7 @@ from mtbench.plan import Trial
 from mtbench.proctree import Tree, present
 from mtbench.program import Program
 from mtbench.rundir import SCHEMA
+from mtbench.shape import sound
 
 STOP_S = 10.0
 _OUTPUT_BYTES = 8 << 20
@@ -57,7 +58,7 @@ class ProgramTrial:
             result = self._served(chosen, found) if self._task.client else self._run(chosen, found)
         except _RunError as failure:
             status, reason, result = failure.status, str(failure), None
-        return {
+        kept = {
             "schema": SCHEMA,
             "order": trial.order,
             "block": trial.block,
@@ -88,6 +89,7 @@ class ProgramTrial:
                 "steal_s": round(machine.steal_s() - steal, 2),
             },
         }
+        return sound(kept)
 
     def _run(self, chosen: Allocator, found: dict[str, Any]) -> dict[str, Any]:
         with _Output(keep=bool(self._task.numbers)) as output:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from mtbench.plan import Plan
 from mtbench.present import presented
 from mtbench.rundir import RunDirectory
 from mtbench.table import number, text_table
+from mtbench.written import replacing, write_whole
 from plots import data as plots_data
 
 FIGURE_FORMATS = ("svg", "png", "pdf")
@@ -108,41 +108,28 @@ def _publish(
     width_mm: float | None = None,
     dpi: int = 150,
 ) -> Path:
-    page = target / "report.html"
     shown = runs if len(runs) > 1 else runs[0]
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        if "csv" in formats:
-            for run in runs:
-                name = "summary.csv" if len(runs) == 1 else f"summary-{run.source}.csv"
-                (target / name).write_text(summary.text(run), encoding="utf-8")
-        figures = tuple(name for name in formats if name in FIGURE_FORMATS)
-        if figures:
-            _export(runs, target / "figures", figures, width_mm, dpi)
-        if "md" in formats:
-            (target / "report.md").write_text(plots.markdown(shown), encoding="utf-8")
-        if "html" in formats:
-            page.write_text(plots.html(shown), encoding="utf-8")
+        with replacing(target) as draft:
+            if "csv" in formats:
+                for run in runs:
+                    name = "summary.csv" if len(runs) == 1 else f"summary-{run.source}.csv"
+                    write_whole(draft / name, summary.text(run))
+            figures = tuple(name for name in formats if name in FIGURE_FORMATS)
+            for run in runs if figures else ():
+                folder = draft / "figures" / (run.source if len(runs) > 1 else "")
+                plots.export(run, folder, figures, width_mm=width_mm, dpi=dpi)
+            if "md" in formats:
+                write_whole(draft / "report.md", plots.markdown(shown))
+            if "html" in formats:
+                write_whole(draft / "report.html", plots.html(shown))
     except OSError as error:
         raise MtbenchError(
             f"{error.filename or target} cannot be written: {error.strerror}"
         ) from error
     except ValueError as error:
         raise UsageError(str(error)) from error
-    return page
-
-
-def _export(
-    runs: list[plots_data.Run],
-    target: Path,
-    formats: Sequence[str],
-    width_mm: float | None,
-    dpi: int,
-) -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    for run in runs:
-        folder = target / run.source if len(runs) > 1 else target
-        plots.export(run, folder, formats, width_mm=width_mm, dpi=dpi)
+    return target / "report.html"
 
 
 def print_tables(report: Report) -> None:

@@ -1,7 +1,8 @@
 """The run directory: manifest, records appended one by one, lock, and what a crash leaves.
 
 A record is one line, written whole and flushed to disk before the next trial starts. A last line
-without its newline is what a crash leaves: readers ignore it, the next writer removes it.
+without its newline is what a crash leaves: readers ignore it, the next writer removes it. Records
+may lie gzipped beside the manifest; such a run can be read.
 """
 
 from __future__ import annotations
@@ -9,31 +10,49 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import gzip
 import json
 import os
 import re
 import socket
+import zlib
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from mtbench import shape
 from mtbench.errors import MtbenchError, UsageError
+from mtbench.written import write_whole
 
 SCHEMA = 1
 MANIFEST, TRIALS, LOCK = "manifest.json", "trials.jsonl", "lock"
+PACKED = f"{TRIALS}.gz"
+WRITTEN = (TRIALS, PACKED, "report.html", "summary.csv", "figures")
+"""What a run writes beside manifest and lock: where any of it is, something else is kept."""
 
 
 def new_path(parent: Path) -> Path:
-    """runs/20261123T101500Z-hostname, with -2, -3.. if that second is taken."""
+    """runs/20261123T101500Z-hostname, with -2, -3.. if that second is taken; made, so that no
+    other process takes it too. Raises MtbenchError."""
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     host = re.sub(r"[^\w.-]", "_", socket.gethostname()) or "host"
     path = parent / f"{stamp}-{host}"
-    number = 2
-    while path.exists():
-        path = parent / f"{stamp}-{host}-{number}"
+    number = 1
+    while not _made(path):
         number += 1
+        path = parent / f"{stamp}-{host}-{number}"
     return path
+
+
+def _made(path: Path) -> bool:
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return True
 
 
 class RunDirectory:
@@ -44,42 +63,55 @@ class RunDirectory:
         self.manifest = manifest
         self._lock: int | None = None
         self._trials: int | None = None
+        self._fresh = False
 
     @classmethod
     def create(cls, path: Path, manifest: dict[str, Any]) -> RunDirectory:
         """A new directory with its manifest, locked for writing.
 
-        Raises UsageError if it holds a run already, MtbenchError if it cannot be written.
+        Raises UsageError if it holds a run already, or a file of the user's that a run would
+        replace; MtbenchError if it cannot be written.
         """
-        if (path / MANIFEST).exists():
-            raise UsageError(f"{path} holds a run already; give another -o, or --resume {path}")
+        _refuse_taken(path)
+        run = cls(path, {"schema": SCHEMA, **manifest})
         try:
             path.mkdir(parents=True, exist_ok=True)
-            run = cls(path, {"schema": SCHEMA, **manifest})
             run._take_lock()
+            # Another process may have had the lock since, and ended.
+            _refuse_taken(path)
             run.write(MANIFEST, json.dumps(run.manifest, indent=1) + "\n")
             run._open_trials()
         except OSError as error:
+            run.close()
             raise _unwritable(path, error) from error
+        except BaseException:
+            run.close()
+            raise
+        run._fresh = True
         return run
 
     @classmethod
     def resume(cls, path: Path) -> RunDirectory:
         """An existing run, locked for writing, its torn last line removed."""
         run = cls.read(path)
+        if not (path / TRIALS).exists():
+            with run._opened():
+                raise UsageError(f"{path / PACKED} is packed; to resume: gunzip {path / PACKED}")
         try:
             run._take_lock()
             run._open_trials()
         except OSError as error:
+            run.close()
             raise _unwritable(path, error) from error
         return run
 
     @classmethod
     def read(cls, path: Path) -> RunDirectory:
-        """An existing run, for reading. Raises UsageError: no run there, or of another schema."""
+        """An existing run, for reading. Raises UsageError: no run there, of another schema, or
+        with a manifest that is damaged."""
         manifest = path / MANIFEST
         try:
-            kept = json.loads(manifest.read_text())
+            kept = json.loads(manifest.read_text(encoding="utf-8"))
             schema = kept["schema"]
         except FileNotFoundError:
             raise UsageError(
@@ -88,17 +120,21 @@ class RunDirectory:
             ) from None
         except OSError as error:
             raise UsageError(f"{manifest}: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UsageError(f"{manifest} is not readable as a run's manifest") from None
         if schema != SCHEMA:
             raise UsageError(
                 f"{path} was written with schema {schema}; this version reads schema {SCHEMA}"
             )
+        wrong = shape.manifest_fault(kept)
+        if wrong:
+            raise UsageError(f"{manifest} is damaged: {wrong}")
         return cls(path, kept)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one record and flush it to the disk; on failure what was there stays whole."""
         assert self._trials is not None, "the run is open for reading only"
+        self._check_place()
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         before = os.fstat(self._trials).st_size
         try:
@@ -114,54 +150,75 @@ class RunDirectory:
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record, one at a time, in the order measured; a torn last line is left out.
 
-        Raises MtbenchError for a damaged line that is not the last.
+        Raises MtbenchError for a damaged line that is not the last, and where there is no file.
         """
-        try:
-            file = (self.path / TRIALS).open("rb")
-        except FileNotFoundError:
-            return
-        with file:
-            damaged = 0
-            for number, line in enumerate(file, 1):
+        damaged, why = 0, ""
+        with self._opened() as file:
+            for number, line in enumerate(self._lines(file), 1):
                 if damaged:
-                    raise MtbenchError(
-                        f"{self.path / TRIALS}: line {damaged} is damaged; remove that line to "
-                        "use the rest"
-                    )
+                    break
                 try:
                     record = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     damaged = number
                     continue
                 if not line.endswith(b"\n"):
                     damaged = number
                     continue
-                if record.get("schema") != SCHEMA:
+                if isinstance(record, dict) and record.get("schema") != SCHEMA:
                     raise UsageError(
-                        f"{self.path / TRIALS}: line {number} has schema "
+                        f"{file.name}: line {number} has schema "
                         f"{record.get('schema')}; this version reads schema {SCHEMA}"
                     )
+                wrong = shape.record_fault(record, self.manifest)
+                if wrong:
+                    damaged, why = number, f" ({wrong})"
+                    break
                 yield record
+            else:
+                return
+        raise MtbenchError(
+            f"{file.name}: line {damaged} is damaged{why}; remove that line to use the rest"
+        )
+
+    def _opened(self) -> IO[bytes]:
+        """The file of the records, packed or not. Raises MtbenchError."""
+        try:
+            return (self.path / TRIALS).open("rb")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise MtbenchError(f"{self.path / TRIALS}: {error.strerror}") from error
+        try:
+            return gzip.open(self.path / PACKED, "rb")  # type: ignore[return-value]
+        except FileNotFoundError:
+            raise MtbenchError(
+                f"{self.path} has a manifest but no {TRIALS} (nor {PACKED}); its records were "
+                "moved or deleted"
+            ) from None
+        except OSError as error:
+            raise MtbenchError(f"{self.path / PACKED}: {error.strerror}") from error
+
+    def _lines(self, file: IO[bytes]) -> Iterator[bytes]:
+        try:
+            yield from file
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise MtbenchError(f"{self.path / PACKED} is damaged: gunzip -t tells more") from None
+        except OSError as error:
+            raise MtbenchError(f"{file.name}: {error.strerror}") from error
 
     def write(self, name: str, text: str) -> Path:
         """Replace a file of the run in one step, so that a reader never sees half of it."""
         target = self.path / name
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(target)
+            write_whole(target, text)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink()
             raise _unwritable(target, error) from error
         return target
 
     def update(self, **entries: Any) -> None:
         """Change entries of the manifest, on disk too."""
+        self._check_place()
         self.manifest.update(entries)
         self.write(MANIFEST, json.dumps(self.manifest, indent=1) + "\n")
 
@@ -176,8 +233,38 @@ class RunDirectory:
         """Nothing: `create` and `resume` did it."""
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None and self._fresh:
+            self._discard()
         self.close()
+
+    def _discard(self) -> None:
+        """Remove a new run that ended before its first trial: it would only be in the way of the
+        corrected command."""
+        with contextlib.suppress(OSError):
+            if self._trials is not None and os.fstat(self._trials).st_size == 0:
+                self._check_place()
+                for name in (TRIALS, MANIFEST, LOCK):
+                    (self.path / name).unlink()
+                self.path.rmdir()
+
+    def _check_place(self) -> None:
+        """Raises MtbenchError if the run is no longer where it was."""
+        assert self._trials is not None, "the run is open for reading only"
+        mine = os.fstat(self._trials)
+        try:
+            found = (self.path / TRIALS).stat()
+            if (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino):
+                return
+        except OSError:
+            pass
+        if mine.st_nlink:
+            now = Path(f"/proc/self/fd/{self._trials}").readlink().parent
+            raise MtbenchError(
+                f"{self.path} was moved while it was measured; every finished trial is kept in "
+                f"{now}: go on there with --resume"
+            )
+        raise MtbenchError(f"{self.path} was deleted while it was measured, and its trials with it")
 
     def _take_lock(self) -> None:
         descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -206,6 +293,23 @@ class RunDirectory:
             os.fsync(descriptor)
 
 
+def _refuse_taken(path: Path) -> None:
+    if (path / MANIFEST).exists():
+        raise UsageError(f"{path} holds a run already; give another -o, or --resume {path}")
+    for name in WRITTEN:
+        if os.path.lexists(path / name):
+            raise UsageError(f"{path} holds {name}, which a run would replace; give another -o")
+    try:
+        lock = (path / LOCK).read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    # What a run that was killed at once leaves is the number of its process.
+    if not re.fullmatch(rb"\d{0,10}", lock):
+        raise UsageError(f"{path} holds {LOCK}, which a run would replace; give another -o")
+
+
 def _last_whole_line(descriptor: int, size: int) -> int:
     """Where the last line that is whole, newline and JSON, ends."""
     end = size
@@ -219,7 +323,7 @@ def _last_whole_line(descriptor: int, size: int) -> int:
         if len(lines) >= 3 or position == 0:
             end = size - len(lines[-1])
             previous = lines[-2] if len(lines) > 1 else b""
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 if not previous or json.loads(previous) is not None:
                     return end
             return end - len(previous) - 1

@@ -47,34 +47,8 @@ def fabricate(
         cells=grid(allocators, workloads, threads),
         sources=tuple((name, f"name = '{name}'") for name in workloads),
     )
-    manifest = {
-        "created": "2026-01-01T00:00:00+00:00",
-        "command": "mtbench sweep",
-        "title": "",
-        "host": host,
-        "machine": "a processor",
-        "fingerprint": {"host": host, "cpu": "a processor", "cores": str(cores)},
-        "packages": {"mtbench": "0.1.0"},
-        "facts": [],
-        "sessions": [{"seconds": 12.0, "interrupted": False}],
-        "plan": plan.to_json(),
-        "allocators": [
-            {
-                "label": label,
-                "kind": KINDS.get(label, "hakmem" if label.startswith("hakmem") else "peer"),
-                "path": None if label == "system" else f"/lib/{label}.so",
-                "environment": {},
-                "version": "1.0",
-                "sha256": sha256,
-            }
-            for label in allocators
-        ],
-        "workloads": [
-            {"name": name, "description": "a workload", "unit": "operations"} for name in workloads
-        ],
-    }
     generator = np.random.default_rng(zlib.crc32(path.name.encode()))
-    with RunDirectory.create(path, manifest) as run:
+    with RunDirectory.create(path, manifest(plan, host, sha256)) as run:
         for trial in plan.order():
             label, workload, count = trial.cell
             rate = speed(label, workload, count) * float(generator.lognormal(0, noise))
@@ -100,6 +74,37 @@ def fabricate(
                 }
             )
     return path
+
+
+def manifest(plan: Plan, host: str = "here", sha256: str = "a" * 64) -> dict[str, Any]:
+    """What a run directory of the plan says of itself."""
+    return {
+        "created": "2026-01-01T00:00:00+00:00",
+        "command": "mtbench sweep",
+        "title": "",
+        "host": host,
+        "machine": "a processor",
+        "fingerprint": {"host": host, "cpu": "a processor", "cores": str(plan.cores)},
+        "packages": {"mtbench": "0.1.0"},
+        "facts": [],
+        "sessions": [{"seconds": 12.0, "interrupted": False}],
+        "plan": plan.to_json(),
+        "allocators": [
+            {
+                "label": label,
+                "kind": KINDS.get(label, "hakmem" if label.startswith("hakmem") else "peer"),
+                "path": None if label == "system" else f"/lib/{label}.so",
+                "environment": {},
+                "version": "1.0",
+                "sha256": sha256,
+            }
+            for label in plan.allocators
+        ],
+        "workloads": [
+            {"name": name, "description": "a workload", "unit": "operations"}
+            for name in plan.workloads
+        ],
+    }
 
 
 def result(rate: float, threads: int, memory: int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def test_every_format_is_written_beside_the_others(tmp_path: Path) -> None:
         "report.md",
         "summary.csv",
         "figures",
+        ".mtbench-files",
     }
     assert {path.suffix for path in (out / "figures").iterdir()} == {".svg", ".png", ".pdf"}
 
@@ -35,7 +36,7 @@ def test_only_what_was_asked_for_is_written(tmp_path: Path) -> None:
     run = fabricate(tmp_path / "run", steady)
     out = tmp_path / "out"
     assert main(["report", str(run), "-o", str(out), "--format", "md", "-q"]) == 0
-    assert [path.name for path in out.iterdir()] == ["report.md"]
+    assert {path.name for path in out.iterdir()} == {"report.md", ".mtbench-files"}
 
 
 def test_a_png_has_the_width_and_resolution_asked_for(tmp_path: Path) -> None:
@@ -54,6 +55,7 @@ def test_a_png_has_the_width_and_resolution_asked_for(tmp_path: Path) -> None:
         (["--format", "gif"], "accepted: html, csv, md, svg, png, pdf"),
         (["--format", ","], "accepted: html, csv, md, svg, png, pdf"),
         (["--width", "3"], "accepted: 100 to 1000"),
+        (["--format", "png", "--dpi", "5000"], "accepted: 30 to 1200"),
     ],
 )
 def test_an_impossible_wish_is_one_line_and_exit_code_2(
@@ -64,6 +66,46 @@ def test_an_impossible_wish_is_one_line_and_exit_code_2(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_what_is_not_the_tools_own_is_never_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fabricate(tmp_path / "run", steady)
+    out = tmp_path / "out"
+    (out / "figures").mkdir(parents=True)
+    mine = out / "report.html", out / "figures" / "mine.svg"
+    for path in mine:
+        path.write_text("mine")
+    assert main(["report", str(run), "-o", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert f"{mine[0]} was not written by this tool" in said
+    assert said.count("\n") == 1
+    assert {path for path in out.rglob("*") if path.is_file()} == set(mine)
+    mine[0].unlink()
+    assert main(["report", str(run), "-o", str(out), "-q"]) == 0
+    assert mine[1].read_text() == "mine"
+    assert mine[0].stat().st_size > 1000
+
+
+def test_a_report_replaces_its_own_files_but_not_those_that_were_changed(tmp_path: Path) -> None:
+    run = fabricate(tmp_path / "run", steady)
+    assert main(["report", str(run), "-q"]) == 0
+    assert main(["report", str(run), "--format", "html,png", "--dpi", "40", "-q"]) == 0
+    assert {path.suffix for path in (run / "figures").iterdir()} == {".png"}
+    page = run / "report.html"
+    page.write_text(page.read_text(encoding="utf-8") + "<!-- my notes -->", encoding="utf-8")
+    assert main(["report", str(run), "-q"]) == 2
+    assert page.read_text(encoding="utf-8").endswith("<!-- my notes -->")
+    assert {path.suffix for path in (run / "figures").iterdir()} == {".png"}
+
+
+def test_a_report_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
+    run = fabricate(tmp_path / "run", steady)
+    assert main(["report", str(run), "-q"]) == 0
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert main(["report", str(run), "--format", "html,png", "--dpi", "5000", "-q"]) == 2
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_a_table_does_not_claim_trials_that_an_interrupted_run_has_not() -> None:
