@@ -30,7 +30,7 @@ from allocator.disassembly import fast_path
 from mtbench.__main__ import main as command
 from mtbench.report import load
 from mtbench.table import markdown_table, number
-from plots import catalogue
+from plots import catalogue, own_settings
 from plots.files import save
 
 DOCS = Path(__file__).resolve().parent
@@ -181,10 +181,11 @@ CHOSEN = {
 
 def figures() -> None:
     """Draw those of CHOSEN, 220 mm wide."""
-    for run, files in CHOSEN.items():
-        for entry in catalogue.entries(load(DATA / run)[2]):
-            if entry.name in files:
-                save(entry.draw(220 / 25.4), DOCS / "figures" / files[entry.name], dpi=110)
+    with own_settings():
+        for run, files in CHOSEN.items():
+            for entry in catalogue.entries(load(DATA / run)[2]):
+                if entry.name in files:
+                    save(entry.draw(220 / 25.4), DOCS / "figures" / files[entry.name], dpi=110)
 
 
 def main(arguments: list[str]) -> int:

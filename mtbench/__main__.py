@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -12,6 +13,7 @@ from mtbench.errors import Exit, MtbenchError, UsageError
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    _secure_streams()
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -45,6 +47,22 @@ def _run(arguments: list[str]) -> int:
         return Exit.USAGE
     module, _, function = chosen.handler.partition(":")
     return int(getattr(import_module(module), function)(chosen))
+
+
+def _secure_streams() -> None:
+    """No file that is opened later may take the number of a standard stream that is closed, where
+    progress and a child's words would land in it; and no character ends a command."""
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _say(message: str, code: int) -> int:

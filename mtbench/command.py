@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from mtbench.errors import Exit
+from mtbench.plan import MOST_SEED, MOST_TRIALS
 
 _SWEEP_EXAMPLES = """examples:
   mtbench sweep --quick                          every installed malloc, 5 workloads, ~90 s
@@ -54,6 +55,10 @@ _LIST_EXAMPLES = """examples:
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.register("type", None, _word)
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """Refuses what a subcommand does not know in its own name, with its own help."""
         found, unknown = super().parse_known_args(args, namespace)
@@ -64,6 +69,27 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, as for every other wrong use."""
         self.exit(Exit.USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _word(text: str) -> str:
+    """Whatever an option takes is not nothing: that is what an unset variable expands to."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; is a variable of the shell not set?")
+    return text
+
+
+def _trials(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= MOST_TRIALS:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of trials, 1-{MOST_TRIALS}")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= MOST_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is not a seed, 0-{MOST_SEED}")
+    return value
 
 
 def _positive(text: str) -> int:
@@ -117,6 +143,8 @@ def _bytes(text: str) -> int:
 
 for _type, _name in (
     (_positive, "whole number"),
+    (_trials, "whole number"),
+    (_seed, "whole number"),
     (_seconds, "number of seconds"),
     (_pause, "number of seconds"),
     (_share, "share"),
@@ -142,7 +170,7 @@ def _subcommand(
 
 def _add_measuring(parser: _Parser) -> None:
     add = parser.add_argument
-    add("-n", "--trials", type=_positive, metavar="N", help="trials a cell (default 8)")
+    add("-n", "--trials", type=_trials, metavar="N", help="trials a cell (default 8)")
     add("--duration", type=_seconds, metavar="S", help="measuring window, seconds (default 0.5)")
     add("--warmup", type=_pause, metavar="S", help="before the window, seconds (default 0.1)")
     add(
@@ -151,7 +179,7 @@ def _add_measuring(parser: _Parser) -> None:
         metavar="S",
         help="end a trial after S seconds (default 10 x the expected time, at least 20)",
     )
-    add("--seed", type=int, metavar="N", help="of the order and the workloads (default 1)")
+    add("--seed", type=_seed, metavar="N", help="of the order and the workloads (default 1)")
     add(
         "--pin",
         choices=("none", "compact", "spread"),
@@ -180,7 +208,8 @@ def _add_measuring(parser: _Parser) -> None:
 
 def _add_program(parser: _Parser) -> None:
     add = parser.add_argument
-    add("program", nargs="*", metavar="PROGRAM ARGS", help="what to run, after --")
+    # A program's own words may be empty.
+    add("program", nargs="*", type=str, metavar="PROGRAM ARGS", help="what to run, after --")
     add(
         "-a",
         "--allocators",
@@ -188,7 +217,7 @@ def _add_program(parser: _Parser) -> None:
         metavar="LIST",
         help="as for sweep (default all but null)",
     )
-    add("-n", "--trials", type=_positive, metavar="N", help="runs an allocator (default 10)")
+    add("-n", "--trials", type=_trials, metavar="N", help="runs an allocator (default 10)")
     add("--server", metavar="CMD", help="run this under the allocator, and the client beside it")
     add(
         "--client", metavar="CMD", help="what is timed with --server; the system's malloc serves it"
@@ -212,7 +241,7 @@ def _add_program(parser: _Parser) -> None:
     )
     add("--ignore-exit-code", action="store_true", help="any exit code is fine")
     add("--timeout", type=_seconds, metavar="S", help="end a run after S seconds (default 600)")
-    add("--seed", type=int, metavar="N", help="of the order (default 1)")
+    add("--seed", type=_seed, metavar="N", help="of the order (default 1)")
     add("--name", help="of the program in tables (default its file name)")
     add("-o", "--output", metavar="DIR", help="run directory (default runs/TIME-HOST)")
     add("--resume", metavar="RUN", help="finish what is missing in RUN; nothing is repeated")
@@ -236,6 +265,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands.type = str  # all that follows passes through it, a program's own words too
 
     sweep = _subcommand(
         commands,

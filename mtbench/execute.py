@@ -20,6 +20,7 @@ from mtbench.plan import Plan, grid
 from mtbench.program import Program
 from mtbench.programtrial import ProgramTrial, shell
 from mtbench.rundir import RunDirectory, new_path
+from mtbench.table import printable
 
 DEFAULT_TRIALS = 10
 
@@ -202,6 +203,7 @@ def _task(args: argparse.Namespace) -> Program:
         served, client = tuple(typed), ()
     program.checked(served, served=True)
     name = args.name or (Path(served[0]).name if args.shell == "none" else "program")
+    name = printable(" ".join(name.split()))
     return Program(
         name=name,
         command=served,

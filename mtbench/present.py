@@ -21,6 +21,7 @@ from mtbench.statistics import (
     median,
     paired_ratio,
 )
+from mtbench.table import printable
 from plots import data as plots_data
 
 _CURVE = np.array(
@@ -77,7 +78,7 @@ def main_workload(plan: Plan) -> str:
 
 def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") -> plots_data.Run:
     """The whole run as `plots.data.Run`."""
-    manifest = run.manifest
+    manifest = printable(run.manifest)
     base = baseline(plan)
     rungs = ladder(plan)
     sessions = manifest.get("sessions", [])
@@ -87,7 +88,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
         else findings.of(plan, results, base, [rung.label for rung in rungs])
     )
     return plots_data.Run(
-        title=title or manifest.get("title") or _title(plan, manifest),
+        title=printable(title) or manifest.get("title") or _title(plan, manifest),
         command=manifest["command"],
         created=manifest["created"],
         host=manifest["host"],
@@ -97,7 +98,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
         workloads=tuple(plots_data.WorkloadInfo(**entry) for entry in manifest["workloads"]),
         threads=plan.threads,
         cells=tuple(_cell(data, results, plan, base) for data in results.cells.values()),
-        source=run.path.name,
+        source=printable(run.path.name),
         version=manifest.get("packages", {}).get("mtbench", ""),
         schema=SCHEMA,
         machine=manifest.get("machine", ""),

@@ -105,7 +105,7 @@ def number(text: str, *, lower: bool = False) -> Number:
 def words(option: str, text: str, shell: str) -> tuple[str, ...]:
     """A command given as one text: its words, or the shell that reads it. Raises UsageError."""
     if shell != "none":
-        return (*shlex.split(shell), "-c", text)
+        return (*words("--shell", shell, "none"), "-c", text)
     try:
         found = tuple(shlex.split(text))
     except ValueError as error:

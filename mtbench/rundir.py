@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from mtbench import shape
 from mtbench.errors import MtbenchError, UsageError
+from mtbench.table import printable
 from mtbench.written import write_whole
 
 SCHEMA = 1
@@ -48,9 +49,9 @@ def new_path(parent: Path) -> Path:
 def _made(path: Path) -> bool:
     try:
         path.mkdir(parents=True)
-    except FileExistsError:
-        return False
     except OSError as error:
+        if os.path.lexists(path):
+            return False
         raise _unwritable(path, error) from error
     return True
 
@@ -174,7 +175,7 @@ class RunDirectory:
                 if wrong:
                     damaged, why = number, f" ({wrong})"
                     break
-                yield record
+                yield printable(record) if b"\\u" in line else record
             else:
                 return
         raise MtbenchError(

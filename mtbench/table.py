@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mtbench.statistics import Estimate
@@ -21,6 +21,21 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: in
         ).rstrip()
         for line in lines
     )
+
+
+def printable(value: Any) -> Any:
+    """A text with what no page, picture or terminal shows written as an escape: control characters,
+    and bytes of a name that are no UTF-8. In tables and lists: each text."""
+    if isinstance(value, str):
+        if value.isprintable():
+            return value
+        return "".join(
+            c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode()
+            for c in value
+        )
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    return [printable(item) for item in value] if isinstance(value, list) else value
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:

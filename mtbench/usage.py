@@ -13,7 +13,7 @@ from mtbench.findings import Finding
 from mtbench.plan import Plan
 from mtbench.rundir import RunDirectory
 from mtbench.statistics import Estimate, Ratio, bootstrap_median, paired_ratio
-from mtbench.table import bytes_, number, ratio, text_table
+from mtbench.table import bytes_, number, printable, ratio, text_table
 from plots import data as plots_data
 from plots.data import PROGRAM_MEASURES, Metric, ProgramCell, Run
 
@@ -44,7 +44,8 @@ def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Measured:
 
 def presented(run: RunDirectory, plan: Plan, base: str) -> dict[str, Any]:
     """What `plots.data.Run` holds of a program; {} for a sweep."""
-    kept = run.manifest.get("program")
+    manifest = printable(run.manifest)
+    kept = manifest.get("program")
     if kept is None:
         return {}
     numbers = tuple(
@@ -58,7 +59,7 @@ def presented(run: RunDirectory, plan: Plan, base: str) -> dict[str, Any]:
     for record in records:
         failed[record["allocator"]] += record["status"] != "ok"
     return {
-        "program": run.manifest["workloads"][0]["description"],
+        "program": manifest["workloads"][0]["description"],
         "program_numbers": numbers,
         "programs": tuple(
             _cell(label, measured, failed[label], base, numbers) for label in plan.allocators

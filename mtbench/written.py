@@ -1,7 +1,7 @@
 """Files that this tool leaves: each whole or not at all, and never in the place of another's.
 
-What was written into a folder is kept there by name and hashes in `LIST`. A file that is not listed,
-or that was changed since, is somebody's: it is neither replaced nor removed.
+What was written into a folder is kept there by name and hashes in `LIST`. A file that is not
+listed, or that was changed since, is somebody's: it is neither replaced nor removed.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ Importing this package costs nothing: numpy, matplotlib and jinja2 load with the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,26 +25,44 @@ if TYPE_CHECKING:
     from plots.data import Run
 
 
+@contextmanager
+def own_settings() -> Iterator[None]:
+    """Draw from matplotlib's own settings, whatever is configured here: a matplotlibrc may ask for
+    LaTeX, and a notebook's MPLBACKEND may name a package that only the notebook has."""
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield
+
+
 def html(runs: Run | Sequence[Run]) -> str:
     """Return the report of one run, or of several side by side and never averaged: one page of
     HTML that works offline. Raises ValueError for an empty sequence."""
-    from plots.page import html as page
+    with own_settings():
+        from plots.page import html as page
 
-    return page(runs)
+        return page(runs)
 
 
 def markdown(runs: Run | Sequence[Run]) -> str:
     """Return findings, the throughput tables and failures as GitHub-flavoured Markdown."""
-    from plots.comment import markdown as text
+    with own_settings():
+        from plots.comment import markdown as text
 
-    return text(runs)
+        return text(runs)
 
 
 def figures(run: Run) -> dict[str, Figure]:
     """Return every figure that the run has data for, by name ("throughput-mid_gap", ...)."""
-    from plots.catalogue import figures as drawn
+    with own_settings():
+        from plots.catalogue import figures as drawn
 
-    return drawn(run)
+        return drawn(run)
 
 
 def export(
@@ -58,9 +78,10 @@ def export(
     width_mm: width of each figure in millimetres, None for its own. dpi: pixels an inch, for png.
     Raises ValueError for an unknown format or a width or dpi that is not positive.
     """
-    from plots.files import export as write
+    with own_settings():
+        from plots.files import export as write
 
-    return write(run, directory, formats, width_mm=width_mm, dpi=dpi)
+        return write(run, directory, formats, width_mm=width_mm, dpi=dpi)
 
 
 def sparkline(values: Iterable[float]) -> str:

@@ -11,7 +11,12 @@ class SpecError(ValueError):
 
 def refuse(key: str, value: object, allowed: str) -> SpecError:
     """The error for a bad value of a key, with what would be accepted."""
-    return SpecError(f"{key} = {value!r}: must be {allowed}")
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits, nested lists
+        shown = f"a {type(value).__name__}"
+    shown = shown if len(shown) <= 80 else f"{shown[:80]}..."
+    return SpecError(f"{key} = {shown}: must be {allowed}")
 
 
 def one_of(names: Iterable[str]) -> str:

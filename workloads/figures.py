@@ -49,7 +49,9 @@ def draw(kernel: str, costs: Mapping[Cell, Cost], path: Path) -> None:
     names = workloads_of(kernel, costs)
     settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": kernel, "font.size": 8}
     settings |= {"font.family": "sans-serif", "path.simplify": True}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(settings)
         width = 1.9 * len(names) + 1.3
         figure, panels = pyplot.subplots(
             1, len(names), figsize=(width, 2.1), squeeze=False, layout="constrained"

@@ -23,7 +23,9 @@ def load(path: str | Path) -> Workload:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise SpecError(f"{path}: is no workload (its tables are nested too deep)") from None
+    except ValueError as error:  # also an integer of thousands of digits
         raise SpecError(f"{path}: is no TOML ({' '.join(str(error).split())})") from None
     try:
         return Workload.from_mapping(document, path.parent)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workloads.errors import SpecError, number, one_of, refuse, whole
+from workloads import histogram
+from workloads.errors import number, one_of, refuse, whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +57,7 @@ class Sizes:
     values: tuple[tuple[int, float], ...] | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS or self.kind == "histogram":
+        if not isinstance(self.kind, str) or self.kind not in KINDS or self.kind == "histogram":
             raise refuse("sizes.kind", self.kind, one_of(KINDS))
         wanted = KINDS[self.kind]
         for key in ("size", "low", "high", "small", "large"):
@@ -100,27 +100,8 @@ class Sizes:
 
     @classmethod
     def from_csv(cls, path: Path) -> Sizes:
-        """A histogram from a CSV file of lines `size,count`; a first line of names is allowed."""
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.reader(file) if row]
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(
-                f"sizes.path = {str(path)!r}: must be a readable CSV file of lines size,count"
-                f" ({getattr(error, 'strerror', None) or 'not UTF-8 text'})"
-            ) from None
-        if rows and [cell.strip().lower() for cell in rows[0]] == ["size", "count"]:
-            rows = rows[1:]
-        pairs = []
-        for row in rows:
-            try:
-                size, count = (float(cell) for cell in row)
-            except ValueError:
-                raise refuse(
-                    f"sizes.path {path.name}, line", ",".join(row), "two numbers: size,count"
-                ) from None
-            pairs.append((size, count))
-        return cls("weighted", values=tuple(pairs))  # type: ignore[arg-type]
+        """A histogram from a text file of sizes and counts, see `workloads.histogram`."""
+        return cls("weighted", values=histogram.read(path))
 
     def as_mapping(self) -> dict[str, Any]:
         """What `from_mapping` takes back, with the keys of this kind only."""

@@ -82,9 +82,9 @@ class Workload:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
             raise refuse("name", self.name, "1 - 64 letters, digits, _ and -")
-        if not isinstance(self.description, str) or "\n" in self.description:
+        if not isinstance(self.description, str) or not self.description.isprintable():
             raise refuse("description", self.description, "one line of text")
-        if self.kernel not in KERNELS:
+        if not isinstance(self.kernel, str) or self.kernel not in KERNELS:
             raise refuse("kernel", self.kernel, one_of(KERNELS))
         if not isinstance(self.sizes, Sizes):
             raise refuse("sizes", self.sizes, "a workloads.Sizes")
@@ -144,7 +144,7 @@ class Workload:
         """A copy with other values; each option is a field of the spec or a kernel parameter."""
         fields = [item.name for item in dataclasses.fields(self) if item.name != "parameters"]
         kernel = options.get("kernel", self.kernel)
-        if kernel not in KERNELS:
+        if not isinstance(kernel, str) or kernel not in KERNELS:
             raise refuse("kernel", kernel, one_of(KERNELS))
         names = [item.name for item in KERNELS[kernel].parameters]
         changes: dict[str, Any] = {}
@@ -158,7 +158,7 @@ class Workload:
                 allowed = ", ".join(fields + names)
                 raise refuse(key, value, f"left out: the options of {self.name} are {allowed}")
         for key in ("work", "life"):
-            if isinstance(changes.get(key), str) and changes[key].isdigit():
+            if isinstance(changes.get(key), str) and re.fullmatch("[0-9]{1,20}", changes[key]):
                 changes[key] = int(changes[key])
         # A new kernel keeps the parameters that it shares with the old one.
         kept = {name: value for name, value in self.parameters.items() if name in names}
@@ -192,7 +192,7 @@ def _alignments(given: object) -> dict[int, float]:
     allowed = f"left out: alignments are powers of two from 1 to {LARGEST_ALIGNMENT}"
     for name, weight in _weighted("alignments", given, "alignment").items():
         text = str(name)
-        alignment = int(text) if text.isdecimal() else 0
+        alignment = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
         if not 1 <= alignment <= LARGEST_ALIGNMENT or alignment & (alignment - 1):
             raise refuse(f"alignments.{name}", weight, allowed)
         weights[alignment] = weight

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from mtbench.statistics import MISSING, Estimate, bootstrap_median
-from plots import curves, memory, style
+from plots import curves, memory, own_settings, style
 from plots.numbers import bytes_text, compact, nanoseconds, share, times
 from plots.sheet import Drawing, Panel, caption
 from study import alt, analyse, builds, lookups, marks, registry
@@ -22,6 +22,7 @@ PAIRED = "Line: median of paired ratios; band: 95 % interval; grey: 1."
 DOTS = "Dot: median of paired ratios; line: 95 % interval; band: 2 %."
 
 
+@own_settings()
 def draw(parts: Mapping[str, Part]) -> dict[str, Drawing]:
     """Every figure that the parts have data for; descriptions are their alternative texts."""
     makers: dict[str, tuple[str, Callable[[Part], Drawing]]] = {
