@@ -81,7 +81,6 @@ study: .venv/tested
 RANK_WORKLOADS := mid_gap,mid_replace,mid_exchange,random_mixed,tiny_exchange,larson,larson_mid,producer_consumer,remote,large_mixed,huge_mixed
 RANK_OPTIONS ?= -n 5 --duration 0.2 --warmup 0.1 --latency-every 0
 rank: .venv/installed
-	rm -rf runs/rank
 	$(BIN)/mtbench sweep -a all -w $(RANK_WORKLOADS) -t 1-64 $(RANK_OPTIONS) -o runs/rank
 	$(BIN)/mtbench rank runs/rank --of hakmem
 

@@ -14,6 +14,7 @@ from tables import DATA, DOCS, check, filled
 
 from mtbench import cost as costs
 from mtbench.table import markdown_table
+from mtbench.written import write_whole
 
 DOCUMENT = DOCS / "measurement.md"
 VERDICTS = ("faster", "slower", "no difference seen")
@@ -91,7 +92,7 @@ def main(arguments: list[str]) -> int:
     """See the module's text."""
     if arguments == ["--check"]:
         return check((DOCUMENT,), TABLES, "docs/measurement.py")
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), TABLES), encoding="utf-8")
+    write_whole(DOCUMENT, filled(DOCUMENT.read_text(encoding="utf-8"), TABLES))
     return 0
 
 

@@ -18,9 +18,10 @@ import sys
 import tempfile
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from reliability import store
+
+from mtbench.rundir import RunDirectory
 
 HOME = Path(__file__).parent.parent / "allocator"
 COMPARISON = " && likely(head != block)"
@@ -56,8 +57,7 @@ def rates(libraries: dict[str, Path], rounds: int, folder: Path) -> dict[str, li
     command += ["--no-progress", "-q", "-o", str(folder / "run")]
     subprocess.run(command, check=True, stdout=2)
     found: dict[str, dict[tuple[int, str], float]] = {name: {} for name in libraries}
-    for line in (folder / "run" / "trials.jsonl").read_text().splitlines():
-        trial: dict[str, Any] = json.loads(line)
+    for trial in RunDirectory.read(folder / "run").records():
         place = (trial["block"], trial["workload"])
         result = trial["result"]
         found[trial["allocator"]][place] = result["operations"] / result["elapsed_s"]

@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from mtbench.written import write_whole
+
 HERE = Path(__file__).parent
 DATA = HERE / "data" / "programs.json"
 PAGE = HERE / "guide.md"
@@ -72,7 +74,7 @@ def measure(trials: int) -> None:
             kept[name] = json.loads(done.stdout)
             manifest = json.loads((place / f"run{number}" / "manifest.json").read_text())
             kept[name]["machine"] = manifest["machine"]
-    DATA.write_text(json.dumps(kept, indent=1) + "\n")
+    write_whole(DATA, json.dumps(kept, indent=1) + "\n")
 
 
 def table(kept: Json) -> str:
@@ -113,7 +115,7 @@ def render(check: bool) -> int:
         if fresh != page:
             print(f"{PAGE} is stale; run: python docs/programs.py render", file=sys.stderr)
         return int(fresh != page)
-    PAGE.write_text(fresh)
+    write_whole(PAGE, fresh)
     return 0
 
 

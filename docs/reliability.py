@@ -25,6 +25,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mtbench.written import write_whole
+
 HERE = Path(__file__).parent
 DATA = HERE / "data"
 PAGE = HERE / "reliability.md"
@@ -67,7 +69,7 @@ def store(name: str, document: Json) -> None:
     """One result file, with the machine it was made on."""
     DATA.mkdir(exist_ok=True)
     text = json.dumps(shortened(document) | {"machine": machine()}, ensure_ascii=False)
-    (DATA / name).write_text(text + "\n")
+    write_whole(DATA / name, text + "\n")
 
 
 def merged(old: Json | None, new: Json) -> Json:
@@ -371,7 +373,7 @@ def main() -> int:
             )
             return 1
     else:
-        PAGE.write_text(page())
+        write_whole(PAGE, page())
     return 0
 
 

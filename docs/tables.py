@@ -15,7 +15,6 @@ import io
 import json
 import math
 import re
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,8 +27,11 @@ import mtbench
 from allocator import library
 from allocator.disassembly import fast_path
 from mtbench.__main__ import main as command
+from mtbench.errors import Exit, MtbenchError
 from mtbench.report import load
+from mtbench.rundir import MANIFEST, TRIALS, RunDirectory
 from mtbench.table import markdown_table, number
+from mtbench.written import write_whole
 from plots import catalogue, own_settings
 from plots.files import save
 
@@ -40,16 +42,14 @@ README_THREADS = (1, 2, 8, 64)
 
 
 def keep(run: Path, name: str) -> None:
-    """Copies a run's manifest and its records, thinned, to docs/data/NAME."""
+    """Copies a run's manifest and its records, thinned, to docs/data/NAME. Raises MtbenchError."""
+    records = RunDirectory.read(run).records()
+    lines = [placeless(json.dumps(thinned(r), separators=(",", ":"))) + "\n" for r in records]
+    manifest = placeless((run / MANIFEST).read_text(encoding="utf-8"))
     target = DATA / name
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    manifest = (run / "manifest.json").read_text(encoding="utf-8")
-    (target / "manifest.json").write_text(placeless(manifest), encoding="utf-8")
-    with (target / "trials.jsonl").open("w", encoding="utf-8") as out:
-        for line in (run / "trials.jsonl").read_text(encoding="utf-8").splitlines():
-            record = json.dumps(thinned(json.loads(line)), separators=(",", ":"))
-            out.write(placeless(record) + "\n")
+    target.mkdir(parents=True, exist_ok=True)
+    write_whole(target / MANIFEST, manifest)
+    write_whole(target / TRIALS, "".join(lines))
 
 
 def placeless(text: str) -> str:
@@ -191,7 +191,14 @@ def figures() -> None:
 def main(arguments: list[str]) -> int:
     """See the module's text."""
     if arguments[:1] == ["keep"]:
-        keep(Path(arguments[1]), arguments[2])
+        if len(arguments) != 3 or not re.fullmatch(r"[\w.-]*\w", arguments[2]):
+            print("tables: keep needs a run directory and a name for it", file=sys.stderr)
+            return Exit.USAGE
+        try:
+            keep(Path(arguments[1]), arguments[2])
+        except MtbenchError as error:
+            print(f"tables: {error}", file=sys.stderr)
+            return int(error.code)
         return 0
     if arguments == ["figures"]:
         figures()
@@ -200,7 +207,7 @@ def main(arguments: list[str]) -> int:
         return check(DOCUMENTS, TABLES, "docs/tables.py", OF_THIS_MACHINE)
     for document in DOCUMENTS:
         old = document.read_text(encoding="utf-8")
-        document.write_text(filled(old, TABLES), encoding="utf-8")
+        write_whole(document, filled(old, TABLES))
     return 0
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mtbench.__main__ import main as command
+from mtbench.rundir import RunDirectory
 from mtbench.statistics import Estimate, geometric_mean, geometric_mean_interval, median
 from mtbench.table import markdown_table
 from mtbench.table import ratio as interval
@@ -104,8 +105,7 @@ def ranked(run: Path) -> dict[str, Any]:
 
 def records_of(run: Path, allocator: str = "hakmem") -> list[dict[str, Any]]:
     """The good trials of one allocator."""
-    lines = (run / "trials.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
+    records = RunDirectory.read(run).records()
     return [r for r in records if r["allocator"] == allocator and r["status"] == "ok"]
 
 

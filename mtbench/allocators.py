@@ -134,11 +134,22 @@ def hakmem_options() -> tuple[hakmem.Option, ...]:
         return ()
 
 
+def pieces(text: str) -> list[str]:
+    r"""The parts of a comma-separated list; a comma that is part of one is written `\,`.
+
+    Raises UsageError for a part that is empty, as an unset variable leaves it.
+    """
+    found = [part.replace("\\,", ",").strip() for part in re.split(r"(?<!\\),", text)]
+    if not all(found):
+        raise UsageError(f"list '{text}' has an empty part; is a variable of the shell not set?")
+    return found
+
+
 def split(text: str) -> list[str]:
     """Cut a comma-separated list; `hakmem:registry=locked,route=cascade` stays whole."""
     names = {option.name for option in hakmem_options()}
     parts: list[str] = []
-    for piece in filter(None, (part.strip() for part in text.split(","))):
+    for piece in pieces(text):
         key = piece.partition("=")[0]
         if parts and ":" in parts[-1] and "=" in piece and key in names:
             parts[-1] += f",{piece}"
@@ -175,7 +186,7 @@ def resolve(text: str) -> Allocator:
         )
     raise UsageError(
         f"unknown allocator '{text}'; accepted: {', '.join(known)}, "
-        "hakmem:OPTION=VALUE[,...], NAME=/path/to/library.so, all"
+        r"hakmem:OPTION=VALUE[,...], NAME=/path/to/library.so (a comma in it as \,), all"
     )
 
 

@@ -108,13 +108,20 @@ def _job(
     )
     for spec in specs.values():
         for count in threads:
-            _sampled(spec, count)
+            _sampled(spec, plan, count)
     return Job(plan, {entry.label: entry for entry in identified}, specs)
 
 
-def _sampled(spec: workloads.Workload, threads: int) -> None:
-    """Try the smallest request: a workload that cannot be sampled is refused before measuring."""
-    workloads.request(spec, threads=threads, duration=0.01, warmup=0.0, seed=1)
+def _sampled(spec: workloads.Workload, plan: Plan, threads: int) -> None:
+    """Try a request: what cannot be measured is refused before there is a run directory."""
+    workloads.request(
+        spec,
+        threads=threads,
+        duration=plan.window(threads),
+        warmup=plan.warmup,
+        seed=plan.seed,
+        latency_every=plan.latency_every,
+    )
 
 
 def workload_specs(texts: Sequence[str]) -> dict[str, workloads.Workload]:
@@ -133,13 +140,14 @@ def workload_specs(texts: Sequence[str]) -> dict[str, workloads.Workload]:
                 raise UsageError(f"no workload file at {part}")
             spec = workloads.load(part)
             found[spec.name] = spec
-        elif base in catalogue and colon:
+        elif base in catalogue and colon and part.isprintable():
             found[part] = catalogue[base].with_options(**_values(part, options))
         elif base in catalogue:
             found[part] = catalogue[part]
         else:
             raise UsageError(
-                f"unknown workload '{part}'; accepted: {', '.join(catalogue)}, a .toml file, all"
+                f"unknown workload '{part}'; accepted: {', '.join(catalogue)}, a .toml file "
+                r"(a comma in its path as \,), all"
             )
     if not found:
         raise UsageError("no workload named; accepted: those of `mtbench list workloads`")
@@ -149,7 +157,7 @@ def workload_specs(texts: Sequence[str]) -> dict[str, workloads.Workload]:
 def _split(text: str) -> list[str]:
     """Commas separate workloads, except between the options of one."""
     parts: list[str] = []
-    for piece in filter(None, (part.strip() for part in text.split(","))):
+    for piece in allocators.pieces(text):
         if parts and ":" in parts[-1] and "=" in piece and ":" not in piece:
             parts[-1] += f",{piece}"
         else:

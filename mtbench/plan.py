@@ -122,7 +122,7 @@ def thread_counts(text: str) -> tuple[int, ...]:
     """
     counts: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
         if match is None:
             raise UsageError(
                 f"thread list '{text}' is not understood at '{part}'; accepted: 1-64 "

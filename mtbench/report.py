@@ -57,11 +57,11 @@ def command(args: argparse.Namespace) -> int:
 
 def split_formats(text: str) -> tuple[str, ...]:
     """The formats of a comma-separated list. Raises UsageError for one that is none."""
-    chosen = tuple(filter(None, (part.strip() for part in text.split(","))))
+    chosen = tuple(part.strip() for part in text.split(","))
     unknown = [name for name in chosen if name not in FORMATS]
-    if unknown or not chosen:
+    if unknown:
         raise UsageError(
-            f"--format {text!r}: {unknown[0] if unknown else 'nothing'} is no format; "
+            f"--format {text!r}: {unknown[0] or 'nothing'} is no format; "
             f"accepted: {', '.join(FORMATS)}"
         )
     return chosen

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,12 @@ from numpy.typing import NDArray
 
 import workloads
 from mtbench import allocators, machine
-from mtbench.errors import Exit, MtbenchError
+from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.measure import Measurer
 from mtbench.options import DEFAULT_TRIALS
 from mtbench.plan import Cell, Plan, Trial
 from mtbench.statistics import far_out, independent_ratio, median, paired_ratio
+from mtbench.written import write_whole
 
 BASE_WORK = 160
 """Rounds of arithmetic in the unslowed loop. So many are its critical path, and a further round
@@ -266,10 +268,21 @@ def _cost_command(args: argparse.Namespace) -> int:
     return Exit.FINE if all(row["kept"] for row in document["rows"]) else Exit.GATE
 
 
+def _refuse_foreign(path: Path) -> None:
+    """Raises UsageError, before minutes of measuring, where the numbers cannot be kept."""
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"-o {path} cannot be written; accepted: a file in a folder that is there")
+    try:
+        kept = json.loads(path.read_bytes()) if path.is_file() else {"machine": ""}
+    except (ValueError, RecursionError):
+        kept = None
+    if path.is_dir() or not isinstance(kept, dict) or "machine" not in kept:
+        raise UsageError(f"-o {path} holds what no self-check wrote; give another -o")
+
+
 def _keep(path: str | None, document: dict[str, Any]) -> None:
     if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(document) + "\n", encoding="utf-8")
+        write_whole(Path(path), json.dumps(document) + "\n")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -298,6 +311,8 @@ def main(argv: list[str] | None = None) -> int:
     args.comparisons = args.comparisons or (50 if planted else 200)
     args.duration = args.duration or (0.5 if planted else 0.05)
     try:
+        if args.output is not None:
+            _refuse_foreign(Path(args.output))
         return _cost_command(args) if args.what == "cost" else _experiment_command(args)
     except MtbenchError as error:
         print(f"mtbench.selfcheck: {error}", file=sys.stderr)

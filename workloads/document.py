@@ -49,7 +49,7 @@ is the median of at least three interleaved trials.
     mtbench sweep -a system,hakmem,tcmalloc,jemalloc,mimalloc,tbbmalloc -t 1,2,4,8 -n 3 \\
         -w all,docs/data/mixed.toml,producer_consumer:$only,producer_consumer_sizes:$only \\
         --duration 0.1 --warmup 0.05 --latency-every 0 -o RUN
-    python -m workloads.measured RUN > docs/data/workloads.csv
+    python docs/workload_costs.py RUN > docs/data/workloads.csv
     python -m workloads.figures
 """
 
@@ -82,7 +82,10 @@ Distributions of `sizes`, by `kind`, with the keys each needs:
 
 _TAIL = """\
 
-A `histogram` is a CSV file of lines `size,count`, found from the TOML file's folder. Every
+A `histogram` is a text file of lines `size,count`, found from the TOML file's folder. A comma, a
+semicolon, a tab or spaces part the two, names in the first line say which column is which, and what
+follows `#` is left out. A size may be `4K`, `0x40` or a range, `[64, 128) 10` as tracers print it,
+for which sixteen sizes spread evenly stand; size 0 counts as 1, which gets the same block. Every
 distribution is sampled into a table of 65 536 sizes that the kernel walks, each thread in an order
 of its own, so all cost the kernel the same.
 

@@ -2,7 +2,8 @@
 
 A line is a size and a count, apart by a comma, a semicolon, a tab or spaces. A size may be `4K`,
 `0x40`, or a range: `[lo, hi)` without its end, `[lo, hi]` and `lo - hi` with it. Names in the first
-line say which column is which; a text after `#`, and the bars that tracers draw, are left out.
+line say which column is which; a text after `#`, and the names and bars that tracers write, are
+left out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from workloads.errors import SpecError
 
-ALLOWED = "a size and a count, such as 64,10 or [16, 32) 10"
+ALLOWED = "a size and a count, such as 64,10 or [16, 32) 10, or the names size and count"
 MOST_BYTES = 64 << 20
 POINTS = 16
 """Sizes, evenly spread, that stand for those of a range."""
@@ -37,15 +38,15 @@ Pair = tuple[int, float]
 
 def read(path: Path) -> tuple[Pair, ...]:
     """Every size of the file, in its order. Raises SpecError with the number of the bad line."""
-    columns: tuple[int, int] | None = None
+    columns: list[str] | None = None
     pairs: list[Pair] = []
     first = True
     for number, line in enumerate(_text(path).splitlines(), 1):
         text = line.partition("#")[0].strip()
-        if not text:
+        if not text or (text.startswith("@") and text.endswith(":")):
             continue
         if first:
-            first, columns = False, _columns(text)
+            first, columns = False, _names(text)
             if columns:
                 continue
         try:
@@ -86,19 +87,17 @@ def _fields(text: str) -> list[str]:
     return [part.strip().strip('"').strip() for part in parts]
 
 
-def _columns(text: str) -> tuple[int, int] | None:
-    """Where size and count stand, if a line names its columns."""
-    names = [_NAMES.get(re.sub(r"\s*[(\[].*", "", name.lower())) for name in _fields(text)]
-    if "size" in names and "count" in names:
-        return names.index("size"), names.index("count")
-    return None
+def _names(text: str) -> list[str] | None:
+    """What each column holds, if a line names size and count."""
+    found = [_NAMES.get(re.sub(r"\s*[(\[].*", "", name.lower()), "") for name in _fields(text)]
+    return found if found.count("size") == found.count("count") == 1 else None
 
 
-def _picked(text: str, columns: tuple[int, int]) -> str:
+def _picked(text: str, columns: list[str]) -> str:
     fields = _fields(text)
-    if len(fields) <= max(columns):
+    if len(fields) != len(columns):
         raise ValueError
-    return "\t".join(fields[column] for column in columns)
+    return f"{fields[columns.index('size')]}\t{fields[columns.index('count')]}"
 
 
 def _pairs(text: str) -> Iterator[Pair]:

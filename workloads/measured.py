@@ -1,18 +1,10 @@
-"""The kept measurements behind docs/workloads.md, and how they are made from run directories:
-
-    mtbench sweep -w all -a system,hakmem,tcmalloc,jemalloc,mimalloc,tbbmalloc -t 1,2,4,8 -o RUN
-    python -m workloads.measured RUN ... > docs/data/workloads.csv
-
-A cell (allocator, workload, threads) that several runs have is taken from the last of them.
-"""
+"""The kept measurements behind docs/workloads.md; docs/workload_costs.py makes them from runs."""
 
 from __future__ import annotations
 
 import csv
-import json
 import statistics
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,26 +27,6 @@ class Cost:
     low: float
     high: float
     trials: int
-
-
-def rows_of(runs: Iterable[Path]) -> list[tuple[object, ...]]:
-    """COLUMNS of every good trial of the run directories. Raises OSError, ValueError."""
-    cells: dict[Cell, list[tuple[object, ...]]] = {}
-    for run in runs:
-        of_run: dict[Cell, list[tuple[object, ...]]] = {}
-        with (run / "trials.jsonl").open(encoding="utf-8") as lines:
-            for line in lines:
-                record = json.loads(line)
-                if record["status"] != "ok" or not record["result"]["operations"]:
-                    continue
-                cell = record["workload"], record["threads"], record["allocator"]
-                result = record["result"]
-                cpu = result["cpu"]
-                elapsed = round(result["elapsed_s"], 6)
-                times = elapsed, round(cpu["user_s"], 6), round(cpu["system_s"], 6)
-                of_run.setdefault(cell, []).append((*cell, result["operations"], *times))
-        cells.update(of_run)
-    return [row for cell in sorted(cells) for row in cells[cell]]
 
 
 def load(path: Path = DATA) -> dict[Cell, Cost]:
@@ -81,23 +53,3 @@ def ranking(costs: Mapping[Cell, Cost], workload: str, threads: int) -> list[tup
         (cell[2], cost.median) for cell, cost in costs.items() if cell[:2] == (workload, threads)
     ]
     return sorted(found, key=lambda pair: pair[1])
-
-
-def main(runs: Sequence[str]) -> int:
-    """Print the kept file of the run directories named."""
-    if not runs:
-        print("measured: name the run directories of mtbench sweep", file=sys.stderr)
-        return 2
-    try:
-        rows = rows_of(map(Path, runs))
-    except (OSError, ValueError, KeyError) as error:
-        print(f"measured: no run directory that can be read: {error}", file=sys.stderr)
-        return 1
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(rows)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -11,6 +11,7 @@ kept data, and exits 3 if the document differs.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     place = SCRATCH if chosen.quick else COMMITTED
     try:
         if chosen.command == "measure":
-            if not chosen.resume:
+            if chosen.quick and not chosen.resume:
                 shutil.rmtree(runs, ignore_errors=True)
             questions = measure.asked(short=chosen.quick)
             command = "make study QUICK=1" if chosen.quick else "make study"
@@ -64,7 +65,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _keep(place: Place, names: list[str]) -> int:
-    if len(names) != 2 or not Path(names[0]).is_dir():
+    if len(names) != 2 or not Path(names[0]).is_dir() or not re.fullmatch(r"[\w.-]+", names[1]):
         print("study: keep needs a folder of runs and a name for them", file=sys.stderr)
         return Exit.USAGE
     store.keep(Path(names[0]), place.data.with_name(f"{place.data.name}-{names[1]}"))

@@ -12,6 +12,7 @@ import jinja2
 
 from mtbench.errors import MtbenchError
 from mtbench.table import duration
+from mtbench.written import write_whole
 from plots.files import save
 from study import builds, figures, lookups, registry
 from study.store import Part, read_all
@@ -155,9 +156,9 @@ def write(place: Place) -> None:
     for name, drawing in drawings.items():
         save(drawing, place.figures / f"{name}.svg")
     page, readme = _texts(place, parts, {name: d.description for name, d in drawings.items()})
-    place.document.write_text(page, encoding="utf-8")
+    write_whole(place.document, page)
     if place.readme is not None and readme is not None:
-        place.readme.write_text(readme, encoding="utf-8")
+        write_whole(place.readme, readme)
 
 
 def _texts(

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +13,13 @@ from typing import Any
 from mtbench.cells import Results
 from mtbench.plan import Plan
 from mtbench.report import load
-from mtbench.rundir import MANIFEST, TRIALS
+from mtbench.rundir import MANIFEST, PACKED, RunDirectory
+from mtbench.written import write_whole
 from plots import data as plots_data
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tables import placeless, thinned
 
-PACKED = f"{TRIALS}.gz"
 LATENCY = ("seed", "ladder")
 """Questions that ask for percentiles; histograms are most of a record."""
 
@@ -50,20 +47,30 @@ class Part:
 
 
 def keep(runs: Path, target: Path) -> None:
-    """Pack every run under `runs` into `target`, which is replaced."""
-    shutil.rmtree(target, ignore_errors=True)
-    for run in sorted(path.parent for path in runs.glob(f"*/{MANIFEST}")):
+    """Pack every run under `runs` into `target`, where it replaces what was packed before.
+
+    Raises MtbenchError, before anything is replaced, for a run that cannot be read.
+    """
+    found = [path.parent for path in sorted(runs.glob(f"*/{MANIFEST}"))]
+    packed = {run.name: _packed(run) for run in found}
+    for old in target.glob(f"*/{PACKED}"):
+        if old.parent.name not in packed:
+            shutil.rmtree(old.parent)
+    for run in found:
         folder = target / run.name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         manifest = (run / MANIFEST).read_text(encoding="utf-8")
-        (folder / MANIFEST).write_text(placeless(manifest), encoding="utf-8")
-        lines = (run / TRIALS).read_text(encoding="utf-8").splitlines()
-        packed = "".join(
-            placeless(json.dumps(small(json.loads(line), run.name), separators=(",", ":"))) + "\n"
-            for line in lines
-        )
-        # Equal data make equal files: no time in the header.
-        (folder / PACKED).write_bytes(gzip.compress(packed.encode(), 9, mtime=0))
+        write_whole(folder / MANIFEST, placeless(manifest))
+        write_whole(folder / PACKED, packed[run.name])
+
+
+def _packed(run: Path) -> bytes:
+    text = "".join(
+        placeless(json.dumps(small(record, run.name), separators=(",", ":"))) + "\n"
+        for record in RunDirectory.read(run).records()
+    )
+    # Equal data make equal files: no time in the header.
+    return gzip.compress(text.encode(), 9, mtime=0)
 
 
 def small(record: dict[str, Any], question: str) -> dict[str, Any]:
@@ -97,35 +104,21 @@ def summed(locks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-@contextlib.contextmanager
-def unpacked(folder: Path) -> Iterator[Path]:
-    """The kept run as a run directory that mtbench reads."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / folder.name
-        path.mkdir()
-        shutil.copy(folder / MANIFEST, path / MANIFEST)
-        with gzip.open(folder / PACKED, "rb") as packed, (path / TRIALS).open("wb") as out:
-            shutil.copyfileobj(packed, out)
-        yield path
-
-
 def read(folder: Path) -> Part:
     """A kept question. Raises MtbenchError if it is damaged."""
     counters: dict[tuple[str, str, int, str], list[float]] = {}
     walls: dict[tuple[str, str, int], list[float]] = {}
-    with unpacked(folder) as path:
-        plan, results, run = load(path)
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        for line in (path / TRIALS).read_text(encoding="utf-8").splitlines():
-            record = json.loads(line)
-            if record["status"] != "ok":
-                continue
-            place = record["allocator"], record["workload"], int(record["threads"])
-            walls.setdefault(place, []).append(float(record["wall_s"]))
-            for name in _COUNTERS:
-                value = float((record["allocator_stats"] or {}).get(name, 0))
-                counters.setdefault((*place, name), []).append(value)
-    return Part(plan, results, run, manifest, counters, walls)
+    plan, results, run = load(folder)
+    kept = RunDirectory.read(folder)
+    for record in kept.records():
+        if record["status"] != "ok":
+            continue
+        place = record["allocator"], record["workload"], record["threads"]
+        walls.setdefault(place, []).append(float(record["wall_s"]))
+        for name in _COUNTERS:
+            value = float((record["allocator_stats"] or {}).get(name, 0))
+            counters.setdefault((*place, name), []).append(value)
+    return Part(plan, results, run, kept.manifest, counters, walls)
 
 
 def read_all(folder: Path) -> dict[str, Part]:

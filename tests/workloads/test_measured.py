@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -79,34 +75,3 @@ def test_figure_has_a_panel_for_each_workload_of_its_kernel(tmp_path: Path) -> N
     for name in ("mid_replace", "larson", "larson_mid", "aligned", "tcmalloc", "hakmem"):
         assert f">{name}<" in text
     assert figures.workloads_of("mixed", COSTS) == ["mixed"]
-
-
-def test_runs_are_kept_by_cell_the_last_run_first(tmp_path: Path) -> None:
-    def record(allocator: str, operations: int, status: str = "ok") -> dict[str, Any]:
-        cpu = {"user_s": 1.0, "system_s": 0.5}
-        result = {"operations": operations, "elapsed_s": 2.0, "cpu": cpu}
-        cell = {"workload": "w", "threads": 2, "allocator": allocator}
-        return {**cell, "status": status, "result": result if status == "ok" else None}
-
-    for run, records in (
-        ("one", [record("a", 10), record("a", 20), record("b", 30), record("b", 0)]),
-        ("two", [record("b", 40), record("a", 1, "crash")]),
-    ):
-        (tmp_path / run).mkdir()
-        lines = "".join(json.dumps(line) + "\n" for line in records)
-        (tmp_path / run / "trials.jsonl").write_text(lines, encoding="utf-8")
-    command = [sys.executable, "-m", "workloads.measured", tmp_path / "one", tmp_path / "two"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)
-    kept = tmp_path / "kept.csv"
-    kept.write_text(told.stdout, encoding="utf-8")
-    costs = measured.load(kept)
-    assert costs["w", 2, "a"].trials == 2
-    assert costs["w", 2, "b"].median == pytest.approx(1.5e9 / 40)
-
-
-@pytest.mark.parametrize("arguments", [[], ["absent"]])
-def test_run_that_is_none_is_told_in_one_line(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "workloads.measured", *arguments]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert told.returncode == (1 if arguments else 2)
-    assert told.stderr.count("\n") == 1
