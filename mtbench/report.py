@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,16 +91,28 @@ def write_all(
     directory: RunDirectory, target: Path, formats: Sequence[str]
 ) -> tuple[list[Report], Path]:
     """As `write`, for every host of a fleet's run on one page."""
-    parts = load_all(directory.path)
-    page = _publish([run for _, _, run in parts], target, formats)
+    with _of_kept(directory):
+        parts = load_all(directory.path)
+        page = _publish([run for _, _, run in parts], target, formats)
     return [Report(plan, results, run, page) for plan, results, run in parts], page
 
 
 def write(directory: RunDirectory, target: Path, formats: Sequence[str]) -> Report:
     """Summary, figures and page of a run into `target`; an interrupted run has them too."""
-    plan, results, run = load(directory.path)
-    page = _publish([run], target, formats)
+    with _of_kept(directory):
+        plan, results, run = load(directory.path)
+        page = _publish([run], target, formats)
     return Report(plan, results, run, page)
+
+
+@contextlib.contextmanager
+def _of_kept(directory: RunDirectory) -> Iterator[None]:
+    """After hours of measuring the first question is whether they are lost."""
+    try:
+        yield
+    except MtbenchError as error:
+        again = f"mtbench report {shlex.quote(str(directory.path))}"
+        raise MtbenchError(f"no report: {error}; every trial is kept: {again}") from error
 
 
 def _publish(
