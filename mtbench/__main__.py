@@ -9,6 +9,7 @@ from importlib import import_module
 
 from mtbench.command import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
+from mtbench.table import one_line
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,7 +67,7 @@ def _secure_streams() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"mtbench: {' '.join(message.split())}", file=sys.stderr)
+    print(f"mtbench: {one_line(message)}", file=sys.stderr)
     return int(code)
 
 

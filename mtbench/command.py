@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from mtbench.errors import Exit
 from mtbench.plan import MOST_SEED, MOST_TRIALS
+from mtbench.table import one_line
 
 _SWEEP_EXAMPLES = """examples:
   mtbench sweep --quick                          every installed malloc, 5 workloads, ~90 s
@@ -68,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """One line, as for every other wrong use."""
-        self.exit(Exit.USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(Exit.USAGE, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
 
 
 def _word(text: str) -> str:

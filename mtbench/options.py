@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ def workload_specs(texts: Sequence[str]) -> dict[str, workloads.Workload]:
         if part == "all":
             found.update(catalogue)
         elif part.endswith(".toml"):
-            if not Path(part).is_file():
+            if not os.path.isfile(part):  # noqa: PTH113 - also False for a name that is too long
                 raise UsageError(f"no workload file at {part}")
             spec = workloads.load(part)
             found[spec.name] = spec
@@ -206,13 +207,13 @@ def specs_of(plan: Plan) -> dict[str, workloads.Workload]:
     with tempfile.TemporaryDirectory() as folder:
         for name, text in plan.sources:
             file = Path(folder) / "workload.toml"
-            file.write_text(text)
+            file.write_text(text, encoding="utf-8", errors="backslashreplace")
             specs[name] = workloads.load(file)
     return specs
 
 
 def again(kept: Mapping[str, Any]) -> Allocator:
     """An allocator of a manifest, found anew on this machine. Raises UsageError."""
-    if kept["kind"] == "peer" and Path(kept["path"]).exists():
+    if kept["kind"] == "peer" and kept["path"] and Path(kept["path"]).exists():
         return allocators.resolve(f"{kept['label']}={kept['path']}")
     return allocators.resolve(kept["label"])

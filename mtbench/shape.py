@@ -139,7 +139,7 @@ ANYTHING = Value("anything", lambda _: True)
 
 _LATENCY = Maybe(
     {
-        "scheme?": _one_of(SCHEME),
+        "scheme": _one_of(SCHEME),
         "counts": Value(f"a list of [bucket below {BUCKETS}, count]", _is_histogram),
     }
 )
@@ -284,6 +284,8 @@ def manifest_fault(manifest: Any) -> str | None:
     for allocator, workload, threads in plan["cells"]:
         if not (allocator in labels and workload in names and threads in plan["threads"]):
             return f"plan.cells has {allocator}, {workload}, {threads}, which its lists have not"
+    if "program" not in manifest and sorted(name for name, _ in plan["sources"]) != sorted(names):
+        return "plan.sources are not those of its workloads"
     if "hosts" in manifest and ("assignment" not in manifest or "on_each_host" not in manifest):
         return "hosts without assignment and on_each_host"
     return None

@@ -38,6 +38,12 @@ def printable(value: Any) -> Any:
     return [printable(item) for item in value] if isinstance(value, list) else value
 
 
+def one_line(message: str) -> str:
+    """An error as it is shown: what it quotes may be thousands of characters, or none that show."""
+    text = printable(" ".join(message.split()))
+    return text if len(text) <= 2000 else f"{text[:1000]} ... {text[-500:]}"
+
+
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
     """The same as a GitHub-flavoured Markdown table."""
     rule = ["---" if i < left else "---:" for i in range(len(header))]

@@ -16,7 +16,8 @@ def refuse(key: str, value: object, allowed: str) -> SpecError:
     except (ValueError, RecursionError):  # a number of thousands of digits, nested lists
         shown = f"a {type(value).__name__}"
     shown = shown if len(shown) <= 80 else f"{shown[:80]}..."
-    return SpecError(f"{key} = {shown}: must be {allowed}")
+    key = key if key.isprintable() else ascii(key)
+    return SpecError(f"{key[:80]} = {shown}: must be {allowed}")
 
 
 def one_of(names: Iterable[str]) -> str:
