@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,7 +48,7 @@ def fabricate(
         cells=grid(allocators, workloads, threads),
         sources=tuple((name, f"name = '{name}'") for name in workloads),
     )
-    generator = np.random.default_rng(zlib.crc32(path.name.encode()))
+    generator = np.random.default_rng(zlib.crc32(os.fsencode(path.name)))
     with RunDirectory.create(path, manifest(plan, host, sha256)) as run:
         for trial in plan.order():
             label, workload, count = trial.cell

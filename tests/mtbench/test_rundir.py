@@ -17,7 +17,9 @@ from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.plan import Plan, grid
 from mtbench.rundir import SCHEMA, RunDirectory, new_path
 
-PLAN = Plan(("system",), ("w",), (1,), 99, 0.5, 0.1, 1, 2, grid(("system",), ("w",), (1,)))
+CELLS = grid(("system",), ("w",), (1,))
+SOURCES = (("w", "name = 'w'"),)
+PLAN = Plan(("system",), ("w",), (1,), 99, 0.5, 0.1, 1, 2, CELLS, sources=SOURCES)
 
 
 def record(number: int, **more: object) -> dict[str, object]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import workloads
+from mtbench import allocators, options
 from mtbench.__main__ import main
 from mtbench.errors import Exit
 
@@ -43,6 +44,16 @@ def code(*arguments: str) -> int:
         (("list", "workloads", "--show", "all"), "--show prints one workload"),
         (("list", "sizes", "--show", "larson"), "--show prints one workload"),
         (("list", "workloads", "--show", "no_such"), "unknown workload 'no_such'; accepted: "),
+        (("sweep", "--seed=-1"), "-1 is not a seed, 0-"),
+        (("sweep", "-n", "1000000"), "not a number of trials, 1-10000"),
+        (("exec", "-n", "10001", "--", "true"), "not a number of trials, 1-10000"),
+        (("exec", "--shell", "bash '", "--", "true"), "--shell 'bash '' cannot be split"),
+        (("sweep", "-a", "system,,hakmem"), "has an empty part"),
+        (("sweep", "-w", "mid_gap,"), "has an empty part"),
+        (("sweep", "-w", "mid_gap:work=²"), "work = '²': must be a whole number"),
+        (("sweep", "-t", "9" * 5000), "accepted: 1-64 (powers of two)"),
+        (("sweep", "-a", "mine=~nobody_here/lib.so"), "no library at ~nobody_here/lib.so"),
+        (("sweep", "-a", "mine=/" + "x" * 5000), "no library at"),
     ],
 )
 def test_wrong_use_is_one_line_that_says_what_is_accepted(
@@ -53,6 +64,40 @@ def test_wrong_use_is_one_line_that_says_what_is_accepted(
     assert said.out == ""
     assert words in said.err
     assert len(said.err.splitlines()) == 1
+
+
+# What an option gets from a variable of the shell that is not set.
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("sweep", name, "") for name in ("-a", "-w", "-t", "-o", "--resume", "--title")),
+        *(("sweep", name, "") for name in ("-n", "--duration", "--memory", "--cluster", "--pin")),
+        *(("exec", name, "", "--", "true") for name in ("--server", "--metric", "--setup")),
+        *(("exec", name, "", "--", "true") for name in ("--shell", "--name", "--client", "-o")),
+        ("report", ""),
+        ("report", "run", "-o", ""),
+        ("report", "run", "--format", ""),
+        ("compare", "a", ""),
+        ("rank", "a", "--of", " "),
+        ("rank", "a", "--against", ""),
+        ("list", "--show", ""),
+        ("verify", "--only", ""),
+        ("run", "-a", ""),
+    ],
+)
+def test_an_empty_value_is_refused(arguments: tuple[str, ...], capsys: Say) -> None:
+    assert code(*arguments) == Exit.USAGE
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert any(words in said for words in ("variable of the shell", "invalid", "such as"))
+
+
+def test_a_comma_in_a_path_is_written_with_a_backslash(tmp_path: Path) -> None:
+    file = tmp_path / "a,b.toml"
+    file.write_text(workloads.catalogue()["larson"].to_toml(), encoding="utf-8")
+    escaped = str(file).replace(",", "\\,")
+    assert list(options.workload_specs([f"mid_gap,{escaped}"])) == ["mid_gap", "larson"]
+    assert allocators.split(f"system,mine={escaped}") == ["system", f"mine={file}"]
 
 
 def test_a_workload_that_is_shown_is_a_file_that_is_taken(tmp_path: Path, capsys: Say) -> None:

@@ -20,6 +20,14 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"name": 5}, "name = 5", "letters"),
     ({"description": "a\nb"}, "description", "one line"),
     ({"kernel": "togle"}, "kernel = 'togle'", "toggle, replace"),
+    ({"kernel": ["toggle"]}, "kernel = ['toggle']", "toggle, replace"),
+    ({"kernel": {}}, "kernel = {}", "toggle, replace"),
+    ({"description": "a\x00b"}, "description", "one line"),
+    ({"description": "\udcff"}, "description", "one line"),
+    ({"work": 10**4000}, "work = 1000", "from 0"),
+    ({"work": "9" * 5000}, "work = '999", "whole number"),
+    ({"alignments": {"9" * 5000: 1}}, "alignments.99", "powers of two"),
+    ({"alignments": {"²": 1}}, "alignments.² = 1", "powers of two"),
     ({"colour": 1}, "colour = 1", "the keys are name"),
     ({"touch": "some"}, "touch = 'some'", "none, first, ends, pages, all"),
     ({"touch": True}, "touch = True", "none, first"),
@@ -105,6 +113,8 @@ def test_missing_key_is_named(key: str) -> None:
         ("", "name is missing"),
         ("name = ", "no TOML"),
         ('name = "w"\nkernel = "toggle"\nsizes = {kind = "fixed", size = -1}', "size = -1"),
+        ("work = " + "9" * 5000, "no TOML"),
+        ("a = " + "[" * 5000, "nested too deep"),
     ],
 )
 def test_bad_file_is_named_with_its_path(tmp_path: Path, text: str, named: str) -> None:
