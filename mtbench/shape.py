@@ -286,6 +286,12 @@ def manifest_fault(manifest: Any) -> str | None:
             return f"plan.cells has {allocator}, {workload}, {threads}, which its lists have not"
     if "program" not in manifest and sorted(name for name, _ in plan["sources"]) != sorted(names):
         return "plan.sources are not those of its workloads"
+    for host, facts in manifest.get("hosts", {}).items():
+        # The name is a folder's, too.
+        if not host.strip(".") or "/" in host or not host.isprintable():
+            return f"hosts has the name {_shown(host)}"
+        if [entry["label"] for entry in facts["allocators"]] != labels:
+            return f"hosts.{host}.allocators are not those of the plan"
     if "hosts" in manifest and ("assignment" not in manifest or "on_each_host" not in manifest):
         return "hosts without assignment and on_each_host"
     return None

@@ -108,10 +108,26 @@ def program_run(path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["sweep", "program"])
+def fleet_run(path: Path) -> Path:
+    """A run of one host of a cluster, from a sweep's."""
+    fabricate(path, lambda *_: 1e6, allocators=("system", "peer"), threads=(1,), trials=2)
+    kept = json.loads((path / "manifest.json").read_text())
+    names = ("machine", "fingerprint", "packages", "facts", "allocators")
+    kept["hosts"] = {"here": {name: kept[name] for name in names} | {"cores": 2}}
+    kept |= {"cluster": "tcp://here", "on_each_host": False, "assignment": {"mid_gap": "here"}}
+    (path / "manifest.json").write_text(json.dumps(kept))
+    lines = (path / "trials.jsonl").read_text().splitlines()
+    records = [json.loads(line) | {"host": {"name": "here"}} for line in lines]
+    (path / "trials.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    return path
+
+
+@pytest.fixture(params=["sweep", "program", "fleet"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     if request.param == "program":
         return program_run(tmp_path / "run")
+    if request.param == "fleet":
+        return fleet_run(tmp_path / "run")
     labels = ("system", "hakmem")
     return fabricate(tmp_path / "run", lambda *_: 1e6, allocators=labels, threads=(1, 2), trials=2)
 
