@@ -143,6 +143,7 @@ def _report(source: Path, target: Path) -> list[dict[str, Any]]:
         "threads": threads,
         "trials": trials,
         "cells": [[a, w, t] for a in labels for w in names for t in threads],
+        "sources": [[name, manifest["plan"]["sources"][0][1]] for name in names],
     }
     manifest["allocators"] = [manifest["allocators"][0] | {"label": label} for label in labels]
     manifest["workloads"] = [manifest["workloads"][0] | {"name": name} for name in names]

@@ -265,9 +265,9 @@ def _outcome(code: int, seen: _Watched, wall: float, written: bytes) -> Outcome:
         return failure("crash", f"killed by {name}")
     try:
         record = json.loads(written) if written else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         record = {}
-    if not record:
+    if not isinstance(record, dict) or not {"status", "reason"} <= record.keys():
         last = words.strip().splitlines()[-1:] or ["nothing on stderr"]
         reason = f"exit code {code} without a record: {last[0][:200]}"
         return failure("error" if code else "crash", reason)

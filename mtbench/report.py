@@ -123,15 +123,16 @@ def _publish(
     dpi: int = 150,
 ) -> Path:
     shown = runs if len(runs) > 1 else runs[0]
+    named = dict(zip(_file_names(runs), runs, strict=True))
     try:
         with replacing(target) as draft:
             if "csv" in formats:
-                for run in runs:
-                    name = "summary.csv" if len(runs) == 1 else f"summary-{run.source}.csv"
-                    write_whole(draft / name, summary.text(run))
+                for name, run in named.items():
+                    file = f"summary-{name}.csv" if name else "summary.csv"
+                    write_whole(draft / file, summary.text(run))
             figures = tuple(name for name in formats if name in FIGURE_FORMATS)
-            for run in runs if figures else ():
-                folder = draft / "figures" / (run.source if len(runs) > 1 else "")
+            for name, run in named.items() if figures else ():
+                folder = draft / "figures" / name
                 plots.export(run, folder, figures, width_mm=width_mm, dpi=dpi)
             if "md" in formats:
                 write_whole(draft / "report.md", plots.markdown(shown))
@@ -144,6 +145,17 @@ def _publish(
     except ValueError as error:
         raise UsageError(str(error)) from error
     return target / "report.html"
+
+
+def _file_names(runs: list[plots_data.Run]) -> list[str]:
+    """What tells the runs' files apart: nothing for one, else its directory's name, numbered where
+    another has it too."""
+    if len(runs) == 1:
+        return [""]
+    names = [run.source for run in runs]
+    return [
+        name if names.count(name) == 1 else f"{name}-{place}" for place, name in enumerate(names, 1)
+    ]
 
 
 def print_tables(report: Report) -> None:

@@ -242,7 +242,7 @@ class RunDirectory:
     def _discard(self) -> None:
         """Remove a new run that ended before its first trial: it would only be in the way of the
         corrected command."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, MtbenchError):
             if self._trials is not None and os.fstat(self._trials).st_size == 0:
                 self._check_place()
                 for name in (TRIALS, MANIFEST, LOCK):

@@ -100,6 +100,15 @@ def test_a_report_replaces_its_own_files_but_not_those_that_were_changed(tmp_pat
     assert {path.suffix for path in (run / "figures").iterdir()} == {".png"}
 
 
+def test_runs_of_one_name_each_have_their_files(tmp_path: Path) -> None:
+    runs = [fabricate(tmp_path / part / "run", steady, threads=(1,)) for part in ("a", "b")]
+    out = tmp_path / "out"
+    wish = ["-o", str(out), "--format", "csv,svg", "-q"]
+    assert main(["report", *map(str, runs), *wish]) == 0
+    assert {path.name for path in out.glob("*.csv")} == {"summary-run-1.csv", "summary-run-2.csv"}
+    assert {path.name for path in (out / "figures").iterdir()} == {"run-1", "run-2"}
+
+
 def test_a_report_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
     run = fabricate(tmp_path / "run", steady)
     assert main(["report", str(run), "-q"]) == 0
