@@ -148,14 +148,14 @@ def _publish(
 
 
 def _file_names(runs: list[plots_data.Run]) -> list[str]:
-    """What tells the runs' files apart: nothing for one, else its directory's name, numbered where
-    another has it too."""
+    """What tells the runs' files apart: nothing for one, else its directory's name; all numbered
+    where two have the same."""
     if len(runs) == 1:
         return [""]
     names = [run.source for run in runs]
-    return [
-        name if names.count(name) == 1 else f"{name}-{place}" for place, name in enumerate(names, 1)
-    ]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{place}-{name}" for place, name in enumerate(names, 1)]
 
 
 def print_tables(report: Report) -> None:

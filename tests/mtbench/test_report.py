@@ -105,8 +105,8 @@ def test_runs_of_one_name_each_have_their_files(tmp_path: Path) -> None:
     out = tmp_path / "out"
     wish = ["-o", str(out), "--format", "csv,svg", "-q"]
     assert main(["report", *map(str, runs), *wish]) == 0
-    assert {path.name for path in out.glob("*.csv")} == {"summary-run-1.csv", "summary-run-2.csv"}
-    assert {path.name for path in (out / "figures").iterdir()} == {"run-1", "run-2"}
+    assert {path.name for path in out.glob("*.csv")} == {"summary-1-run.csv", "summary-2-run.csv"}
+    assert {path.name for path in (out / "figures").iterdir()} == {"1-run", "2-run"}
 
 
 def test_a_report_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
