@@ -32,7 +32,7 @@ FIXED = settings(
     database=None,
     deadline=None,
     phases=[Phase.generate],  # the damage is one place: there is nothing to shrink
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "40")),
     suppress_health_check=list(HealthCheck),
 )
 ODD_TEXT = st.sampled_from(

@@ -174,7 +174,7 @@ def test_an_interrupted_sweep_keeps_and_reports_what_it_has(tmp_path: Path, numb
         (("sweep", "-w", "nonsense"), "unknown workload 'nonsense'; accepted: mid_gap"),
         (("sweep", "-w", "missing.toml"), "no workload file at missing.toml"),
         (("sweep", "-t", "x"), "thread list 'x'"),
-        (("sweep", "-n", "0"), "0 is not a whole number above 0"),
+        (("sweep", "-n", "0"), "0 is not a number of trials, 1-10000"),
         (("sweep", "-n", "many"), "invalid whole number value: 'many'"),
         (("sweep", "--colour"), "unrecognized arguments: --colour"),
         (("sweep", "--resume", "nowhere"), "nowhere is no run directory"),
