@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mtbench import fleet, options, progress, report, sweeping
+from mtbench.asked import Asked
 from mtbench.errors import Exit, UsageError
 from mtbench.fleet import Fleet
 from mtbench.options import Job
@@ -30,7 +31,7 @@ def command(args: argparse.Namespace) -> int:
             address = args.cluster or run.manifest["cluster"]
             found = stack.enter_context(fleet.connected(address, job))
         else:
-            job, address = options.job(args), args.cluster
+            job, address = options.job(Asked.by(args)), args.cluster
             # The hosts first: without them there is nothing to keep.
             found = stack.enter_context(fleet.connected(address, job))
             manifest = sweeping.manifest(job, args.title) | {

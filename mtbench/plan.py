@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from mtbench.errors import MtbenchError, UsageError
 
 MOST_THREADS = 256
+PINS = ("none", "compact", "spread")
 SLICE_S = 0.003
 TURNS = 4
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mtbench import doctor, machine, options, progress
+from mtbench.asked import Asked
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet
 from mtbench.measure import Measurer
@@ -130,7 +131,7 @@ def manifest(job: Job, title: str | None) -> dict[str, Any]:
 
 def created(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
     """A new run directory for what the arguments ask for."""
-    job = options.job(args)
+    job = options.job(Asked.by(args))
     path = Path(args.output) if args.output else new_path(Path("runs"))
     return RunDirectory.create(path, manifest(job, args.title)), job
 
