@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 
 from mtbench.command import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
+from mtbench.pipes import outlive_readers
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    outlive_readers()
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -20,10 +21,6 @@ def main(argv: list[str] | None = None) -> int:
         return _say(str(error), error.code)
     except KeyboardInterrupt:
         return _say("interrupted", Exit.INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of the pipe has seen enough (`| head`); there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.FINE
     except OSError as error:
         return _say(f"{error.filename or 'the system'}: {error.strerror or error}", Exit.FAILED)
     except ValueError as error:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mtbench import histograms
 from mtbench.plan import Cell, Plan
-from mtbench.statistics import Estimate, bootstrap_median
+from mtbench.statistics import FEWEST, Estimate, bootstrap_median
 from workloads import unserved
 
 Floats = NDArray[np.float64]
@@ -88,9 +88,23 @@ class CellData:
         return found if found is not None else np.full(self.blocks, math.nan)
 
     @property
-    def finished(self) -> int:
-        """How many trials were measured, whatever became of them."""
-        return int(np.isfinite(self.orders).sum()) + self.failed
+    def good(self) -> int:
+        """How many trials gave a throughput."""
+        return int(np.isfinite(self.throughput).sum())
+
+    def shortfall(self, base: CellData) -> str:
+        """Why this cell cannot stand where another has its number; "" if it can.
+
+        Trials that failed leave a median of those that did not: it is no answer.
+        """
+        if self.failed > base.failed:
+            return f"failed in {self.failed} of {self.blocks} trials"
+        measured = int(np.isfinite(self.orders).sum()) + self.failed
+        if measured < self.blocks:
+            return f"unfinished, {measured} of {self.blocks} trials"
+        if self.good < min(base.good, FEWEST):
+            return f"{self.good or 'no'} trial{'' if self.good == 1 else 's'} with a number"
+        return ""
 
     def estimate(self, name: str = "throughput") -> Estimate:
         """Median over blocks with its bootstrap interval."""

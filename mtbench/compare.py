@@ -6,9 +6,10 @@ import argparse
 import csv
 import json
 import math
+import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,18 @@ from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet, opened
 from mtbench.plan import Plan
 from mtbench.statistics import NOISE_THRESHOLD, geometric_mean_interval, independent_ratio
-from mtbench.table import markdown_table, ratio, text_table
+from mtbench.table import markdown_table, named, ratio, text_table
+
+MISSING = "not in the run"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of one run against the base: throughput ratio (above 1 is faster) and verdict."""
+    """One cell of one run against the base: throughput ratio (above 1 is faster) and verdict.
+
+    ratio, low, high: nan where the run has no number. regression: it closes the gate; the verdict
+    says why.
+    """
 
     run: str
     allocator: str
@@ -41,17 +48,18 @@ class Row:
 @dataclass(frozen=True)
 class _Loaded:
     name: str
+    path: Path
     manifest: dict[str, Any]
     plan: Plan
     results: Results
 
 
 def command(args: argparse.Namespace) -> int:
-    """`mtbench compare`; exit 3 if a cell is slower beyond the threshold."""
+    """`mtbench compare`; exit 3 if a cell is slower beyond the threshold, or cannot be told."""
     if len(args.runs) < 2 and not is_fleet(Path(args.runs[0])):
         raise UsageError("compare needs two runs or more; the first is the base")
     parts = [_load(Path(path)) for path in args.runs]
-    loaded = [part for found in parts for part in found]
+    loaded = _told_apart([part for found in parts for part in found])
     hosts = len(parts) == 1 and len(loaded) > 1
     if not hosts and any(len(found) > 1 for found in parts):
         raise UsageError("a run of several hosts is compared alone, or one host of it: RUN:HOST")
@@ -60,31 +68,61 @@ def command(args: argparse.Namespace) -> int:
     base, rest = loaded[0], loaded[1:]
     across = args.across_machines or hosts
     notes = [note for other in rest for note in _check(base, other, across)]
-    rows = [row for other in rest for row in rows_of(base.results, other, args.threshold)]
-    if not rows:
+    if empty := [cell for cell, data in base.results.cells.items() if not data.good]:
+        what = named({f"{c.allocator} {c.workload} x {c.threads}": "not compared" for c in empty})
+        notes.append(f"{base.name} has no number for {what}")
+    if not any(base.results.cells.keys() & other.results.cells.keys() for other in rest):
         raise UsageError(f"{base.name} and the others have no cell in common; nothing to compare")
+    rows = [row for other in rest for row in rows_of(base.results, other, args.threshold)]
+    if hosts:
+        # Another machine is no regression, and may have measured other workloads.
+        rows = [replace(row, regression=False) for row in rows if row.verdict != MISSING]
+    if not rows:
+        raise UsageError(f"{base.name} has no number in any cell; nothing to compare with")
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     _PRINTERS[args.format](rows, base, rest)
-    regressions = [row for row in rows if row.regression]
-    # Another machine is no regression.
-    if regressions and not hosts:
-        worst = min(regressions, key=lambda row: row.ratio)
-        cells = "1 cell is" if len(regressions) == 1 else f"{len(regressions)} cells are"
-        print(
-            f"mtbench: {cells} slower by more than "
-            f"{args.threshold * 100:.3g} %; worst: {worst.allocator} {worst.workload} x "
-            f"{worst.threads}, {worst.ratio:.2f} x",
-            file=sys.stderr,
+    return _gate(rows, args.threshold)
+
+
+def _gate(rows: list[Row], threshold: float) -> int:
+    """Closed for each cell that is slower, and for each that the base has and another run lacks."""
+    closing = [row for row in rows if row.regression]
+    slower = [row for row in closing if row.verdict == "slower"]
+    short = {
+        f"{row.allocator} {row.workload} x {row.threads}": row.verdict
+        for row in closing
+        if row.verdict != "slower"
+    }
+    told = []
+    if slower:
+        worst = min(slower, key=lambda row: row.ratio)
+        cells = "1 cell is" if len(slower) == 1 else f"{len(slower)} cells are"
+        told.append(
+            f"{cells} slower by more than {threshold * 100:.3g} %; worst: {worst.allocator} "
+            f"{worst.workload} x {worst.threads}, {worst.ratio:.2f} x"
         )
-        return Exit.GATE
-    return Exit.FINE
+    if short:
+        cells = "1 cell falls" if len(short) == 1 else f"{len(short)} cells fall"
+        told.append(f"{cells} short of the base: {named(short)}")
+    if told:
+        print(f"mtbench: {'; '.join(told)}", file=sys.stderr)
+    return Exit.GATE if told else Exit.FINE
+
+
+def _told_apart(loaded: list[_Loaded]) -> list[_Loaded]:
+    """The same, by their paths where two directories have one name."""
+    names = [part.name for part in loaded]
+    return [
+        replace(part, name=str(part.path)) if names.count(part.name) > 1 else part
+        for part in loaded
+    ]
 
 
 def _load(path: Path) -> list[_Loaded]:
     """A run, or each host of one."""
     return [
-        _Loaded(view.path.name, view.manifest, plan, gather(view.records(), plan))
+        _Loaded(view.path.name, view.path, view.manifest, plan, gather(view.records(), plan))
         for view, plan in opened(path)
     ]
 
@@ -110,6 +148,7 @@ def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
         for name in sorted(sources.keys() & others.keys())
         if sources[name] != others[name]
     ]
+    notes += _programs(base, other)
     built = {entry["label"]: entry["sha256"] for entry in base.manifest["allocators"]}
     for entry in other.manifest["allocators"]:
         known = built.get(entry["label"])
@@ -118,27 +157,54 @@ def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
     return notes
 
 
+def _programs(base: _Loaded, other: _Loaded) -> list[str]:
+    """Where two programs, or two ways to run one, were measured. Raises UsageError where what was
+    counted is not the same, so that a ratio would mean nothing."""
+    counted = {entry["name"]: entry["unit"] for entry in base.manifest["workloads"]}
+    for entry in other.manifest["workloads"]:
+        unit = counted.get(entry["name"], entry["unit"])
+        if unit != entry["unit"]:
+            raise UsageError(
+                f"{entry['name']}: {base.name} counts {unit}, {other.name} {entry['unit']}; "
+                "accepted: runs that count the same"
+            )
+    one, two = base.manifest.get("program") or {}, other.manifest.get("program") or {}
+    return [
+        f"{other.name} ran the program with {key} {_typed(two.get(key))}, {base.name} with "
+        f"{_typed(one.get(key))}"
+        for key in one.keys() & two.keys()
+        if key != "timeout" and one[key] != two[key]
+    ]
+
+
+def _typed(value: object) -> str:
+    """A part of a program's description as one would type it."""
+    words = isinstance(value, list) and all(isinstance(word, str) for word in value)
+    return f"'{shlex.join(value)}'" if words else json.dumps(value)  # type: ignore[arg-type]
+
+
 def rows_of(base: Results, other: _Loaded, threshold: float) -> list[Row]:
-    """Each cell that both runs have, worst first.
+    """Each cell in which the base has a number, those without one first, then the worst.
 
     A regression may be sought below the noise threshold; then that is lowered too.
     """
     rows = []
-    for cell, data in other.results.cells.items():
-        rival = base.cells.get(cell)
-        if rival is None:
+    for cell, rival in base.cells.items():
+        if not rival.good:
+            continue
+        data = other.results.cells.get(cell)
+        if data is None:
+            rows.append(Row(other.name, *cell, math.nan, math.nan, math.nan, MISSING, 0, True))
             continue
         result = independent_ratio(
             data.throughput, rival.throughput, threshold=min(threshold, NOISE_THRESHOLD)
         )
-        value, low, high = result.estimate
-        if not math.isfinite(value):
-            continue
-        regression = result.verdict == "slower" and value < 1 - threshold
-        rows.append(
-            Row(other.name, *cell, value, low, high, result.verdict, result.trials, regression)
-        )
-    return sorted(rows, key=lambda row: row.ratio)
+        short = data.shortfall(rival)
+        slower = result.verdict == "slower" and result.estimate.value < 1 - threshold
+        verdict = short or result.verdict
+        closes = bool(short) or slower
+        rows.append(Row(other.name, *cell, *result.estimate, verdict, result.trials, closes))
+    return sorted(rows, key=lambda row: (math.isfinite(row.ratio), row.ratio))
 
 
 def _means(base: _Loaded, rest: list[_Loaded]) -> list[tuple[str, str, str]]:
@@ -172,7 +238,9 @@ def _cells(row: Row) -> list[str]:
         str(row.threads),
         f"{row.ratio:.3f} [{row.low:.3f}, {row.high:.3f}]"
         if math.isfinite(row.low)
-        else f"{row.ratio:.3f}",
+        else f"{row.ratio:.3f}"
+        if math.isfinite(row.ratio)
+        else "-",
         row.verdict + (" (regression)" if row.regression else ""),
         str(row.trials),
     ]
@@ -193,10 +261,7 @@ def _markdown(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
 def _json(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     document = {
         "base": base.name,
-        "cells": [
-            {key: None if value != value else value for key, value in asdict(row).items()}
-            for row in rows
-        ],
+        "cells": [_plain(row, None) for row in rows],
         "geometric_means": [
             {"run": run, "allocator": label, "ratio": text}
             for run, label, text in _means(base, rest)
@@ -208,7 +273,11 @@ def _json(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
 def _csv(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     writer = csv.DictWriter(sys.stdout, list(asdict(rows[0])), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer.writerows(_plain(row, "") for row in rows)
+
+
+def _plain(row: Row, missing: str | None) -> dict[str, Any]:
+    return {key: missing if value != value else value for key, value in asdict(row).items()}
 
 
 _PRINTERS: dict[str, Callable[[list[Row], _Loaded, list[_Loaded]], None]] = {
