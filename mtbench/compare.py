@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mtbench.cells import Results, gather
+from mtbench.conditions import differences
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet, opened
 from mtbench.plan import Plan
@@ -149,6 +150,11 @@ def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
         if sources[name] != others[name]
     ]
     notes += _programs(base, other)
+    one, two = base.manifest.get("conditions", {}), other.manifest.get("conditions", {})
+    if one and two:
+        told = {*here, *there}
+        changed = differences(*({k: v for k, v in c.items() if k not in told} for c in (one, two)))
+        notes += [f"from {base.name} to {other.name} {change}" for change in changed]
     built = {entry["label"]: entry["sha256"] for entry in base.manifest["allocators"]}
     for entry in other.manifest["allocators"]:
         known = built.get(entry["label"])

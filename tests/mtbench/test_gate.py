@@ -204,7 +204,9 @@ def test_a_sweep_goes_on_when_its_reader_stops(
     short = ["-n", 2, "--duration", "0.03", "--warmup", 0, "-v"]
     file = tmp_path / "large.toml"
     sizes = workloads.Sizes("fixed", size=1 << 20)
-    file.write_text(workloads.Workload("large", "toggle", sizes, parameters={"slots": 4}).to_toml())
+    file.write_text(
+        workloads.Workload("large", "replace", sizes, parameters={"slots": 4}).to_toml()
+    )
     code = unread("sweep", "-a", f"system,{refuser}", "-w", file, "-t", 1, *short, "-o", run)
     assert code == 4
     assert (run / "trials.jsonl").read_text().count("\n") == 4
