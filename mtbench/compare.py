@@ -8,7 +8,7 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mtbench.cells import Results, gather
 from mtbench.conditions import differences
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet, opened
-from mtbench.plan import Plan
+from mtbench.plan import Cell, Plan
 from mtbench.statistics import NOISE_THRESHOLD, geometric_mean_interval, independent_ratio
 from mtbench.table import markdown_table, named, ratio, text_table
 
@@ -70,8 +70,7 @@ def command(args: argparse.Namespace) -> int:
     across = args.across_machines or hosts
     notes = [note for other in rest for note in _check(base, other, across)]
     if empty := [cell for cell, data in base.results.cells.items() if not data.good]:
-        what = named({f"{c.allocator} {c.workload} x {c.threads}": "not compared" for c in empty})
-        notes.append(f"{base.name} has no number for {what}")
+        notes.append(f"{base.name} has no number for {_places(empty)}: not compared")
     if not any(base.results.cells.keys() & other.results.cells.keys() for other in rest):
         raise UsageError(f"{base.name} and the others have no cell in common; nothing to compare")
     rows = [row for other in rest for row in rows_of(base.results, other, args.threshold)]
@@ -80,10 +79,19 @@ def command(args: argparse.Namespace) -> int:
         rows = [replace(row, regression=False) for row in rows if row.verdict != MISSING]
     if not rows:
         raise UsageError(f"{base.name} has no number in any cell; nothing to compare with")
+    known = {cell for other in rest for cell in other.results.cells} - base.results.cells.keys()
+    if known and not hosts:
+        notes.append(f"{base.name} lacks {_places(sorted(known))}: not compared")
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     _PRINTERS[args.format](rows, base, rest)
     return _gate(rows, args.threshold)
+
+
+def _places(cells: Sequence[Cell], most: int = 5) -> str:
+    """`hakmem mid_gap x 8, hakmem mid_gap x 64 and 3 more`, for one line."""
+    words = ", ".join(f"{c.allocator} {c.workload} x {c.threads}" for c in cells[:most])
+    return f"{words} and {len(cells) - most} more" if len(cells) > most else words
 
 
 def _gate(rows: list[Row], threshold: float) -> int:
@@ -139,7 +147,7 @@ def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
         if not across:
             raise UsageError(f"{text}; --across-machines compares them all the same")
         notes.append(f"{text}: a ratio mixes machine and allocator")
-    for name in ("duration", "warmup", "pin", "verify", "latency_every"):
+    for name in ("duration", "warmup", "pin", "verify", "latency_every", "turns", "memory"):
         one, two = getattr(base.plan, name), getattr(other.plan, name)
         if one != two:
             notes.append(f"{other.name} was measured with {name} {two}, {base.name} with {one}")
@@ -213,26 +221,28 @@ def rows_of(base: Results, other: _Loaded, threshold: float) -> list[Row]:
     return sorted(rows, key=lambda row: (math.isfinite(row.ratio), row.ratio))
 
 
-def _means(base: _Loaded, rest: list[_Loaded]) -> list[tuple[str, str, str]]:
-    """(run, allocator, geometric mean over cells with interval)."""
+def _means(base: _Loaded, rest: list[_Loaded]) -> list[tuple[str, str, str, str]]:
+    """(run, allocator, geometric mean over cells with interval, of how many of the base's)."""
     found = []
     for other in rest:
-        for label in other.plan.allocators:
-            shared = [
-                (data.throughput, base.results.cells[cell].throughput)
-                for cell, data in other.results.cells.items()
-                if cell.allocator == label and cell in base.results.cells
-            ]
+        for label in base.plan.allocators:
+            wanted = {
+                cell: data.throughput
+                for cell, data in base.results.cells.items()
+                if cell.allocator == label and data.good
+            }
             ratios = [
-                top[np.isfinite(top)] / np.nanmedian(bottom)
-                for top, bottom in shared
-                if np.isfinite(top).any() and np.isfinite(bottom).any()
+                data.throughput[np.isfinite(data.throughput)] / np.nanmedian(bottom)
+                for cell, bottom in wanted.items()
+                if (data := other.results.cells.get(cell)) is not None and data.good
             ]
             if ratios:
-                found.append((other.name, label, ratio(geometric_mean_interval(ratios))))
+                mean = ratio(geometric_mean_interval(ratios))
+                found.append((other.name, label, mean, f"{len(ratios)} of {len(wanted)}"))
     return found
 
 
+_MEANS = ("run", "allocator", "geometric mean", "cells")
 _HEADER = ("run", "allocator", "workload", "threads", "ratio [95 %]", "verdict", "trials")
 
 
@@ -255,13 +265,13 @@ def _cells(row: Row) -> list[str]:
 def _text(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     print(f"throughput over {base.name}\n")
     print(text_table(_HEADER, map(_cells, rows), left=3))
-    print("\n" + text_table(("run", "allocator", "geometric mean"), _means(base, rest), left=2))
+    print("\n" + text_table(_MEANS, _means(base, rest), left=2))
 
 
 def _markdown(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     print(f"Throughput over `{base.name}`.\n")
     print(markdown_table(_HEADER, map(_cells, rows), left=3))
-    print("\n" + markdown_table(("run", "allocator", "geometric mean"), _means(base, rest), left=2))
+    print("\n" + markdown_table(_MEANS, _means(base, rest), left=2))
 
 
 def _json(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
@@ -269,8 +279,8 @@ def _json(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
         "base": base.name,
         "cells": [_plain(row, None) for row in rows],
         "geometric_means": [
-            {"run": run, "allocator": label, "ratio": text}
-            for run, label, text in _means(base, rest)
+            {"run": run, "allocator": label, "ratio": text, "cells": cells}
+            for run, label, text, cells in _means(base, rest)
         ],
     }
     print(json.dumps(document, indent=1))

@@ -180,6 +180,12 @@ def job_of(plan: Plan, kept: Sequence[dict[str, str]]) -> Job:
 
     Raises MtbenchError if a library has changed since: its trials could not be told apart.
     """
+    labels = [entry["label"] for entry in kept]
+    if labels != list(plan.allocators):
+        raise MtbenchError(
+            f"manifest.json names the allocators {', '.join(labels)}, its plan "
+            f"{', '.join(plan.allocators)}; each belongs once into both"
+        )
     specs = specs_of(plan)
     chosen = [again(entry) for entry in kept]
     identified = {entry.label: entry for entry in allocators.identify(chosen)}

@@ -100,6 +100,10 @@ class Plan:
             values["sources"] = tuple((name, text) for name, text in values["sources"])
             for name in ("allocators", "workloads", "threads"):
                 values[name] = tuple(values[name])
+            for name, found in values.items():
+                if isinstance(found, tuple) and len(set(found)) < len(found):
+                    twice = next(entry for entry in found if found.count(entry) > 1)
+                    raise ValueError(f"{name} has {twice!r} twice")
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise MtbenchError(f"manifest.json holds no usable plan: {error}") from error

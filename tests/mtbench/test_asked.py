@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fabricated import fabricate
 
 import mtbench
 import workloads
 from mtbench import allocators, options
 from mtbench.__main__ import main
 from mtbench.asked import Asked
-from mtbench.errors import UsageError
+from mtbench.errors import MtbenchError, UsageError
+from mtbench.plan import Plan
 
 Library = Callable[[str], Path]
 Say = pytest.CaptureFixture[str]
@@ -136,3 +139,16 @@ def test_an_option_given_twice_is_refused() -> None:
         options.workload_specs(["mid_gap:slots=64,slots=65"])
     with pytest.raises(UsageError, match="option registry is given twice"):
         allocators.resolve("hakmem:registry=flat,registry=locked")
+
+
+def test_a_manifest_with_two_things_of_one_name_is_refused(tmp_path: Path) -> None:
+    run = fabricate(tmp_path / "run", lambda *_: 1e7, threads=(1,))
+    manifest = json.loads((run / "manifest.json").read_text())
+    for name in ("allocators", "workloads", "cells"):
+        plan = manifest["plan"] | {name: manifest["plan"][name] * 2}
+        (run / "manifest.json").write_text(json.dumps(manifest | {"plan": plan}))
+        with pytest.raises(MtbenchError, match=rf"no usable plan: {name} has .* twice"):
+            mtbench.load(run)
+    plan = Plan.from_json(manifest["plan"])
+    with pytest.raises(MtbenchError, match="names the allocators system, hakmem, peer, peer"):
+        options.job_of(plan, manifest["allocators"] + manifest["allocators"][-1:])

@@ -97,7 +97,10 @@ def test_a_change_measured_too_seldom_for_a_verdict_closes_the_gate(
 def test_a_base_without_numbers_is_said(tmp_path: Path, capsys: Say, base: Path) -> None:
     part = fabricate(tmp_path / "part", steady, threads=(1, 8), failing=crashed("peer", 5))
     assert main(["compare", str(part), str(base)]) == 0
-    assert "part has no number for peer mid_gap x 1 (not compared)" in capsys.readouterr().err
+    assert (
+        "part has no number for peer mid_gap x 1, peer mid_gap x 8: not compared"
+        in capsys.readouterr().err
+    )
     none = fabricate(
         tmp_path / "none", steady, threads=(1,), allocators=("peer",), failing=crashed("peer", 5)
     )
@@ -168,6 +171,25 @@ def test_runs_that_count_different_things_are_refused(
     amend(change, workloads=[{"name": "mid_gap", "description": "", "unit": "threads"}])
     assert main(["compare", str(base), str(change)]) == 2
     assert "base counts operations, change threads" in capsys.readouterr().err
+
+
+def test_a_mean_says_over_how_many_cells_it_is(base: Path, tmp_path: Path, capsys: Say) -> None:
+    part = fabricate(tmp_path / "part", steady, threads=(1,))
+    assert main(["compare", str(base), str(part)]) == 3
+    assert capsys.readouterr().out.count("1 of 2") == 3
+    assert main(["compare", str(part), str(base)]) == 0
+    told = capsys.readouterr()
+    assert told.out.count("1 of 1") == 3
+    assert "part lacks hakmem mid_gap x 8, peer mid_gap x 8" in told.err
+
+
+def test_runs_under_other_conditions_are_told(base: Path, tmp_path: Path, capsys: Say) -> None:
+    change = fabricate(tmp_path / "change", steady, threads=(1, 8))
+    amend(base, conditions={"cpu": "a processor", "libc": "glibc 2.36"})
+    amend(change, conditions={"libc": "glibc 2.36", "MALLOC_ARENA_MAX": "1"})
+    assert main(["compare", str(base), str(change)]) == 0
+    said = capsys.readouterr().err
+    assert said == "warning: from base to change MALLOC_ARENA_MAX was unset, is 1\n"
 
 
 def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path: Path, capsys: Say) -> None:

@@ -72,6 +72,16 @@ def test_a_limit_of_memory_that_refuses_is_no_throughput(tmp_path: Path) -> None
     assert record["status"] == "refused", record["reason"]
 
 
+def test_a_program_that_ends_otherwise_under_another_malloc_is_told(
+    tmp_path: Path, capsys: Say
+) -> None:
+    program = 'sleep 0.1; case "$LD_PRELOAD" in *libhakmem*) exit 1;; esac; exit 0'
+    words = ["exec", "-a", "system,hakmem", "-n", "1", "--ignore-exit-code", "--no-progress"]
+    assert main([*words, "-o", str(tmp_path / "run"), "--", "sh", "-c", program]) == 0
+    out = capsys.readouterr().out
+    assert "sh ends otherwise under another malloc: system with 0, hakmem with 1." in out
+
+
 @pytest.mark.parametrize("field", ["failed_allocations", "failed_successors"])
 def test_an_older_run_that_called_refusals_fine_has_no_throughput_there(
     field: str, tmp_path: Path, capsys: Say
