@@ -21,7 +21,7 @@ def test_examples_of_the_page_run_in_their_order(
     assert len(examples) == 6
     names: dict[str, Any] = {}
     exec(compile("\n".join(examples), str(PAGE), "exec"), names)
-    assert names["best"].shape == names["run"].throughput.shape[:3] == (2, 2, 2)
+    assert names["best"].shape == names["run"].throughput.shape[:3] == (2, 3, 2)
     assert (names["best"] > 0).all()
     assert names["memory"].shape == (2, 2, 2, 2)
     assert len(names["rows"]) == 8
