@@ -23,7 +23,7 @@ from mtbench.plan import Cell, Plan
 from mtbench.statistics import NOISE_THRESHOLD, geometric_mean_interval, independent_ratio
 from mtbench.table import markdown_table, named, ratio, text_table
 
-MISSING = "not in the run"
+ABSENT = "not in the run"
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def command(args: argparse.Namespace) -> int:
     rows = [row for other in rest for row in rows_of(base.results, other, args.threshold)]
     if hosts:
         # Another machine is no regression, and may have measured other workloads.
-        rows = [replace(row, regression=False) for row in rows if row.verdict != MISSING]
+        rows = [replace(row, regression=False) for row in rows if row.verdict != ABSENT]
     if not rows:
         raise UsageError(f"{base.name} has no number in any cell; nothing to compare with")
     known = {cell for other in rest for cell in other.results.cells} - base.results.cells.keys()
@@ -98,11 +98,9 @@ def _gate(rows: list[Row], threshold: float) -> int:
     """Closed for each cell that is slower, and for each that the base has and another run lacks."""
     closing = [row for row in rows if row.regression]
     slower = [row for row in closing if row.verdict == "slower"]
-    short = {
-        f"{row.allocator} {row.workload} x {row.threads}": row.verdict
-        for row in closing
-        if row.verdict != "slower"
-    }
+    of = "{0.run}: " if len({row.run for row in rows}) > 1 else ""
+    place = f"{of}{{0.allocator}} {{0.workload}} x {{0.threads}}"
+    short = {place.format(row): row.verdict for row in closing if row.verdict != "slower"}
     told = []
     if slower:
         worst = min(slower, key=lambda row: row.ratio)
@@ -208,7 +206,7 @@ def rows_of(base: Results, other: _Loaded, threshold: float) -> list[Row]:
             continue
         data = other.results.cells.get(cell)
         if data is None:
-            rows.append(Row(other.name, *cell, math.nan, math.nan, math.nan, MISSING, 0, True))
+            rows.append(Row(other.name, *cell, math.nan, math.nan, math.nan, ABSENT, 0, True))
             continue
         result = independent_ratio(
             data.throughput, rival.throughput, threshold=min(threshold, NOISE_THRESHOLD)

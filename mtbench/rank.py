@@ -252,7 +252,8 @@ def _gate(of: str, least: float, rows: list[Standing], short: dict[str, str]) ->
     closing = dict(short)
     for row in rows:
         if not row.ratio.value >= least:
-            closing.setdefault(f"{row.workload} x {row.threads}", f"{row.ratio.value:.2f}")
+            found = f"{row.ratio.value:.2f}" if row.by_block else "no pair of trials"
+            closing.setdefault(f"{row.workload} x {row.threads}", found)
     if not closing:
         return Exit.FINE
     print(

@@ -147,7 +147,7 @@ def resumed(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
                 f"{run.path} holds runs of a program; go on with: mtbench exec --resume {run.path}"
             )
         # The hosts of a cluster are asked themselves; their client measures nothing.
-        if not is_fleet(run.path):
+        if "hosts" not in run.manifest:
             conditions.check(run, conditions.here())
         plan = Plan.from_json(run.manifest["plan"])
         return run, options.job_of(plan, run.manifest["allocators"])

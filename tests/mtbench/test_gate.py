@@ -65,6 +65,18 @@ def test_a_change_that_crashes_closes_the_gate(
     assert main(["compare", str(change), str(base)]) == 0
 
 
+def test_each_change_is_named_where_there_are_several(
+    base: Path, tmp_path: Path, capsys: Say
+) -> None:
+    runs = [
+        fabricate(tmp_path / name, steady, threads=(1, 8), failing=crashed("hakmem", 5))
+        for name in ("one", "two")
+    ]
+    assert main(["compare", str(base), *map(str, runs)]) == 3
+    said = capsys.readouterr().err
+    assert "4 cells fall short" in said and "two: hakmem mid_gap x 8 (failed" in said
+
+
 def test_a_cell_that_the_change_lacks_closes_the_gate(
     base: Path, tmp_path: Path, capsys: Say
 ) -> None:
@@ -138,7 +150,7 @@ def test_rank_closes_its_gate_where_no_trial_has_a_pair(tmp_path: Path, capsys: 
     failing = [("hakmem", 0), ("hakmem", 1), ("system", 2), ("system", 3), ("system", 4)]
     run = fabricate(tmp_path / "run", steady, allocators=("system", "hakmem"), failing=failing)
     assert main(["rank", str(run), "--fail-below", "0.1"]) == 3
-    assert "mid_gap x 8 (nan)" in capsys.readouterr().err
+    assert "mid_gap x 8 (no pair of trials)" in capsys.readouterr().err
 
 
 def test_rank_says_where_nobody_else_has_a_number(tmp_path: Path, capsys: Say) -> None:
