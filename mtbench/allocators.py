@@ -32,6 +32,9 @@ PEERS: dict[str, tuple[str, ...]] = {
 """Peer -> file names to look for through the linker's cache, best first."""
 
 FLAVOURS = {"hakmem": "runtime", "hakmem-fixed": "fixed"}
+RESERVED = ("system", "null", *FLAVOURS, "all")
+"""Names that mean something of their own: no library can be given one."""
+
 LADDER = ("locked", "prealloc-locked", "prealloc-rwlock", "prealloc-seqlock", "flat")
 
 
@@ -191,13 +194,21 @@ def resolve(text: str) -> Allocator:
 
 
 def resolve_all(texts: Sequence[str]) -> list[Allocator]:
-    """Every allocator of several comma-separated lists, each once, `all` being all installed."""
+    """Every allocator of several comma-separated lists, each once, `all` being all installed.
+
+    Raises UsageError for two of one name.
+    """
     found: dict[str, Allocator] = {}
     for text in texts:
         for part in split(text):
             chosen = installed() if part == "all" else [resolve(part)]
             for entry in chosen:
-                found.setdefault(entry.label, entry)
+                known = found.setdefault(entry.label, entry)
+                if known != entry:
+                    raise UsageError(
+                        f"two allocators are called '{entry.label}': {known.path} and "
+                        f"{entry.path}; give one another name: NAME=/path/to/library.so"
+                    )
     if not found:
         raise UsageError("no allocator named; accepted: those of `mtbench list allocators`")
     return list(found.values())
@@ -205,6 +216,10 @@ def resolve_all(texts: Sequence[str]) -> list[Allocator]:
 
 def _library(label: str, path: str) -> Allocator:
     library = Path(os.path.expanduser(path))  # noqa: PTH111 - a path that is not there, no error
+    if label in RESERVED:
+        raise UsageError(
+            f"allocator name '{label}' is taken; accepted: any but {', '.join(RESERVED)}"
+        )
     if not label or not re.fullmatch(r"[\w.+-]+", label):
         raise UsageError(f"allocator name '{label}' must be letters, digits, '.', '_', '+', '-'")
     if not os.path.isfile(library):  # noqa: PTH113 - also False for a name that is too long
@@ -234,6 +249,8 @@ def _options(base: str, text: str) -> dict[str, str]:
             raise UsageError(
                 f"unknown hakmem option '{part}'; accepted: {', '.join(sorted(table))}"
             )
+        if option.environment in chosen:
+            raise UsageError(f"hakmem option {name} is given twice in '{base}:{text}'")
         if option.values and value not in option.values:
             raise UsageError(
                 f"hakmem option {name} cannot be '{value}'; accepted: {', '.join(option.values)}"

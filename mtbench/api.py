@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtbench import options, progress, sweeping
+from mtbench.asked import Asked, Wanted
 from mtbench.cells import Results, gather
+from mtbench.errors import UsageError
 from mtbench.hostview import opened_one
 from mtbench.rundir import RunDirectory, new_path
 
@@ -39,8 +40,9 @@ class Sweep:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names that `metric` knows in this run."""
-        return tuple(sorted({name for data in self.results.cells.values() for name in data.values}))
+        """Names that `metric` knows in this run; throughput also where every trial failed."""
+        found = {name for data in self.results.cells.values() for name in data.values}
+        return tuple(sorted(found | {"throughput"}))
 
     def metric(self, name: str) -> NDArray[np.float64]:
         """Any metric of the trials, same shape as `throughput`. Raises KeyError if unknown."""
@@ -73,9 +75,9 @@ class Sweep:
 
 
 def sweep(
-    allocators: Sequence[str] = ("all",),
-    workloads: Sequence[str] = (),
-    threads: str | Sequence[int] = "1-64",
+    allocators: str | Sequence[str] = "all",
+    workloads: Wanted | Sequence[Wanted] | None = None,
+    threads: str | int | Sequence[int] = "1-64",
     *,
     trials: int = options.DEFAULT_TRIALS,
     duration: float = options.DEFAULT_DURATION,
@@ -88,28 +90,28 @@ def sweep(
 ) -> Sweep:
     """Measure every combination, keep it in a run directory, and return the numbers.
 
-    duration, warmup: seconds a trial. threads: "1-64", "1,2,8" or numbers. output: the run
-    directory, by default under runs/. Raises UsageError for anything unknown and
-    KeyboardInterrupt when interrupted; what was measured until then is on the disk.
+    allocators, workloads: one or several, text as on the command line; a workload may also be a
+    Workload or the path of a TOML file; None: those of a quick sweep. duration, warmup: seconds a
+    trial. threads: "1-64", "1,2,8" or numbers. pin: none, compact or spread. output: the run
+    directory, by default under runs/. Raises UsageError for what is unknown or not possible,
+    workloads.SpecError for a workload that is none, and KeyboardInterrupt when interrupted; what
+    was measured until then is on the disk.
     """
-    counts = threads if isinstance(threads, str) else ",".join(map(str, threads))
-    args = argparse.Namespace(
-        allocators=list(allocators),
-        workloads=list(workloads) or None,
-        threads=counts,
-        trials=trials,
-        duration=duration,
-        warmup=warmup,
-        seed=seed,
-        pin=pin,
-        verify=verify,
-        quick=False,
-        timeout=None,
-        latency_every=256,
-        memory=None,
-    )
-    job = options.job(args)
-    path = Path(output) if output else new_path(Path("runs"))
+    asked: dict[str, Any] = {
+        "allocators": allocators,
+        "workloads": workloads,
+        "threads": threads,
+        "trials": trials,
+        "duration": duration,
+        "warmup": warmup,
+        "seed": seed,
+        "pin": pin,
+        "verify": verify,
+    }
+    job = options.job(Asked(**asked))
+    if output == "":
+        raise UsageError("output is empty; accepted: a directory, or None for one under runs/")
+    path = new_path(Path("runs")) if output is None else Path(output)
     with RunDirectory.create(path, sweeping.manifest(job, None)) as run:
         show = progress.shown(job.plan, 0, quiet=quiet, verbose=False)
         if sweeping.measure(job, run, set(), show):

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from mtbench import histograms
 from mtbench.plan import Cell, Plan
-from mtbench.statistics import Estimate, bootstrap_median
+from mtbench.statistics import FEWEST, Estimate, bootstrap_median
+from workloads import unserved
 
 Floats = NDArray[np.float64]
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
@@ -86,6 +87,25 @@ class CellData:
         found = self.values.get(name)
         return found if found is not None else np.full(self.blocks, math.nan)
 
+    @property
+    def good(self) -> int:
+        """How many trials gave a throughput."""
+        return int(np.isfinite(self.throughput).sum())
+
+    def shortfall(self, base: CellData) -> str:
+        """Why this cell cannot stand where another has its number; "" if it can.
+
+        Trials that failed leave a median of those that did not: it is no answer.
+        """
+        if self.failed > base.failed:
+            return f"failed in {self.failed} of {self.blocks} trials"
+        measured = int(np.isfinite(self.orders).sum()) + self.failed
+        if measured < self.blocks:
+            return f"unfinished, {measured} of {self.blocks} trials"
+        if self.good < min(base.good, FEWEST):
+            return f"{self.good or 'no'} trial{'' if self.good == 1 else 's'} with a number"
+        return ""
+
     def estimate(self, name: str = "throughput") -> Estimate:
         """Median over blocks with its bootstrap interval."""
         return bootstrap_median(self.metric(name))
@@ -120,6 +140,7 @@ def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Results:
         if data is None or not 0 <= block < plan.trials:
             continue
         results.trials += 1
+        record = _judged(record)
         if record["status"] != "ok":
             data.failed += 1
             results.failures.append(record)
@@ -132,10 +153,19 @@ def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Results:
     return results
 
 
+def _judged(record: dict[str, Any]) -> dict[str, Any]:
+    """The record, refused where its workload was not served: older runs called that ok."""
+    why = unserved(record["result"]) if record["status"] == "ok" else None
+    return record if why is None else {**record, "status": "refused", "reason": why}
+
+
 def _add(data: CellData, block: int, result: Mapping[str, Any]) -> None:
     operations = float(result["operations"])
     elapsed = float(result["elapsed_s"])
-    data.put("throughput", block, operations / elapsed if elapsed > 0 else math.nan)
+    if operations > 0 and elapsed > 0:
+        data.put("throughput", block, operations / elapsed)
+    else:
+        data.missing.setdefault("throughput", "no operation ended in the window")
     data.put("progressed", block, float(result.get("progressed", math.nan)))
     data.put(
         "fairness", block, _number(data, "fairness", (result.get("fairness") or {}).get("jain"))

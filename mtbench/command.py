@@ -9,8 +9,9 @@ import argparse
 from importlib import import_module
 from typing import Any, NoReturn
 
+from mtbench.bounds import COUNT, EVERY, PAUSE, RATIO, SECONDS, SEED, SHARE, TRIALS, WINDOW
 from mtbench.errors import Exit
-from mtbench.plan import MOST_SEED, MOST_TRIALS
+from mtbench.plan import PINS
 from mtbench.table import one_line
 
 _SWEEP_EXAMPLES = """examples:
@@ -79,55 +80,6 @@ def _word(text: str) -> str:
     return text
 
 
-def _trials(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= MOST_TRIALS:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of trials, 1-{MOST_TRIALS}")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= MOST_SEED:
-        raise argparse.ArgumentTypeError(f"{text} is not a seed, 0-{MOST_SEED}")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
-    return value
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
-    return value
-
-
-def _pause(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds, 0 or more")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a share below 1, such as 0.05 for 5 %")
-    return value
-
-
-def _ratio(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text} is not a ratio above 0, such as 0.95")
-    return value
-
-
 def _bytes(text: str) -> int:
     units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     number, unit = text.upper().removesuffix("IB").removesuffix("B"), ""
@@ -142,17 +94,7 @@ def _bytes(text: str) -> int:
     return size
 
 
-for _type, _name in (
-    (_positive, "whole number"),
-    (_trials, "whole number"),
-    (_seed, "whole number"),
-    (_seconds, "number of seconds"),
-    (_pause, "number of seconds"),
-    (_share, "share"),
-    (_ratio, "ratio"),
-    (_bytes, "size"),
-):
-    _type.__name__ = _name
+_bytes.__name__ = "size"
 
 
 def _subcommand(
@@ -171,20 +113,19 @@ def _subcommand(
 
 def _add_measuring(parser: _Parser) -> None:
     add = parser.add_argument
-    add("-n", "--trials", type=_trials, metavar="N", help="trials a cell (default 8)")
-    add("--duration", type=_seconds, metavar="S", help="measuring window, seconds (default 0.5)")
-    add("--warmup", type=_pause, metavar="S", help="before the window, seconds (default 0.1)")
+    add("-n", "--trials", type=TRIALS, metavar="N", help="trials a cell (default 8)")
+    add("--duration", type=WINDOW, metavar="S", help="measuring window, seconds (default 0.5)")
+    add("--warmup", type=PAUSE, metavar="S", help="before the window, seconds (default 0.1)")
     add(
         "--timeout",
-        type=_seconds,
+        type=SECONDS,
         metavar="S",
         help="end a trial after S seconds (default 10 x the expected time, at least 20)",
     )
-    add("--seed", type=_seed, metavar="N", help="of the order and the workloads (default 1)")
+    add("--seed", type=SEED, metavar="N", help="of the order and the workloads (default 1)")
     add(
         "--pin",
-        choices=("none", "compact", "spread"),
-        default="none",
+        choices=PINS,
         help="bind threads to CPUs (default none)",
     )
     add(
@@ -194,8 +135,7 @@ def _add_measuring(parser: _Parser) -> None:
     )
     add(
         "--latency-every",
-        type=int,
-        default=256,
+        type=EVERY,
         metavar="N",
         help="time one call in N (default 256), or fewer so that it costs < 1 %%; 0: none",
     )
@@ -218,7 +158,7 @@ def _add_program(parser: _Parser) -> None:
         metavar="LIST",
         help="as for sweep (default all but null)",
     )
-    add("-n", "--trials", type=_trials, metavar="N", help="runs an allocator (default 10)")
+    add("-n", "--trials", type=TRIALS, metavar="N", help="runs an allocator (default 10)")
     add("--server", metavar="CMD", help="run this under the allocator, and the client beside it")
     add(
         "--client", metavar="CMD", help="what is timed with --server; the system's malloc serves it"
@@ -241,8 +181,8 @@ def _add_program(parser: _Parser) -> None:
         help="run the program through this shell (default none: its words are as given)",
     )
     add("--ignore-exit-code", action="store_true", help="any exit code is fine")
-    add("--timeout", type=_seconds, metavar="S", help="end a run after S seconds (default 600)")
-    add("--seed", type=_seed, metavar="N", help="of the order (default 1)")
+    add("--timeout", type=SECONDS, metavar="S", help="end a run after S seconds (default 600)")
+    add("--seed", type=SEED, metavar="N", help="of the order (default 1)")
     add("--name", help="of the program in tables (default its file name)")
     add("-o", "--output", metavar="DIR", help="run directory (default runs/TIME-HOST)")
     add("--resume", metavar="RUN", help="finish what is missing in RUN; nothing is repeated")
@@ -311,7 +251,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add = run.add_argument
     add("-a", "--allocator", default="hakmem", metavar="NAME", help="default hakmem")
     add("-w", "--workload", default="mid_gap", metavar="NAME", help="default mid_gap")
-    add("-t", "--threads", type=_positive, default=1, metavar="N", help="default 1")
+    add("-t", "--threads", type=COUNT, default=1, metavar="N", help="default 1")
     add("--locks", action="store_true", help="the allocator's lock table, hottest first")
     add("--json", action="store_true", help="every record and the summary as JSON")
     _add_measuring(run)
@@ -360,7 +300,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add("runs", nargs="+", metavar="RUN", help="the first is the base")
     add(
         "--threshold",
-        type=_share,
+        type=SHARE,
         default=0.05,
         metavar="SHARE",
         help="a slower cell beyond this is a regression, exit 3 (default 0.05)",
@@ -380,7 +320,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add("run", metavar="RUN")
     add("--of", default="hakmem", metavar="NAME", help="the allocator to rank (default hakmem)")
     add("--against", metavar="LIST", help="only these (default all but null and its own variants)")
-    add("--fail-below", type=_ratio, metavar="X", help="exit 3 if any cell's ratio is below X")
+    add("--fail-below", type=RATIO, metavar="X", help="exit 3 if any cell's ratio is below X")
     add("--json", action="store_true")
     add("--markdown", action="store_true", help="a table for documents")
 

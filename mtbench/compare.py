@@ -6,25 +6,33 @@ import argparse
 import csv
 import json
 import math
+import shlex
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mtbench.cells import Results, gather
+from mtbench.conditions import differences
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet, opened
-from mtbench.plan import Plan
+from mtbench.plan import Cell, Plan
 from mtbench.statistics import NOISE_THRESHOLD, geometric_mean_interval, independent_ratio
-from mtbench.table import markdown_table, ratio, text_table
+from mtbench.table import markdown_table, named, ratio, text_table
+
+ABSENT = "not in the run"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One cell of one run against the base: throughput ratio (above 1 is faster) and verdict."""
+    """One cell of one run against the base: throughput ratio (above 1 is faster) and verdict.
+
+    ratio, low, high: nan where the run has no number. regression: it closes the gate; the verdict
+    says why.
+    """
 
     run: str
     allocator: str
@@ -41,17 +49,18 @@ class Row:
 @dataclass(frozen=True)
 class _Loaded:
     name: str
+    path: Path
     manifest: dict[str, Any]
     plan: Plan
     results: Results
 
 
 def command(args: argparse.Namespace) -> int:
-    """`mtbench compare`; exit 3 if a cell is slower beyond the threshold."""
+    """`mtbench compare`; exit 3 if a cell is slower beyond the threshold, or cannot be told."""
     if len(args.runs) < 2 and not is_fleet(Path(args.runs[0])):
         raise UsageError("compare needs two runs or more; the first is the base")
     parts = [_load(Path(path)) for path in args.runs]
-    loaded = [part for found in parts for part in found]
+    loaded = _told_apart([part for found in parts for part in found])
     hosts = len(parts) == 1 and len(loaded) > 1
     if not hosts and any(len(found) > 1 for found in parts):
         raise UsageError("a run of several hosts is compared alone, or one host of it: RUN:HOST")
@@ -60,31 +69,67 @@ def command(args: argparse.Namespace) -> int:
     base, rest = loaded[0], loaded[1:]
     across = args.across_machines or hosts
     notes = [note for other in rest for note in _check(base, other, across)]
-    rows = [row for other in rest for row in rows_of(base.results, other, args.threshold)]
-    if not rows:
+    if empty := [cell for cell, data in base.results.cells.items() if not data.good]:
+        notes.append(f"{base.name} has no number for {_places(empty)}: not compared")
+    if not any(base.results.cells.keys() & other.results.cells.keys() for other in rest):
         raise UsageError(f"{base.name} and the others have no cell in common; nothing to compare")
+    rows = [row for other in rest for row in rows_of(base.results, other, args.threshold)]
+    if hosts:
+        # Another machine is no regression, and may have measured other workloads.
+        rows = [replace(row, regression=False) for row in rows if row.verdict != ABSENT]
+    if not rows:
+        raise UsageError(f"{base.name} has no number in any cell; nothing to compare with")
+    known = {cell for other in rest for cell in other.results.cells} - base.results.cells.keys()
+    if known and not hosts:
+        notes.append(f"{base.name} lacks {_places(sorted(known))}: not compared")
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     _PRINTERS[args.format](rows, base, rest)
-    regressions = [row for row in rows if row.regression]
-    # Another machine is no regression.
-    if regressions and not hosts:
-        worst = min(regressions, key=lambda row: row.ratio)
-        cells = "1 cell is" if len(regressions) == 1 else f"{len(regressions)} cells are"
-        print(
-            f"mtbench: {cells} slower by more than "
-            f"{args.threshold * 100:.3g} %; worst: {worst.allocator} {worst.workload} x "
-            f"{worst.threads}, {worst.ratio:.2f} x",
-            file=sys.stderr,
+    return _gate(rows, args.threshold)
+
+
+def _places(cells: Sequence[Cell], most: int = 5) -> str:
+    """`hakmem mid_gap x 8, hakmem mid_gap x 64 and 3 more`, for one line."""
+    words = ", ".join(f"{c.allocator} {c.workload} x {c.threads}" for c in cells[:most])
+    return f"{words} and {len(cells) - most} more" if len(cells) > most else words
+
+
+def _gate(rows: list[Row], threshold: float) -> int:
+    """Closed for each cell that is slower, and for each that the base has and another run lacks."""
+    closing = [row for row in rows if row.regression]
+    slower = [row for row in closing if row.verdict == "slower"]
+    of = "{0.run}: " if len({row.run for row in rows}) > 1 else ""
+    place = f"{of}{{0.allocator}} {{0.workload}} x {{0.threads}}"
+    short = {place.format(row): row.verdict for row in closing if row.verdict != "slower"}
+    told = []
+    if slower:
+        worst = min(slower, key=lambda row: row.ratio)
+        cells = "1 cell is" if len(slower) == 1 else f"{len(slower)} cells are"
+        told.append(
+            f"{cells} slower by more than {threshold * 100:.3g} %; worst: {worst.allocator} "
+            f"{worst.workload} x {worst.threads}, {worst.ratio:.2f} x"
         )
-        return Exit.GATE
-    return Exit.FINE
+    if short:
+        cells = "1 cell falls" if len(short) == 1 else f"{len(short)} cells fall"
+        told.append(f"{cells} short of the base: {named(short)}")
+    if told:
+        print(f"mtbench: {'; '.join(told)}", file=sys.stderr)
+    return Exit.GATE if told else Exit.FINE
+
+
+def _told_apart(loaded: list[_Loaded]) -> list[_Loaded]:
+    """The same, by their paths where two directories have one name."""
+    names = [part.name for part in loaded]
+    return [
+        replace(part, name=str(part.path)) if names.count(part.name) > 1 else part
+        for part in loaded
+    ]
 
 
 def _load(path: Path) -> list[_Loaded]:
     """A run, or each host of one."""
     return [
-        _Loaded(view.path.name, view.manifest, plan, gather(view.records(), plan))
+        _Loaded(view.path.name, view.path, view.manifest, plan, gather(view.records(), plan))
         for view, plan in opened(path)
     ]
 
@@ -100,7 +145,7 @@ def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
         if not across:
             raise UsageError(f"{text}; --across-machines compares them all the same")
         notes.append(f"{text}: a ratio mixes machine and allocator")
-    for name in ("duration", "warmup", "pin", "verify", "latency_every"):
+    for name in ("duration", "warmup", "pin", "verify", "latency_every", "turns", "memory"):
         one, two = getattr(base.plan, name), getattr(other.plan, name)
         if one != two:
             notes.append(f"{other.name} was measured with {name} {two}, {base.name} with {one}")
@@ -110,6 +155,12 @@ def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
         for name in sorted(sources.keys() & others.keys())
         if sources[name] != others[name]
     ]
+    notes += _programs(base, other)
+    one, two = base.manifest.get("conditions", {}), other.manifest.get("conditions", {})
+    if one and two:
+        told = {*here, *there}
+        changed = differences(*({k: v for k, v in c.items() if k not in told} for c in (one, two)))
+        notes += [f"from {base.name} to {other.name} {change}" for change in changed]
     built = {entry["label"]: entry["sha256"] for entry in base.manifest["allocators"]}
     for entry in other.manifest["allocators"]:
         known = built.get(entry["label"])
@@ -118,49 +169,78 @@ def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
     return notes
 
 
+def _programs(base: _Loaded, other: _Loaded) -> list[str]:
+    """Where two programs, or two ways to run one, were measured. Raises UsageError where what was
+    counted is not the same, so that a ratio would mean nothing."""
+    counted = {entry["name"]: entry["unit"] for entry in base.manifest["workloads"]}
+    for entry in other.manifest["workloads"]:
+        unit = counted.get(entry["name"], entry["unit"])
+        if unit != entry["unit"]:
+            raise UsageError(
+                f"{entry['name']}: {base.name} counts {unit}, {other.name} {entry['unit']}; "
+                "accepted: runs that count the same"
+            )
+    one, two = base.manifest.get("program") or {}, other.manifest.get("program") or {}
+    return [
+        f"{other.name} ran the program with {key} {_typed(two.get(key))}, {base.name} with "
+        f"{_typed(one.get(key))}"
+        for key in one.keys() & two.keys()
+        if key != "timeout" and one[key] != two[key]
+    ]
+
+
+def _typed(value: object) -> str:
+    """A part of a program's description as one would type it."""
+    words = isinstance(value, list) and all(isinstance(word, str) for word in value)
+    return f"'{shlex.join(value)}'" if words else json.dumps(value)  # type: ignore[arg-type]
+
+
 def rows_of(base: Results, other: _Loaded, threshold: float) -> list[Row]:
-    """Each cell that both runs have, worst first.
+    """Each cell in which the base has a number, those without one first, then the worst.
 
     A regression may be sought below the noise threshold; then that is lowered too.
     """
     rows = []
-    for cell, data in other.results.cells.items():
-        rival = base.cells.get(cell)
-        if rival is None:
+    for cell, rival in base.cells.items():
+        if not rival.good:
+            continue
+        data = other.results.cells.get(cell)
+        if data is None:
+            rows.append(Row(other.name, *cell, math.nan, math.nan, math.nan, ABSENT, 0, True))
             continue
         result = independent_ratio(
             data.throughput, rival.throughput, threshold=min(threshold, NOISE_THRESHOLD)
         )
-        value, low, high = result.estimate
-        if not math.isfinite(value):
-            continue
-        regression = result.verdict == "slower" and value < 1 - threshold
-        rows.append(
-            Row(other.name, *cell, value, low, high, result.verdict, result.trials, regression)
-        )
-    return sorted(rows, key=lambda row: row.ratio)
+        short = data.shortfall(rival)
+        slower = result.verdict == "slower" and result.estimate.value < 1 - threshold
+        verdict = short or result.verdict
+        closes = bool(short) or slower
+        rows.append(Row(other.name, *cell, *result.estimate, verdict, result.trials, closes))
+    return sorted(rows, key=lambda row: (math.isfinite(row.ratio), row.ratio))
 
 
-def _means(base: _Loaded, rest: list[_Loaded]) -> list[tuple[str, str, str]]:
-    """(run, allocator, geometric mean over cells with interval)."""
+def _means(base: _Loaded, rest: list[_Loaded]) -> list[tuple[str, str, str, str]]:
+    """(run, allocator, geometric mean over cells with interval, of how many of the base's)."""
     found = []
     for other in rest:
-        for label in other.plan.allocators:
-            shared = [
-                (data.throughput, base.results.cells[cell].throughput)
-                for cell, data in other.results.cells.items()
-                if cell.allocator == label and cell in base.results.cells
-            ]
+        for label in base.plan.allocators:
+            wanted = {
+                cell: data.throughput
+                for cell, data in base.results.cells.items()
+                if cell.allocator == label and data.good
+            }
             ratios = [
-                top[np.isfinite(top)] / np.nanmedian(bottom)
-                for top, bottom in shared
-                if np.isfinite(top).any() and np.isfinite(bottom).any()
+                data.throughput[np.isfinite(data.throughput)] / np.nanmedian(bottom)
+                for cell, bottom in wanted.items()
+                if (data := other.results.cells.get(cell)) is not None and data.good
             ]
             if ratios:
-                found.append((other.name, label, ratio(geometric_mean_interval(ratios))))
+                mean = ratio(geometric_mean_interval(ratios))
+                found.append((other.name, label, mean, f"{len(ratios)} of {len(wanted)}"))
     return found
 
 
+_MEANS = ("run", "allocator", "geometric mean", "cells")
 _HEADER = ("run", "allocator", "workload", "threads", "ratio [95 %]", "verdict", "trials")
 
 
@@ -172,7 +252,9 @@ def _cells(row: Row) -> list[str]:
         str(row.threads),
         f"{row.ratio:.3f} [{row.low:.3f}, {row.high:.3f}]"
         if math.isfinite(row.low)
-        else f"{row.ratio:.3f}",
+        else f"{row.ratio:.3f}"
+        if math.isfinite(row.ratio)
+        else "-",
         row.verdict + (" (regression)" if row.regression else ""),
         str(row.trials),
     ]
@@ -181,25 +263,22 @@ def _cells(row: Row) -> list[str]:
 def _text(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     print(f"throughput over {base.name}\n")
     print(text_table(_HEADER, map(_cells, rows), left=3))
-    print("\n" + text_table(("run", "allocator", "geometric mean"), _means(base, rest), left=2))
+    print("\n" + text_table(_MEANS, _means(base, rest), left=2))
 
 
 def _markdown(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     print(f"Throughput over `{base.name}`.\n")
     print(markdown_table(_HEADER, map(_cells, rows), left=3))
-    print("\n" + markdown_table(("run", "allocator", "geometric mean"), _means(base, rest), left=2))
+    print("\n" + markdown_table(_MEANS, _means(base, rest), left=2))
 
 
 def _json(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     document = {
         "base": base.name,
-        "cells": [
-            {key: None if value != value else value for key, value in asdict(row).items()}
-            for row in rows
-        ],
+        "cells": [_plain(row, None) for row in rows],
         "geometric_means": [
-            {"run": run, "allocator": label, "ratio": text}
-            for run, label, text in _means(base, rest)
+            {"run": run, "allocator": label, "ratio": text, "cells": cells}
+            for run, label, text, cells in _means(base, rest)
         ],
     }
     print(json.dumps(document, indent=1))
@@ -208,7 +287,11 @@ def _json(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
 def _csv(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     writer = csv.DictWriter(sys.stdout, list(asdict(rows[0])), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    writer.writerows(_plain(row, "") for row in rows)
+
+
+def _plain(row: Row, missing: str | None) -> dict[str, Any]:
+    return {key: missing if value != value else value for key, value in asdict(row).items()}
 
 
 _PRINTERS: dict[str, Callable[[list[Row], _Loaded, list[_Loaded]], None]] = {

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mtbench import machine
+from mtbench import conditions, machine
 
 Check = Callable[[], Iterator["Fact"]]
 _ORDER = {"warning": 0, "unknown": 1, "note": 2, "ok": 3}
@@ -286,18 +286,12 @@ def _permissions() -> Iterator[Fact]:
 
 
 def _environment() -> Iterator[Fact]:
-    names = [
-        name
-        for name in os.environ
-        if name.startswith(("HAKMEM_", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "TBB_MALLOC_"))
-        or name in ("LD_PRELOAD", "GLIBC_TUNABLES", "JE_MALLOC_CONF")
-    ]
-    if names:
+    if found := conditions.settings(os.environ):
         yield Fact(
             "environment",
-            ", ".join(f"{name}={os.environ[name]}" for name in sorted(names)),
+            ", ".join(f"{name}={value}" for name, value in found.items()),
             "settings of allocators reach every trial (LD_PRELOAD and HAKMEM_* do not)",
-            "unset " + " ".join(sorted(names)),
+            "unset " + " ".join(found),
             "warning",
             70,
         )

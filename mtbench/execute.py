@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mtbench import allocators, machine, program, progress, sweeping
+from mtbench import allocators, conditions, machine, program, progress, sweeping
 from mtbench.allocators import Allocator
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.options import Job
@@ -136,6 +136,7 @@ def _created(
     manifest = sweeping.manifest(Job(plan, chosen, {}), args.title)
     manifest["workloads"] = [{"name": task.name, "description": task.text(), "unit": task.unit}]
     manifest["program"] = task.to_json()
+    manifest["conditions"] |= conditions.of_program(task.command, task.client)
     path = Path(args.output) if args.output else new_path(Path("runs"))
     return RunDirectory.create(path, manifest), plan, task, chosen
 
@@ -143,10 +144,7 @@ def _created(
 def _resumed(
     args: argparse.Namespace,
 ) -> tuple[RunDirectory, Plan, Program, dict[str, Allocator]]:
-    given = ["allocators", "output", "trials", "seed", "server", "client", "program"]
-    for name in given:
-        if getattr(args, name):
-            raise UsageError(f"--resume takes everything from the run; {name} does not go with it")
+    sweeping.refuse_options(args)
     run = RunDirectory.resume(Path(args.resume))
     try:
         if "program" not in run.manifest:
@@ -155,6 +153,8 @@ def _resumed(
             )
         plan = Plan.from_json(run.manifest["plan"])
         task = Program.from_json(run.manifest["program"])
+        programs = conditions.of_program(task.command, task.client)
+        conditions.check(run, conditions.here() | programs)
         kept = {entry["label"]: Allocator(**entry) for entry in run.manifest["allocators"]}
         for entry in kept.values():
             path = entry.path or ""

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
-from mtbench import host, progress
+from mtbench import conditions, host, progress
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.options import Job
 from mtbench.plan import Cell, Plan, Trial
@@ -157,7 +157,7 @@ class Fleet:
                 f"worker {address} on {name} does not offer the resource {host.RESOURCE}; start it "
                 f"with: dask worker --nthreads 1 --resources {host.RESOURCE}=1"
             )
-        mine = host.build()
+        mine = conditions.build()
         for part, found in facts["build"].items():
             if found != mine.get(part):
                 raise UsageError(

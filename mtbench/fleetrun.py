@@ -11,7 +11,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mtbench import fleet, options, progress, report, sweeping
+from mtbench import conditions, fleet, options, progress, report, sweeping
+from mtbench.asked import Asked
 from mtbench.errors import Exit, UsageError
 from mtbench.fleet import Fleet
 from mtbench.options import Job
@@ -30,7 +31,7 @@ def command(args: argparse.Namespace) -> int:
             address = args.cluster or run.manifest["cluster"]
             found = stack.enter_context(fleet.connected(address, job))
         else:
-            job, address = options.job(args), args.cluster
+            job, address = options.job(Asked.by(args)), args.cluster
             # The hosts first: without them there is nothing to keep.
             found = stack.enter_context(fleet.connected(address, job))
             manifest = sweeping.manifest(job, args.title) | {
@@ -82,6 +83,13 @@ def _measure(args: argparse.Namespace, run: RunDirectory, job: Job, found: Fleet
 def _settle(run: RunDirectory, job: Job, found: Fleet) -> None:
     """Keep which hosts there are and which workload is whose; on resume only what is new, and
     a workload whose host is not there is measured anew on another."""
+    for name, facts in found.kept_hosts().items():
+        before = run.manifest["hosts"].get(name, {}).get("conditions", {})
+        if before and (differing := conditions.differences(before, facts["conditions"])):
+            raise UsageError(
+                f"host {name} measured part of {run.path} under other conditions "
+                f"({'; '.join(differing)}); restore them, or start a new run"
+            )
     hosts = run.manifest["hosts"] | found.kept_hosts()
     chosen = dict(run.manifest["assignment"])
     if not run.manifest["on_each_host"]:

@@ -6,18 +6,13 @@ so nothing of Dask is in the measured process.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-import allocator as hakmem
-import workloads
-from mtbench import allocators, doctor, machine, options
+from mtbench import allocators, conditions, doctor, machine, options
 from mtbench.allocators import Allocator
 from mtbench.errors import MtbenchError
 from mtbench.measure import Measurer
@@ -28,21 +23,6 @@ RESOURCE = "mtbench"
 
 NAME_VARIABLE = "MTBENCH_HOST"
 """Gives a worker's host another name than the kernel does."""
-
-
-@lru_cache(maxsize=1)
-def build() -> dict[str, str]:
-    """What must agree between client and worker: our Python sources and our libraries."""
-    digest = hashlib.sha256()
-    for package in ("mtbench", "workloads"):
-        folder = Path(__file__).resolve().parent.parent / package
-        for file in sorted(folder.glob("*.py")):
-            digest.update(file.name.encode() + file.read_bytes())
-    return {
-        "mtbench": digest.hexdigest()[:12],
-        "hakmem": hashlib.sha256(repr(hakmem.build()).encode()).hexdigest()[:12],
-        "workloads": hashlib.sha256(repr(workloads.BUILD).encode()).hexdigest()[:12],
-    }
 
 
 def describe(kept: Sequence[dict[str, Any]], dask_worker: Any = None) -> dict[str, Any]:
@@ -58,10 +38,11 @@ def describe(kept: Sequence[dict[str, Any]], dask_worker: Any = None) -> dict[st
         # Two containers of one machine have two names but share its cores.
         "key": named or boot,
         "resource": dask_worker.state.total_resources.get(RESOURCE, 0) if dask_worker else 1,
-        "build": build(),
+        "build": conditions.build(),
         "cores": machine.usable_cores(),
         "machine": machine.summary(),
         "fingerprint": {**machine.fingerprint(), "host": named or socket.gethostname()},
+        "conditions": {**conditions.here(), "host": named or socket.gethostname()},
         "packages": machine.packages(),
     }
     try:

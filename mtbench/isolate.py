@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a worker. status: ok, crash, timeout, mismatch, violation or error.
+    """What became of a worker. status: ok, crash, timeout, mismatch, violation, refused or error.
 
     wall_s: seconds from start to end. record: what the worker wrote, {} if nothing. threads: at a
     timeout, each thread's state letter, kernel wait channel and name, at most 256. runnable:

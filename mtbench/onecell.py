@@ -72,8 +72,7 @@ def _print(data: CellData, records: list[dict[str, Any]], unit: str) -> None:
     allocator, workload, threads = data.cell
     print(f"{allocator}, {workload}, {threads} thread{'s' if threads > 1 else ''}: ", end="")
     bounds = f" [{number(value.low)}, {number(value.high)}]" if math.isfinite(value.low) else ""
-    good = len(records) - data.failed
-    print(f"{number(value.value)} {unit}/s{bounds}, n = {good}")
+    print(f"{number(value.value)} {unit}/s{bounds}, n = {data.good}")
     rows, missing = [], []
     for metric, label in _SHOWN:
         estimate = data.estimate(metric)
@@ -84,7 +83,7 @@ def _print(data: CellData, records: list[dict[str, Any]], unit: str) -> None:
     peak = data.estimate("rss_used")
     rows.append(["peak resident, above the start", *(bytes_(bound) for bound in peak)])
     print(text_table(["", "median", "low", "high"], rows))
-    if good and missing:
+    if data.good and missing:
         print("\n".join(missing))
     for record in records:
         if record["status"] != "ok":
@@ -144,7 +143,7 @@ def _document(
         "workload": data.cell.workload,
         "threads": data.cell.threads,
         "unit": f"{unit}/s",
-        "trials": len(records) - data.failed,
+        "trials": data.good,
         "failed": data.failed,
         "metrics": {
             name: {

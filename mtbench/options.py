@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from typing import Any
 import workloads
 from mtbench import allocators, machine, quick
 from mtbench.allocators import Allocator
+from mtbench.asked import Asked, Wanted
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.plan import TURNS, Cell, Plan, grid, thread_counts
 
 DEFAULT_TRIALS, DEFAULT_DURATION, DEFAULT_WARMUP, DEFAULT_SEED = 8, 0.5, 0.1, 1
+DEFAULT_EVERY = 256
 
 
 @dataclass(frozen=True)
@@ -28,89 +30,60 @@ class Job:
     specs: dict[str, workloads.Workload]
 
 
-def job(args: argparse.Namespace) -> Job:
-    """The sweep that the arguments ask for. Raises UsageError for anything unknown."""
-    specs = workload_specs(args.workloads or list(quick.WORKLOADS))
-    threads = thread_counts(args.threads) if args.threads else None
-    if args.quick:
+def job(asked: Asked) -> Job:
+    """The sweep that is asked for. Raises UsageError for anything unknown."""
+    specs = workload_specs(quick.WORKLOADS if asked.workloads is None else asked.workloads)
+    if asked.quick:
         chosen = (
-            allocators.resolve_all(args.allocators)
-            if args.allocators
-            else quick.default_allocators()
+            quick.default_allocators()
+            if asked.allocators is None
+            else allocators.resolve_all(asked.allocators)
         )
-        counts = threads or quick.THREADS
+        counts = asked.threads or quick.THREADS
         cells: list[Cell] = quick.cells(chosen, list(specs), counts)
-        trials = args.trials or quick.TRIALS
-        duration = args.duration or quick.window(cells, trials, machine.usable_cores())
-        warmup = quick.WARMUP_S if args.warmup is None else args.warmup
+        trials = asked.trials or quick.TRIALS
+        duration = asked.duration or quick.window(cells, trials, machine.usable_cores())
+        warmup = quick.WARMUP_S if asked.warmup is None else asked.warmup
     else:
-        chosen = allocators.resolve_all(args.allocators or ["all"])
-        counts = threads or thread_counts("1-64")
+        chosen = allocators.resolve_all(asked.allocators or ["all"])
+        counts = asked.threads or thread_counts("1-64")
         cells = list(grid([entry.label for entry in chosen], list(specs), counts))
-        trials = args.trials or DEFAULT_TRIALS
-        duration = args.duration or DEFAULT_DURATION
-        warmup = DEFAULT_WARMUP if args.warmup is None else args.warmup
-    return _job(args, chosen, specs, counts, cells, trials, duration, warmup)
-
-
-def one_cell(args: argparse.Namespace) -> Job:
-    """The single cell that `mtbench run` asks for."""
-    chosen = allocators.resolve_all([args.allocator])
-    specs = workload_specs([args.workload])
-    if len(chosen) != 1 or len(specs) != 1:
-        raise UsageError("run measures one allocator and one workload; `mtbench sweep` does more")
-    if args.threads > 256:
-        raise UsageError(f"{args.threads} threads are not possible; accepted: 1-256")
-    cells = grid([chosen[0].label], list(specs), (args.threads,))
-    return _job(
-        args,
-        chosen,
-        specs,
-        (args.threads,),
-        cells,
-        args.trials or DEFAULT_TRIALS,
-        args.duration or DEFAULT_DURATION,
-        DEFAULT_WARMUP if args.warmup is None else args.warmup,
-    )
-
-
-def _job(
-    args: argparse.Namespace,
-    chosen: Sequence[Allocator],
-    specs: dict[str, workloads.Workload],
-    threads: tuple[int, ...],
-    cells: Sequence[Cell],
-    trials: int,
-    duration: float,
-    warmup: float,
-) -> Job:
-    if args.latency_every < 0:
-        raise UsageError(
-            f"--latency-every {args.latency_every} is not possible; accepted: 0 or more"
-        )
+        trials = asked.trials or DEFAULT_TRIALS
+        duration = asked.duration or DEFAULT_DURATION
+        warmup = DEFAULT_WARMUP if asked.warmup is None else asked.warmup
     identified = allocators.identify(chosen)
     plan = Plan(
         allocators=tuple(entry.label for entry in identified),
         workloads=tuple(specs),
-        threads=threads,
+        threads=counts,
         trials=trials,
         duration=duration,
         warmup=warmup,
-        seed=DEFAULT_SEED if args.seed is None else args.seed,
+        seed=DEFAULT_SEED if asked.seed is None else asked.seed,
         cores=machine.usable_cores(),
         cells=tuple(cells),
-        timeout=args.timeout or 0.0,
-        pin=args.pin,
-        verify=args.verify,
-        latency_every=args.latency_every,
-        memory=args.memory or 0,
-        turns=quick.TURNS if getattr(args, "quick", False) else TURNS,
+        timeout=asked.timeout or 0.0,
+        pin=asked.pin or "none",
+        verify=asked.verify,
+        latency_every=DEFAULT_EVERY if asked.latency_every is None else asked.latency_every,
+        memory=asked.memory or 0,
+        turns=quick.TURNS if asked.quick else TURNS,
         sources=tuple((name, spec.to_toml()) for name, spec in specs.items()),
     )
     for spec in specs.values():
-        for count in threads:
+        for count in counts:
             _sampled(spec, plan, count)
     return Job(plan, {entry.label: entry for entry in identified}, specs)
+
+
+def one_cell(args: argparse.Namespace) -> Job:
+    """The single cell that `mtbench run` asks for."""
+    found = job(
+        Asked.by(args, allocators=args.allocator, workloads=args.workload, threads=args.threads)
+    )
+    if len(found.plan.cells) != 1:
+        raise UsageError("run measures one allocator and one workload; `mtbench sweep` does more")
+    return found
 
 
 def _sampled(spec: workloads.Workload, plan: Plan, threads: int) -> None:
@@ -125,26 +98,33 @@ def _sampled(spec: workloads.Workload, plan: Plan, threads: int) -> None:
     )
 
 
-def workload_specs(texts: Sequence[str]) -> dict[str, workloads.Workload]:
-    """Workloads by name from comma-separated lists: catalogue names, files, `all`.
+def workload_specs(wanted: Sequence[Wanted]) -> dict[str, workloads.Workload]:
+    """Workloads by name: from comma-separated lists of catalogue names, files and `all`, from
+    paths, and as they are.
 
-    `NAME:option=value` changes a catalogue entry; the whole text is then its name.
+    `NAME:option=value` changes a catalogue entry; the whole text is then its name. Raises
+    UsageError for two of one name, the catalogue's names included.
     """
     catalogue = workloads.catalogue()
     found: dict[str, workloads.Workload] = {}
-    for part in (part for text in texts for part in _split(text)):
-        base, colon, options = part.partition(":")
-        if part == "all":
-            found.update(catalogue)
-        elif part.endswith(".toml"):
+    for part in _parts(wanted):
+        if isinstance(part, workloads.Workload):
+            _add(found, part.name, part, "a Workload")
+            continue
+        if not isinstance(part, str) or part.endswith(".toml"):
             if not os.path.isfile(part):  # noqa: PTH113 - also False for a name that is too long
                 raise UsageError(f"no workload file at {part}")
-            spec = workloads.load(part)
-            found[spec.name] = spec
+            spec = workloads.load(Path(part))
+            _add(found, spec.name, spec, str(part))
+            continue
+        base, colon, options = part.partition(":")
+        if part == "all":
+            for name, spec in catalogue.items():
+                _add(found, name, spec, "all")
         elif base in catalogue and colon and part.isprintable():
-            found[part] = catalogue[base].with_options(**_values(part, options))
+            _add(found, part, catalogue[base].with_options(**_values(part, options)), part)
         elif base in catalogue:
-            found[part] = catalogue[part]
+            _add(found, part, catalogue[part], part)
         else:
             raise UsageError(
                 f"unknown workload '{part}'; accepted: {', '.join(catalogue)}, a .toml file "
@@ -153,6 +133,25 @@ def workload_specs(texts: Sequence[str]) -> dict[str, workloads.Workload]:
     if not found:
         raise UsageError("no workload named; accepted: those of `mtbench list workloads`")
     return found
+
+
+def _add(
+    found: dict[str, workloads.Workload], name: str, spec: workloads.Workload, source: str
+) -> None:
+    """Take one in; the same twice is one, but two of one name could not be told apart."""
+    reserved = workloads.catalogue().get(name, spec)
+    if reserved != spec:
+        raise UsageError(
+            f"{source}: the name '{name}' is that of another workload, in `mtbench list "
+            "workloads`; change its name"
+        )
+    if found.setdefault(name, spec) != spec:
+        raise UsageError(f"{source}: another workload named before is '{name}' too; change a name")
+
+
+def _parts(wanted: Sequence[Wanted]) -> Iterator[Wanted]:
+    for entry in wanted:
+        yield from _split(entry) if isinstance(entry, str) else (entry,)
 
 
 def _split(text: str) -> list[str]:
@@ -172,6 +171,8 @@ def _values(name: str, text: str) -> dict[str, object]:
         key, equals, value = part.partition("=")
         if not key or not equals:
             raise UsageError(f"workload '{name}': option '{part}' is not of the form NAME=VALUE")
+        if key in values:
+            raise UsageError(f"workload '{name}': option {key} is given twice; accepted: once")
         for kind in (int, float):
             try:
                 values[key] = kind(value)

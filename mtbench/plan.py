@@ -14,7 +14,7 @@ MOST_THREADS = 256
 MOST_TRIALS = 10_000
 """Of a cell: what reading a run holds in memory grows with them, measured or not yet."""
 
-MOST_SEED = 10**12
+PINS = ("none", "compact", "spread")
 SLICE_S = 0.003
 TURNS = 4
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mtbench.cells import CellData, Results, gather
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import opened_one
-from mtbench.plan import Plan
+from mtbench.plan import Cell, Plan
 from mtbench.statistics import (
     Estimate,
     bootstrap_median,
@@ -23,7 +23,7 @@ from mtbench.statistics import (
     median,
     paired_ratio,
 )
-from mtbench.table import bytes_, markdown_table, number, ratio, text_table
+from mtbench.table import bytes_, markdown_table, named, number, ratio, text_table
 
 FASTEST = 3
 """Memory is held against the leanest of so many fastest others: slow and lean is no rival."""
@@ -48,21 +48,25 @@ class Standing:
 
 
 def command(args: argparse.Namespace) -> int:
-    """`mtbench rank`; exit 3 if a ratio is below --fail-below."""
+    """`mtbench rank`; exit 3 if a ratio is below --fail-below, or a cell has none."""
     directory, plan = opened_one(Path(args.run))
     kinds = {entry["label"]: entry["kind"] for entry in directory.manifest["allocators"]}
     others = _others(args.of, args.against, plan, kinds)
     results = gather(directory.records(), plan)
     rows, absent = standings(args.of, others, plan, results)
-    if not rows:
+    if not rows and not absent:
         raise UsageError(
             f"no cell of {args.run} has both {args.of} and one of: {', '.join(others)}"
         )
+    if alone := _alone(args.of, rows, results):
+        print(f"warning: no other has a number for {', '.join(alone)}", file=sys.stderr)
     if args.json:
         print(json.dumps(_document(args.of, others, rows, absent), indent=1))
     else:
         _print(args.of, rows, absent, args.markdown)
-    return _gate(args.of, args.fail_below, rows, absent)
+    if args.fail_below is None:
+        return Exit.FINE
+    return _gate(args.of, args.fail_below, rows, shortfalls(args.of, rows, absent, results))
 
 
 def _others(of: str, against: str | None, plan: Plan, kinds: dict[str, str]) -> list[str]:
@@ -133,6 +137,28 @@ def _standing(own: CellData, rivals: list[CellData]) -> Standing:
     )
 
 
+def _alone(of: str, rows: list[Standing], results: Results) -> list[str]:
+    """The cells in which only the ranked one has a number: nothing is said of them."""
+    placed = {(row.workload, row.threads) for row in rows}
+    return [
+        f"{cell.workload} x {cell.threads}"
+        for cell, data in results.cells.items()
+        if cell.allocator == of and data.good and cell[1:] not in placed
+    ]
+
+
+def shortfalls(
+    of: str, rows: list[Standing], absent: list[str], results: Results
+) -> dict[str, str]:
+    """Each cell in which the ranked one lacks trials that its best rival has, and why."""
+    found = {}
+    for row in rows:
+        own = results.cells[Cell(of, row.workload, row.threads)]
+        if why := own.shortfall(results.cells[Cell(row.best, row.workload, row.threads)]):
+            found[f"{row.workload} x {row.threads}"] = why
+    return found | dict.fromkeys(absent, "no number")
+
+
 def _or_infinite(value: float) -> float:
     return value if math.isfinite(value) else math.inf
 
@@ -164,17 +190,18 @@ def _print(of: str, rows: list[Standing], absent: list[str], markdown: bool) -> 
         "leanest of 3",
         "ratio",
     ]
-    print(table(header, [_cells(row) for row in rows], left=1))
-    means = [
-        [name, ratio(mean_of([row for row in rows if row.workload == name]))]
-        for name in _workloads(rows)
-    ]
-    means.append(["all cells", ratio(mean_of(rows))])
-    print("\n" + table(["geometric mean over the best other", "ratio [95 %]"], means, left=1))
+    if rows:
+        means = [
+            [name, ratio(mean_of([row for row in rows if row.workload == name]))]
+            for name in _workloads(rows)
+        ]
+        means.append(["all cells", ratio(mean_of(rows))])
+        print(table(header, [_cells(row) for row in rows], left=1) + "\n")
+        print(table(["geometric mean over the best other", "ratio [95 %]"], means, left=1) + "\n")
     won = sum(row.verdict == "faster" for row in rows)
     lost = sum(row.verdict == "slower" for row in rows)
     print(
-        f"\n{of}: faster in {won}, slower in {lost}, undecided in {len(rows) - won - lost} "
+        f"{of}: faster in {won}, slower in {lost}, undecided in {len(rows) - won - lost} "
         f"of {len(rows)} cells" + (f"; failed in {', '.join(absent)}" if absent else "")
     )
 
@@ -220,18 +247,18 @@ def _document(
     }
 
 
-def _gate(of: str, least: float | None, rows: list[Standing], absent: list[str]) -> int:
-    if least is None:
+def _gate(of: str, least: float, rows: list[Standing], short: dict[str, str]) -> int:
+    """Closed for each cell that is not known to reach `least`."""
+    closing = dict(short)
+    for row in rows:
+        if not row.ratio.value >= least:
+            found = f"{row.ratio.value:.2f}" if row.by_block else "no pair of trials"
+            closing.setdefault(f"{row.workload} x {row.threads}", found)
+    if not closing:
         return Exit.FINE
-    below = [row for row in rows if row.ratio.value < least]
-    if not below and not absent:
-        return Exit.FINE
-    words = [f"{row.workload} x {row.threads} ({row.ratio.value:.2f})" for row in below[:5]]
-    words += [f"{place} (failed)" for place in absent[:5]]
-    count = len(below) + len(absent)
     print(
-        f"mtbench: {of} is below {least:g} of the best other in {count} "
-        f"cell{'s' if count > 1 else ''}: " + ", ".join(words),
+        f"mtbench: {of} is below {least:g} of the best other, or has no number to show, in "
+        f"{len(closing)} cell{'s' if len(closing) > 1 else ''}: {named(closing)}",
         file=sys.stderr,
     )
     return Exit.GATE

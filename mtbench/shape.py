@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from mtbench.plan import MOST_TRIALS
@@ -248,6 +249,7 @@ _PROGRAM = {
 _MACHINE = {
     "machine?": TEXT,
     "fingerprint?": Each(ANYTHING),
+    "conditions?": Each(TEXT),
     "packages?": Each(TEXT),
     "facts?": [_FACT],
     "allocators": [_ALLOCATOR],
@@ -275,6 +277,10 @@ def manifest_fault(manifest: Any) -> str | None:
     if wrong:
         return wrong
     plan = manifest["plan"]
+    for name in ("allocators", "workloads", "threads", "cells"):
+        entries = sorted(map(repr, plan[name]))
+        if twice := next((one for one, next_ in pairwise(entries) if one == next_), None):
+            return f"plan.{name} has {twice} twice"
     labels = [entry["label"] for entry in manifest["allocators"]]
     names = [entry["name"] for entry in manifest["workloads"]]
     if not labels or labels != plan["allocators"]:

@@ -19,6 +19,9 @@ CONFIDENCE = 0.95
 NOISE_THRESHOLD = 0.02
 """Effects below this share are never called a difference."""
 
+FEWEST = 3
+"""Trials a side below which nothing is said."""
+
 U_TEST_LEVEL = 0.025
 """Half of the usual 5 %, so that 200 comparisons of a run with itself stay below 5 % claims."""
 
@@ -158,7 +161,7 @@ def paired_ratio(
     usable = np.isfinite(top) & np.isfinite(bottom) & (top > 0) & (bottom > 0)
     ratios = top[usable] / bottom[usable]
     estimate = bootstrap_median(ratios, resamples=resamples, seed=seed)
-    if ratios.size < 3:
+    if ratios.size < FEWEST:
         return Ratio(estimate, "too few trials", int(ratios.size))
     confidence = 1 - (1 - CONFIDENCE) / comparisons
     low, high = student_interval(np.log(ratios), confidence=confidence)
@@ -183,7 +186,7 @@ def independent_ratio(
     top, bottom = top[top > 0], bottom[bottom > 0]
     estimate = bootstrap_ratio_of_medians(top, bottom, resamples=resamples, seed=seed)
     trials = int(min(top.size, bottom.size))
-    if trials < 3:
+    if trials < FEWEST:
         return Ratio(estimate, "too few trials", trials)
     if trials >= 8:
         agreed = mann_whitney(top, bottom).p_value < U_TEST_LEVEL

@@ -15,7 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from mtbench import doctor, machine, options, progress
+from mtbench import conditions, doctor, machine, options, progress
+from mtbench.asked import Asked
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet
 from mtbench.measure import Measurer
@@ -117,6 +118,7 @@ def manifest(job: Job, title: str | None) -> dict[str, Any]:
         "host": socket.gethostname(),
         "machine": machine.summary(),
         "fingerprint": machine.fingerprint(),
+        "conditions": conditions.here(),
         "packages": machine.packages(),
         "facts": doctor.as_json(doctor.examine()),
         "plan": job.plan.to_json(),
@@ -130,38 +132,47 @@ def manifest(job: Job, title: str | None) -> dict[str, Any]:
 
 def created(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
     """A new run directory for what the arguments ask for."""
-    job = options.job(args)
+    job = options.job(Asked.by(args))
     path = Path(args.output) if args.output else new_path(Path("runs"))
     return RunDirectory.create(path, manifest(job, args.title)), job
 
 
 def resumed(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
     """The run that --resume names, locked. Raises UsageError for what does not go with it."""
-    for name in (
-        "allocators",
-        "workloads",
-        "threads",
-        "output",
-        "trials",
-        "duration",
-        "warmup",
-        "seed",
-    ):
-        if getattr(args, name) is not None:
-            raise UsageError(
-                f"--resume takes everything from the run; --{name} does not go with it"
-            )
+    refuse_options(args)
     run = RunDirectory.resume(Path(args.resume))
     try:
         if "program" in run.manifest:
             raise UsageError(
                 f"{run.path} holds runs of a program; go on with: mtbench exec --resume {run.path}"
             )
+        # The hosts of a cluster are asked themselves; their client measures nothing.
+        if "hosts" not in run.manifest:
+            conditions.check(run, conditions.here())
         plan = Plan.from_json(run.manifest["plan"])
         return run, options.job_of(plan, run.manifest["allocators"])
     except BaseException:
         run.close()
         raise
+
+
+_GO_WITH_RESUME = {
+    *("command", "handler", "version", "resume", "cluster"),
+    *("json", "quiet", "verbose", "no_progress"),
+}
+
+
+def refuse_options(args: argparse.Namespace) -> None:
+    """Raises UsageError for an option that --resume would not heed: the run has its own."""
+    for name, value in vars(args).items():
+        given = not (value is None or value is False or value == [])
+        if name == "shell":
+            given = value != "none"
+        if given and name not in _GO_WITH_RESUME:
+            option = name if name == "program" else f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"--resume takes everything from the run; {option} does not go with it"
+            )
 
 
 def _announce(run: RunDirectory, plan: Plan, done: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -94,3 +94,10 @@ def duration(seconds: float) -> str:
     if whole >= 60:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole} s"
+
+
+def named(places: Mapping[str, str], most: int = 5) -> str:
+    """`place (why), place (why) and 3 more`, for one line."""
+    words = [f"{place} ({why})" for place, why in list(places.items())[:most]]
+    more = f" and {len(places) - most} more" if len(places) > most else ""
+    return ", ".join(words) + more

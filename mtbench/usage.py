@@ -140,9 +140,25 @@ def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list
         labels = sorted({record["allocator"] for record in results.failures})
         text = f"{len(results.failures)} runs failed, under {', '.join(labels)}."
         sentences.append(Finding(text, results.failures[0]["reason"] or "", "bad"))
+    if codes := _unlike_ends(run):
+        text = f"{name} ends otherwise under another malloc: {codes}."
+        sentences.insert(0, Finding(text, "perhaps not the same work", "bad"))
     if not sentences:
         return [Finding("One allocator only: nothing to compare with.")]
     return sentences
+
+
+def _unlike_ends(run: RunDirectory) -> str:
+    """The exit codes of the good runs by allocator, where --ignore-exit-code let them differ."""
+    codes: dict[str, set[int]] = {}
+    for record in run.records():
+        if record["status"] == "ok" and record["exit_code"] is not None:
+            codes.setdefault(record["allocator"], set()).add(record["exit_code"])
+    if len({frozenset(found) for found in codes.values()}) < 2:
+        return ""
+    return ", ".join(
+        f"{label} with {' or '.join(map(str, sorted(found)))}" for label, found in codes.items()
+    )
 
 
 def table(run: Run) -> str:

@@ -58,6 +58,8 @@ def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
             + ", ".join(f"{key} {value}" for key, value in found.items()),
             **record,
         }
+    if wrong := workloads.unserved(result):
+        return {"status": "refused", "reason": wrong, **record}
     return {"status": "ok", "reason": None, **record}
 
 

@@ -246,7 +246,10 @@ class WorkloadInfo:
 
 @dataclass(frozen=True)
 class Failure:
-    """One trial that gave no number. status: crash, timeout, mismatch, violation or error."""
+    """One trial that gave no number.
+
+    status: crash, timeout, mismatch, violation, refused or error.
+    """
 
     allocator: str
     workload: str

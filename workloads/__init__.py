@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from workloads.named import catalogue
     from workloads.native import BUILD, bare_cost, kernel_names, latency_every, null_library
     from workloads.running import execute
+    from workloads.served import unserved
     from workloads.sizes import Sizes
     from workloads.spec import Phase, Workload
 
@@ -40,6 +41,7 @@ __all__ = [
     "merge_latency",
     "null_library",
     "request",
+    "unserved",
 ]
 
 _HOMES = {
@@ -61,6 +63,7 @@ _HOMES = {
     "merge_latency": "latency",
     "null_library": "native",
     "request": "message",
+    "unserved": "served",
 }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mtbench import allocators, machine, options, progress, sweeping
+from mtbench import allocators, conditions, machine, options, progress, sweeping
 from mtbench.errors import Exit, UsageError
 from mtbench.plan import Plan
 from mtbench.rundir import MANIFEST, RunDirectory
@@ -66,6 +66,7 @@ def one(question: Question, path: Path, command: str, *, resume: bool) -> bool:
     """One sweep; True if it was interrupted. A crash or a hang is a record, not an error."""
     if resume and (path / MANIFEST).exists():
         directory = RunDirectory.resume(path)
+        conditions.check(directory, conditions.here())
         job = options.job_of(
             Plan.from_json(directory.manifest["plan"]), directory.manifest["allocators"]
         )

@@ -119,15 +119,6 @@ def test_rank_fails_below_the_limit_and_names_the_cells(tmp_path: Path, capsys: 
     assert main(["rank", str(run), "--of", "peer", "--fail-below", "1.0"]) == 3
 
 
-def test_a_cell_that_failed_is_below_every_limit(tmp_path: Path, capsys: Say) -> None:
-    failing = [("hakmem", block) for block in range(5)]
-    run = fabricate(tmp_path / "run", steady, threads=(1,), workloads=("mid_gap",), failing=failing)
-    assert main(["rank", str(run), "--of", "hakmem", "--fail-below", "0.1"]) == 2
-    run = fabricate(tmp_path / "part", steady, failing=failing[:2])
-    assert main(["rank", str(run), "--of", "hakmem", "--fail-below", "0.1"]) == 0
-    assert capsys.readouterr().err
-
-
 def test_variants_of_hakmem_are_no_rivals_of_hakmem(tmp_path: Path, capsys: Say) -> None:
     run = fabricate(
         tmp_path / "run",

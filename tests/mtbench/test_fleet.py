@@ -17,7 +17,8 @@ import pytest
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
-from mtbench import fleet, host, options
+from mtbench import conditions, fleet, fleetrun, options
+from mtbench.asked import Asked
 from mtbench.command import build_parser
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.fleet import Cluster, Fleet
@@ -194,18 +195,18 @@ def test_a_worker_without_the_resource_is_refused(
 
 def job() -> options.Job:
     words = ["sweep", "-a", "system", "-w", "mid_gap,larson,remote", "-t", "1", "-n", "1"]
-    return options.job(build_parser(words).parse_args(words))
+    return options.job(Asked.by(build_parser(words).parse_args(words)))
 
 
 def facts(name: str, **changes: Any) -> dict[str, Any]:
-    found = {"host": name, "key": name, "resource": 1, "build": host.build(), "cores": 2}
+    found = {"host": name, "key": name, "resource": 1, "build": conditions.build(), "cores": 2}
     return {**found, "allocators": [], **changes}
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"build": {**host.build(), "hakmem": "0123"}}, "another build of hakmem (0123)"),
+        ({"build": {**conditions.build(), "hakmem": "0123"}}, "another build of hakmem (0123)"),
         ({"error": "allocator 'x' is not installed here"}, "host b: allocator 'x' is not"),
         ({"host": "a", "key": "other"}, "two machines are called a"),
     ],
@@ -223,6 +224,19 @@ def test_two_names_of_one_machine_are_one_host() -> None:
     found._admit("tcp://1", facts("a", key="boot"))
     found._admit("tcp://2", facts("b", key="boot"))
     assert list(found.hosts) == ["a"]
+
+
+def test_a_host_is_not_resumed_under_other_conditions(tmp_path: Path) -> None:
+    wanted = job()
+    found = Fleet(Cluster("tcp://127.0.0.1:1"), wanted)
+    found._admit("tcp://1", facts("a", conditions={"cores": "2"}))
+    kept = {"a": facts("a", conditions={"cores": "2", "MALLOC_ARENA_MAX": "1"})}
+    manifest = {"on_each_host": True, "assignment": {}, "hosts": kept}
+    with RunDirectory.create(tmp_path / "run", manifest) as run:
+        with pytest.raises(UsageError, match=r"host a .* \(MALLOC_ARENA_MAX was 1, is unset\)"):
+            fleetrun._settle(run, wanted, found)
+        run.update(hosts={"a": facts("a", conditions={"cores": "2"})})
+        fleetrun._settle(run, wanted, found)
 
 
 def test_every_workload_has_one_host_and_no_host_is_idle() -> None:

@@ -44,7 +44,7 @@ def code(*arguments: str) -> int:
         (("list", "workloads", "--show", "all"), "--show prints one workload"),
         (("list", "sizes", "--show", "larson"), "--show prints one workload"),
         (("list", "workloads", "--show", "no_such"), "unknown workload 'no_such'; accepted: "),
-        (("sweep", "--seed=-1"), "-1 is not a seed, 0-"),
+        (("sweep", "--seed=-1"), "-1 is not a whole number from 0 to 10^15"),
         (("sweep", "-n", "1000000"), "not a number of trials, 1-10000"),
         (("exec", "-n", "10001", "--", "true"), "not a number of trials, 1-10000"),
         (("exec", "--shell", "bash '", "--", "true"), "--shell 'bash '' cannot be split"),

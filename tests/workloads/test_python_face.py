@@ -21,11 +21,11 @@ def test_examples_of_the_page_run_in_their_order(
     assert len(examples) == 6
     names: dict[str, Any] = {}
     exec(compile("\n".join(examples), str(PAGE), "exec"), names)
-    assert names["best"].shape == names["run"].throughput.shape[:3] == (2, 2, 2)
+    assert names["best"].shape == names["run"].throughput.shape[:3] == (2, 3, 2)
     assert (names["best"] > 0).all()
-    assert names["memory"].shape == (2, 2, 2, 2)
-    assert len(names["rows"]) == 8
-    assert len((tmp_path / "cells.csv").read_text(encoding="utf-8").splitlines()) == 9
+    assert names["memory"].shape == (2, 3, 2, 2)
+    assert len(names["rows"]) == 12
+    assert len((tmp_path / "cells.csv").read_text(encoding="utf-8").splitlines()) == 13
     assert names["p99"] > 0
 
 

@@ -119,7 +119,7 @@ struct wk_usage {
 };
 
 struct wk_result {
-    uint64_t operations;       /* units counted in the window, all threads */
+    uint64_t operations;       /* units served in the window, all threads; no refused call is one */
     double elapsed;            /* seconds the window really took */
     uint32_t progressed;       /* threads that counted at least one unit in it */
     uint64_t *per_thread;      /* [threads], given by the caller */
@@ -139,12 +139,12 @@ struct wk_result {
     double timing_cost;     /* nanoseconds that timing an operation adds to it */
     struct wk_usage usage;
     struct wk_counted migrations, cycles, instructions, cache_misses, futex_calls;
-    uint64_t total_operations; /* of all threads, from the first fill to the last free */
-    uint64_t failed_allocations;
-    uint64_t failed_successors; /* threads that could not be started when one ended */
-    uint64_t lives;             /* threads started over the whole trial */
-    uint64_t fallback_frees;    /* blocks meant for another thread, freed at home */
-    uint64_t checked;           /* blocks whose pattern was compared */
+    uint64_t total_operations;   /* of all threads, from the first fill to the last free */
+    uint64_t failed_allocations; /* those of them that malloc refused */
+    uint64_t failed_successors;  /* threads that could not be started when one ended */
+    uint64_t lives;              /* threads started over the whole trial */
+    uint64_t fallback_frees;     /* blocks meant for another thread, freed at home */
+    uint64_t checked;            /* blocks whose pattern was compared */
     struct wk_violation violation;
     char error[WK_TEXT]; /* why nothing was measured */
 };

@@ -56,7 +56,7 @@ struct worker {
     uint32_t cursor;      /* next place in the size order */
     uint32_t order;       /* of the sizes: see size_place() */
     uint32_t call_cursor;
-    uint64_t operations; /* mallocs and frees (and reallocs) so far */
+    uint64_t operations; /* mallocs and frees (and reallocs) so far, refused ones too */
     uint64_t units;      /* what the kernel counts, where that is not operations */
     int64_t live;        /* bytes this thread allocated less bytes it freed */
     uint64_t until_timed;

@@ -10,7 +10,8 @@ enum { STACK_BYTES = 256 * 1024 };
 
 void worker_publish(struct worker *worker) {
     enum wk_unit unit = (enum wk_unit)worker->run->request->unit;
-    uint64_t counted = unit == WK_UNIT_OPERATIONS ? worker->operations
+    /* Every refused allocation is one of the operations; it served nobody, so it is none here. */
+    uint64_t counted = unit == WK_UNIT_OPERATIONS ? worker->operations - worker->failed
                        : unit == WK_UNIT_LIVES    ? worker->lives
                                                   : worker->units;
     atomic_store_explicit(&worker->published_units, counted, memory_order_relaxed);

@@ -25,8 +25,8 @@ static bool prepare(struct run *run) {
     bool passive = run_parameter(run, "first_object") > 0;
     for (uint32_t i = 0; i < run->threads; i++) {
         run->workers[i].state = &writers[i];
-        if (passive)
-            writers[i].inherited = malloc(run->request->sizes[0]);
+        if (passive && !(writers[i].inherited = malloc(run->request->sizes[0])))
+            return run_refuse(run, "malloc refused the first object of thread %u", i + 1);
     }
     return true;
 }
