@@ -6,6 +6,7 @@ import os
 import sys
 from importlib import import_module
 
+from mtbench import signals
 from mtbench.command import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
 
@@ -18,8 +19,8 @@ def main(argv: list[str] | None = None) -> int:
         return code
     except MtbenchError as error:
         return _say(str(error), error.code)
-    except KeyboardInterrupt:
-        return _say("interrupted", Exit.INTERRUPTED)
+    except KeyboardInterrupt as error:
+        return _say("interrupted", signals.exit_code(signals.number(error)))
     except BrokenPipeError:
         # The reader of the pipe has seen enough (`| head`); there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
