@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtbench import fate, machine
+from mtbench import fate, machine, procfs
 from mtbench.allocators import Allocator, worker_environment
 
 TAIL_BYTES = 2048
@@ -161,7 +161,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> _Watched:
                 if handle in ready:
                     seen.tail = (seen.tail + (_drain(speech) or b""))[-TAIL_BYTES:]
                     return seen
-                if os.waitid(os.P_PIDFD, handle, os.WCONTINUED | os.WNOHANG) is not None:
+                if procfs.continued(handle):
                     seen.why = "it was stopped and continued, so that its window counts a pause"
                     return seen
                 seen.runnable.append(machine.load()[1])

@@ -24,7 +24,6 @@ class Stat:
     parent: int
     session: int
     reaped: int
-    threads: int
     image: tuple[str, ...]
 
 
@@ -38,7 +37,7 @@ def stat(pid: int) -> Stat | None:
     if len(fields) < 48:
         return None
     image = (fields[25], fields[47]) if fields[47] != "0" else ()
-    return Stat(fields[0], int(fields[1]), int(fields[3]), int(fields[8]), int(fields[17]), image)
+    return Stat(fields[0], int(fields[1]), int(fields[3]), int(fields[8]), image)
 
 
 def present() -> frozenset[int]:
@@ -87,6 +86,13 @@ def own_peak(kernel: int) -> int:
     by this process's own, which the count holds from before the program was executed."""
     mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return kernel if kernel > mine else 0
+
+
+def continued(handle: int) -> bool:
+    """Whether the child behind a pidfd went on after a stop; the kernel tells of each once."""
+    with contextlib.suppress(ChildProcessError):  # it has ended
+        return os.waitid(os.P_PIDFD, handle, os.WCONTINUED | os.WNOHANG) is not None
+    return False
 
 
 def listen(pids: Iterable[int]) -> bool:

@@ -124,16 +124,14 @@ class Tree:
         sighting.peak = max(sighting.peak, peak)
         if peak == 0 or found is None:
             if not sighting.gone and pid != self.process.pid:
-                # If its parent has reaped it, it ran on for no longer than since the last look.
-                ran = sighting.threads * (now - sighting.at) if sighting.at else 0.0
-                sighting.cpu_s = procfs.cpu_s(pid) or sighting.cpu_s + ran
+                sighting.cpu_s = procfs.cpu_s(pid) or sighting.ended(now)
                 _reap(pid)
-            sighting.gone = True
+                sighting.went()
             return 0
-        sighting.cpu_s, sighting.at = procfs.cpu_s(pid), now
-        sighting.reaped, sighting.threads = found.reaped, found.threads
+        sighting.ran(procfs.cpu_s(pid), now)
+        sighting.reaped = found.reaped
         if pid == self.process.pid:
-            self.stopped |= found.state == "T" or self._continued()
+            self.stopped |= found.state == "T" or procfs.continued(self._handle)
         return resident
 
     def _judge(self, pid: int, sighting: Sighting, image: tuple[str, ...]) -> None:
@@ -149,12 +147,6 @@ class Tree:
         now = procfs.stat(pid)
         if sighting.state == "served" and (now is None or now.image != image):
             sighting.state = "unseen"  # it executed another program meanwhile
-
-    def _continued(self) -> bool:
-        """Whether the program went on after a stop; the kernel tells of each once."""
-        with contextlib.suppress(ChildProcessError):
-            return os.waitid(os.P_PIDFD, self._handle, os.WCONTINUED | os.WNOHANG) is not None
-        return False
 
     @property
     def proven(self) -> bool:
@@ -179,14 +171,14 @@ class Tree:
         share = self.unseen_s / max(usage.user_s + usage.system_s, 1e-6)
         if share > _UNSEEN_SHARE:
             return (
-                f"{min(share, 1):.0%} of its CPU time was spent in children that ended before "
-                "their malloc could be seen; accepted: children with more to do"
+                f"about {min(share, 1):.0%} of its CPU time was spent in children that ended "
+                "before their malloc could be seen; accepted: children with more to do"
             )
         return None
 
     def proof(self) -> dict[str, Any]:
         """For the record: how many processes were seen, in how many the malloc, how many CPU
-        seconds at least went by unseen in children, and what was left running at the end."""
+        seconds, about, went by unseen in children, and what was left running at the end."""
         return {
             "processes": len(self.seen),
             "proven": sum(entry.state == "served" for entry in self.seen.values()),
@@ -269,14 +261,17 @@ class Tree:
         os.close(self._handle)
 
     def _unseen(self, of_children: float) -> float:
-        """CPU seconds, at least, of the children waited for in which no malloc was seen."""
-        covered = 0.0
-        for pid, entry in self.seen.items():
-            if pid != self.process.pid and entry.state == "served":
-                covered += entry.cpu_s
-                if not entry.gone and entry.at:
-                    covered += entry.threads * (time.monotonic() - entry.at)
-        return max(0.0, of_children - covered)
+        """CPU seconds, about, of the children waited for in which no malloc was seen."""
+        now = time.monotonic()
+        return max(
+            0.0,
+            of_children
+            - sum(
+                entry.cpu_s if entry.gone else entry.ended(now)
+                for pid, entry in self.seen.items()
+                if pid != self.process.pid and entry.state == "served"
+            ),
+        )
 
     def _rest(self) -> list[int]:
         """What is alive of the tree beside the program."""

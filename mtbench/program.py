@@ -44,21 +44,35 @@ class Number:
         if found is None:
             raise ValueError(f"no number for --metric '{self.pattern}' in the output")
         try:
-            return plain(found)
+            return plain(_whole(found, output))
         except ValueError as error:
             raise ValueError(f"--metric '{self.pattern}' found {error}") from None
 
-    def _last(self, output: str) -> str | None:
-        whole = None
+    def _last(self, output: str) -> re.Match[str] | None:
+        told = None
         with contextlib.suppress(re.error):  # flags in front of the pattern
-            whole = re.compile(f"{re.escape(self.name)}=(?:{self.pattern})", re.MULTILINE)
-        for pattern in (whole, re.compile(self.pattern, re.MULTILINE)):
-            found = None
-            for match in pattern.finditer(output) if pattern else ():
-                found = match[1] if match[1] is not None else found
-            if found is not None:
-                return found
+            told = re.compile(f"{re.escape(self.name)}=(?:{self.pattern})", re.MULTILINE)
+        for pattern in (told, re.compile(self.pattern, re.MULTILINE)):
+            matches = pattern.finditer(output) if pattern else ()
+            if found := [match for match in matches if match[1] is not None][-1:]:
+                return found[0]
         return None
+
+
+def _whole(match: re.Match[str], output: str) -> str:
+    """The first group. Raises ValueError if it is cut out of a longer number: `([0-9.]+) per` finds
+    234.5 in "1,234.5 per second"."""
+    start, end = match.span(1)
+    before = re.search(r"[\d.,]*\Z", output[max(0, start - 40) : start])
+    after = re.match(r"[.,]?\d[\d.,]*|[eE][+-]?\d+", output[end : end + 40])
+    lead = before[0] if before and start == match.start() and re.search(r"\d", before[0]) else ""
+    rest = after[0] if after and end == match.end() else ""
+    if lead or rest:
+        raise ValueError(
+            f"'{match[1]}', a part of '{lead}{match[1]}{rest}'; accepted: a regular expression "
+            "that also matches what stands beside the number"
+        )
+    return match[1]
 
 
 def plain(text: str) -> float:

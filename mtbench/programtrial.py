@@ -198,6 +198,8 @@ class ProgramTrial:
                 reason = f"the server ended at once: {self._fate(server.status)}"
                 if server.status == 0:
                     reason += "; accepted: a server that stays in the foreground"
+                elif last := said.words().strip().splitlines()[-1:]:
+                    reason += f": {last[0][:200]}"
                 raise _RunError("crash", reason)
             left = deadline - time.monotonic()
             ready = not self._task.ready or self._is_ready(max(left, _AHEAD_S))
@@ -259,7 +261,7 @@ class ProgramTrial:
         if self._task.numbers:
             first = numbers[self._task.numbers[0].name]
             if not 1e-300 < first < 1e300:
-                reason = f"{self._task.numbers[0].name} is {first:g}; accepted: numbers above 0"
+                reason = f"{self._task.numbers[0].name} is {first:g}; accepted: 1e-300 to 1e300"
                 raise _RunError("error", reason)
             operations, elapsed = first, 1.0
             if self._task.numbers[0].lower:

@@ -24,7 +24,9 @@ _LIBC = re.compile(r"/(libc\.so|libc-2|ld-musl|libc\.musl)\S*$", re.MULTILINE)
 @dataclass
 class Sighting:
     """One process. image: as in `procfs.Stat`; peak: the kernel's own high-water mark of its
-    memory, bytes; cpu_s: at the last look, and at most once it is gone; at: when that was."""
+    memory, bytes; cpu_s: at the last look, estimated to its end once it is gone; at: when that was;
+    pace: CPU seconds a second between the last two looks; fork: its image is that of a process
+    that is served; looks: how often it was found alive with it."""
 
     name: str = ""
     state: State = "unseen"
@@ -34,15 +36,34 @@ class Sighting:
     reaped: int = 0
     cpu_s: float = 0.0
     at: float = 0.0
-    threads: int = 1
+    pace: float = 1.0
+    fork: bool = False
+    looks: int = 0
     gone: bool = False
+
+    def ran(self, cpu_s: float, now: float) -> None:
+        """Note its CPU time at a look."""
+        if self.at and now > self.at:
+            self.pace = (cpu_s - self.cpu_s) / (now - self.at)
+        self.cpu_s, self.at = cpu_s, now
+        self.looks += 1
+
+    def went(self) -> None:
+        """It is gone. A fork that was seen once may have executed anything after that."""
+        self.gone = True
+        if self.fork and self.looks < 2:
+            self.state = "unseen"
+
+    def ended(self, now: float) -> float:
+        """Its CPU time if it ended at some moment between the last look and `now`."""
+        return self.cpu_s + self.pace * (now - self.at) / 2 if self.at else 0.0
 
     def judge(self, pid: int, expect: str, served: Container[tuple[str, ...]]) -> None:
         """Set name, state and why. served: images of processes that are served. The loader maps
         libc after what is preloaded, so a mapped libc says that it is done."""
         root = Path(f"/proc/{pid}")
         self.name = procfs.name(pid) or self.name
-        self.state, self.why = "unseen", ""
+        self.state, self.why, self.fork, self.looks = "unseen", "", self.image in served, 0
         try:
             # Maps last: if they are whole, the environment read before them was not of a corpse.
             variables = (root / "environ").read_bytes().split(b"\0")
@@ -66,7 +87,7 @@ class Sighting:
                 if asked
                 else "LD_PRELOAD is gone from its environment"
             )
-        elif self.image not in served and not _first(variables, expect):
+        elif not self.fork and not _first(variables, expect):
             self._refuse("its LD_PRELOAD does not name that library first")
         else:
             self.state = "served"
