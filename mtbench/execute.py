@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mtbench import (
     allocators,
+    fate,
     machine,
     procfs,
     proctree,
@@ -90,7 +91,7 @@ def _none_lived(run: RunDirectory, chosen: Mapping[str, Allocator]) -> bool:
     """Whether every run under every preloaded malloc but libc's own died by a signal that is no
     lack of memory: perhaps the program takes no preloaded malloc at all."""
     others = {label for label, entry in chosen.items() if entry.kind != "system"} or set(chosen)
-    ends = [record["signal"] for record in run.records() if record["allocator"] in others]
+    ends = [fate.told(record) for record in run.records() if record["allocator"] in others]
     return bool(ends) and all(ends) and "SIGKILL" not in ends
 
 

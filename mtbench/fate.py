@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _HINTS = {
     "SIGSYS": "a sandbox (seccomp) refused a system call",
@@ -42,6 +44,14 @@ def words(status: int, before: Kills) -> str:
 def signal_name(status: int) -> str | None:
     """The signal behind an exit status, None if it is an exit code."""
     return (_name(-status) or f"signal {-status}") if status < 0 else None
+
+
+def told(record: Mapping[str, Any]) -> str | None:
+    """The signal that ended a failed run, by its own word or by that of the shell it ran in."""
+    if record["signal"] or record["status"] == "ok":
+        return record["signal"]
+    code = record["exit_code"] or 0
+    return (_name(code - 128) or None) if code > 128 else None
 
 
 def _killed(name: str, before: Kills) -> str:

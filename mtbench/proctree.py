@@ -201,7 +201,7 @@ class Tree:
         """Terminate, then kill, whatever of the tree is alive, and reap the program."""
         with signals.held():
             by_itself = not self.alive()
-            self._find()
+            self.look()
             rest = self._rest()
             if by_itself:
                 self.left = tuple(sorted({procfs.name(pid) for pid in rest} - {""}))

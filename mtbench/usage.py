@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mtbench import fate
 from mtbench.cells import Floats, Results
 from mtbench.findings import Finding
 from mtbench.plan import Plan
@@ -176,7 +177,7 @@ def _of_the_proof(cells: Iterable[ProgramCell], name: str) -> list[Finding]:
 def _takes_none(name: str, plain: str, results: Results) -> Finding:
     """A program that died by a signal under every malloc but libc's. plain: how it ended without
     a preloaded one, "" if well."""
-    ends = sorted({str(record["signal"]) for record in results.failures if record["signal"]})
+    ends = sorted({end for record in results.failures if (end := fate.told(record))})
     text = f"{name} dies by {', '.join(ends)} under every preloaded malloc"
     if plain:
         return Finding(f"{text}, and fails without one too: {plain}.", "one run without", "bad")
