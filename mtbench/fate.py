@@ -48,8 +48,9 @@ def signal_name(status: int) -> str | None:
 
 def told(record: Mapping[str, Any]) -> str | None:
     """The signal that ended a failed run, by its own word or by that of the shell it ran in."""
-    if record["signal"] or record["status"] == "ok":
-        return record["signal"]
+    own: str | None = record["signal"]
+    if own or record["status"] == "ok":
+        return own
     code = record["exit_code"] or 0
     return (_name(code - 128) or None) if code > 128 else None
 
