@@ -62,18 +62,18 @@ class Sighting:
         """Set name, state and why. served: images of processes that are served. The loader maps
         libc after what is preloaded, so a mapped libc says that it is done."""
         root = Path(f"/proc/{pid}")
-        self.name = procfs.name(pid) or self.name
         self.state, self.why, self.fork, self.looks = "unseen", "", self.image in served, 0
         try:
             # Maps last: if they are whole, the environment read before them was not of a corpse.
             variables = (root / "environ").read_bytes().split(b"\0")
-            static = is_static(root / "exe")
             maps = (root / "maps").read_text(errors="replace")
+            static = not _LIBC.search(maps) and is_static(root / "exe")
         except PermissionError:
             self.why = "it may not be looked at, as a program that changes its user"
             return
         except OSError:
             return
+        self.name = procfs.name(pid) or self.name
         if "[stack]" not in maps:
             return
         if static:
