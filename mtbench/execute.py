@@ -48,12 +48,12 @@ def command(args: argparse.Namespace) -> int:
         )
         ended_by, trouble = _measure(run, plan, task, chosen, done, show)
         signals.only_finish()
-        if trouble is not None and not sweeping.finished(run):
-            raise trouble
-        code = _conclude(run, as_json=args.json, quiet=args.quiet, ended_by=ended_by)
-        if trouble is not None:
-            raise trouble
-        return code
+        if trouble is None:
+            return _conclude(run, as_json=args.json, quiet=args.quiet, ended_by=ended_by)
+        if sweeping.finished(run):
+            with contextlib.suppress(MtbenchError):
+                _conclude(run, as_json=args.json, quiet=args.quiet, ended_by=0)
+        raise trouble
 
 
 def _measure(

@@ -45,10 +45,11 @@ def present() -> frozenset[int]:
     return frozenset(int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208
 
 
-def children() -> frozenset[int]:
-    """This process's own children, those handed to it included."""
+def children(before: frozenset[int]) -> frozenset[int]:
+    """This process's own children that are not in `before`, those handed to it included."""
     mine = os.getpid()
-    return frozenset(pid for pid in present() if (found := stat(pid)) and found.parent == mine)
+    fresh = present() - before
+    return frozenset(pid for pid in fresh if (found := stat(pid)) and found.parent == mine)
 
 
 def name(pid: int) -> str:

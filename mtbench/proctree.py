@@ -208,8 +208,8 @@ class Tree:
             if rest or not by_itself:
                 self._signal(signal.SIGTERM)
                 deadline = time.monotonic() + GRACE_S
-                while time.monotonic() < deadline and not (self._ended(0.005) and not self._rest()):
-                    pass
+                while time.monotonic() < deadline and not (self._ended(0) and not self._rest()):
+                    time.sleep(0.005)
                 self._find()
                 self._signal(signal.SIGKILL)
             self._reap()
@@ -328,7 +328,7 @@ def end_orphans(before: frozenset[int]) -> None:
     """Kill and reap every child of this process that is not in `before`, generation by generation:
     the children of what is killed come here next."""
     deadline = time.monotonic() + GRACE_S
-    while (found := procfs.children() - before) and time.monotonic() < deadline:
+    while (found := procfs.children(before)) and time.monotonic() < deadline:
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

@@ -65,10 +65,10 @@ def test_a_hang_ends_at_the_watchdog_with_the_states_of_its_threads(library: Lib
 
 
 def test_a_worker_that_was_stopped_and_continued_gives_no_number() -> None:
-    before = procfs.children()
+    before = procfs.present()
 
     def stop() -> None:
-        while not (worker := procfs.children() - before):
+        while not (worker := procfs.children(before)):
             time.sleep(0.01)
         for number in (signal.SIGSTOP, signal.SIGCONT):
             os.kill(min(worker), number)

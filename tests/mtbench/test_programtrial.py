@@ -176,7 +176,7 @@ def test_a_run_that_is_always_stopped_is_no_number() -> None:
 def test_a_command_around_the_runs_may_leave_a_process_but_not_hang() -> None:
     before = procfs.present()
     shell("--prepare", f"sleep {ONCE}3 & echo words >&2", 30.0)
-    assert procfs.children() - before
+    assert procfs.children(before)
     end_orphans(before)
     assert alive(f"{ONCE}3") == []
     with pytest.raises(MtbenchError, match=rf"--setup 'sleep {ONCE}4' did not end within 0.2 s"):
