@@ -27,7 +27,8 @@ LOOK_S = 0.05
 _CLOSE_S = 0.002
 _EAGER_S = 0.05
 _UNSEEN_SHARE = 0.5
-"""A run of which more CPU time than this was spent unseen proves nothing."""
+_UNSEEN_S = 0.01
+"""A run of which more CPU time than both was spent unseen proves nothing."""
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -69,6 +70,7 @@ class Tree:
     stopped: bool = False
     unseen_s: float = 0.0
     _alien: set[int] = field(default_factory=set)
+    _served: set[tuple[str, ...]] = field(default_factory=set)
     _usage: Usage | None = None
     _status: int = 0
 
@@ -135,18 +137,17 @@ class Tree:
         return resident
 
     def _judge(self, pid: int, sighting: Sighting, image: tuple[str, ...]) -> None:
-        if not self.expect:
-            sighting.state, sighting.image = "served", image
-            return
         sighting.image = image
-        sighting.judge(
-            pid,
-            self.expect,
-            {e.image for e in self.seen.values() if e.state == "served" and e is not sighting},
-        )
-        now = procfs.stat(pid)
-        if sighting.state == "served" and (now is None or now.image != image):
-            sighting.state = "unseen"  # it executed another program meanwhile
+        if not self.expect:
+            sighting.state = "served"
+            return
+        sighting.judge(pid, self.expect, self._served)
+        if sighting.state == "served":
+            now = procfs.stat(pid)
+            if now is not None and now.image == image:
+                self._served.add(image)
+            else:
+                sighting.state = "unseen"  # it executed another program meanwhile
 
     @property
     def proven(self) -> bool:
@@ -169,7 +170,7 @@ class Tree:
                 "seen; accepted: a program with more to do"
             )
         share = self.unseen_s / max(usage.user_s + usage.system_s, 1e-6)
-        if share > _UNSEEN_SHARE:
+        if share > _UNSEEN_SHARE and self.unseen_s > _UNSEEN_S:
             return (
                 f"about {min(share, 1):.0%} of its CPU time was spent in children that ended "
                 "before their malloc could be seen; accepted: children with more to do"
