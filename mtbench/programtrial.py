@@ -73,6 +73,7 @@ class ProgramTrial:
         programs that no malloc could serve, to tell whose fault it is."""
         nobody = Allocator("none", "system", None)
         before, found = procfs.present(), _nothing()
+        self._kills = fate.kills()
         try:
             if self._task.prepare:
                 shell("--prepare", self._task.prepare, self._task.timeout)
@@ -346,9 +347,10 @@ def _start(
         )
     except OSError as error:
         raise MtbenchError(f"{words[0]} cannot be started: {error.strerror}") from error
-    with contextlib.suppress(OSError):
+    if expect:
         # If memory runs out the kernel is to take the program, and neither mtbench nor others.
-        Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000")
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000")
     return Tree(process, expect, started, before)
 
 
