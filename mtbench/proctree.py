@@ -165,9 +165,10 @@ class Tree:
         if not self.proven:
             if (why := self.seen[self.process.pid].why) and usage.wall_s > _EAGER_S:
                 return f"its malloc could not be seen in {usage.wall_s * 1e3:.1f} ms: {why}"
+            busy = ", or a machine with less to do" if usage.wall_s > _EAGER_S / 2 else ""
             return (
                 f"ended after {usage.wall_s * 1e3:.1f} ms, before its malloc could be "
-                "seen; accepted: a program with more to do"
+                f"seen; accepted: a program with more to do{busy}"
             )
         share = self.unseen_s / max(usage.user_s + usage.system_s, 1e-6)
         if share > _UNSEEN_SHARE and self.unseen_s > _UNSEEN_S:

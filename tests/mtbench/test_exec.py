@@ -335,11 +335,11 @@ def test_a_failing_cleanup_loses_no_report(command: Command, tmp_path: Path) -> 
 
 
 def test_a_program_that_takes_no_preloaded_malloc_is_told_why(command: Command) -> None:
-    picky = 'sleep 0.05; case "$LD_PRELOAD" in *hakmem*) kill -SEGV $$ ;; esac'
+    picky = 'sleep 0.4; case "$LD_PRELOAD" in *hakmem*) kill -SEGV $$ ;; esac'
     done = command("exec", "-a", "system,hakmem", "-n", 1, *QUIET, "--", "sh", "-c", picky)
     assert done.returncode == 4
     assert "dies by SIGSEGV under every preloaded malloc, and ends well without" in done.stdout
     assert "RTLD_DEEPBIND" in done.stdout
-    dying = ("--", "sh", "-c", "sleep 0.05; kill -SEGV $$")
+    dying = ("--", "sh", "-c", "sleep 0.4; kill -SEGV $$")
     done = command("exec", "-a", "hakmem", "-n", 1, "--no-progress", "-o", "b", *dying)
     assert "and fails without one too: killed by SIGSEGV" in done.stdout

@@ -77,7 +77,7 @@ def test_a_statically_linked_child_is_named(tmp_path: Path) -> None:
 
 
 def test_a_child_without_the_environment_is_named() -> None:
-    found = sh("env -i sleep 0.5; sleep 0.05")
+    found = sh("env -i sleep 0.5; sleep 0.4")
     assert found["status"] == "mismatch"
     assert "process 'sleep' runs without" in found["reason"]
     assert "LD_PRELOAD is gone from its environment" in found["reason"]
@@ -93,7 +93,7 @@ def test_what_a_program_leaves_running_is_ended_and_told() -> None:
     found = sh(f"setsid sleep {ONCE}2 & sleep 0.5")
     assert found["status"] == "ok" and found["identity"]["left"] == ["sleep"]
     assert alive(f"{ONCE}2") == []
-    assert sh("sleep 0.05")["identity"]["left"] == []
+    assert sh("sleep 0.4")["identity"]["left"] == []
 
 
 def test_a_run_spent_in_children_that_nobody_saw_proves_nothing(
@@ -162,9 +162,8 @@ def test_a_fork_seen_once_and_gone_is_no_proof() -> None:
 
 def test_a_run_that_was_stopped_is_made_again() -> None:
     stop = "(sleep 0.3; kill -CONT $$) & kill -STOP $$"
-    found = sh(f"test -e stopped || {{ touch stopped; {stop}; sleep 0.7; }}; sleep 0.05")
-    assert found["status"] == "ok" and found["machine"]["stopped"] == 1
-    assert found["wall_s"] < 0.3 + 0.7
+    found = sh(f"test -e stopped || {{ touch stopped; {stop}; }}; sleep 0.7")
+    assert found["status"] == "ok" and found["machine"]["stopped"] == 1, found["reason"]
 
 
 def test_a_run_that_is_always_stopped_is_no_number() -> None:
@@ -185,7 +184,7 @@ def test_a_command_around_the_runs_may_leave_a_process_but_not_hang() -> None:
 
 
 def test_what_prepare_leaves_running_serves_its_run_and_ends_with_it() -> None:
-    found = sh("kill -0 $(cat pid) && sleep 0.05", prepare=f"sleep {ONCE}5 & echo $! > pid")
+    found = sh("kill -0 $(cat pid) && sleep 0.4", prepare=f"sleep {ONCE}5 & echo $! > pid")
     assert found["status"] == "ok", found["reason"]
     assert alive(f"{ONCE}5") == []
 
@@ -226,13 +225,13 @@ def test_a_server_that_leaves_the_foreground_is_told_so_and_ended() -> None:
     "text", ["nan", "inf", "-inf", "1e400", "0", "1,5", "-3", "1_000", "1e-310"]
 )
 def test_what_is_no_rate_is_a_failure_and_never_a_number(text: str) -> None:
-    found = sh(f"sleep 0.05; echo x={text}", numbers=(Number("x", r"x=(\S+)"),))
+    found = sh(f"sleep 0.4; echo x={text}", numbers=(Number("x", r"x=(\S+)"),))
     assert found["status"] == "error" and found["result"] is None
     assert text in found["reason"] or "x is" in found["reason"]
 
 
 def test_a_kill_that_nobody_here_sent_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "nor the kernel's out-of-memory killer sent" in sh("sleep 0.05; kill -9 $$")["reason"]
+    assert "nor the kernel's out-of-memory killer sent" in sh("sleep 0.4; kill -9 $$")["reason"]
     before = fate.Kills(4, 1)
     monkeypatch.setattr(fate, "kills", lambda: fate.Kills(6, 3))
     assert "ended 2 processes in this control group" in fate.words(-9, before)
