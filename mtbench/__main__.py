@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from mtbench import streams
+from mtbench import signals, streams
 from mtbench.command import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.table import one_line
@@ -20,8 +20,8 @@ def main(argv: list[str] | None = None) -> int:
         return code
     except MtbenchError as error:
         return _say(str(error), error.code)
-    except KeyboardInterrupt:
-        return _say("interrupted", Exit.INTERRUPTED)
+    except KeyboardInterrupt as error:
+        return _say("interrupted", signals.exit_code(signals.number(error)))
     except OSError as error:
         return _say(f"{error.filename or 'the system'}: {error.strerror or error}", Exit.FAILED)
     except ValueError as error:

@@ -20,7 +20,8 @@ _SWEEP_EXAMPLES = """examples:
   mtbench sweep -a hakmem,hakmem:registry=locked,mine=/opt/libmine.so -w all -t 1,2,4
   mtbench sweep --resume runs/20261123T101500Z-host
 
-exit codes: 0 fine, 1 the tool failed, 2 wrong usage, 4 some cells failed, 130 interrupted"""
+exit codes: 0 fine, 1 the tool failed, 2 wrong usage, 4 some cells failed, 130 interrupted (143 by
+SIGTERM, 129 by a terminal that closed)"""
 
 _RUN_EXAMPLES = """examples:
   mtbench run -a hakmem -w mid_gap -t 8
@@ -33,8 +34,10 @@ _EXEC_EXAMPLES = """examples:
   mtbench exec --server 'redis-server --port 7000 --save ""' \\
       --client 'redis-benchmark -p 7000 -t set -q' --metric 'requests/s=([0-9.]+) requests per'
 
-every run is proven: the library is seen mapped in the process and in the children it starts
-exit codes: 0 fine, 1 the tool failed, 2 wrong usage, 4 some runs failed, 130 interrupted"""
+every run is proven: the library is seen mapped in the process and in the children it starts; a
+child that runs without is named and fails the run, and CPU time in unseen children is told
+exit codes: 0 fine, 1 the tool failed, 2 wrong usage, 4 some runs failed, 130 interrupted (143 by
+SIGTERM, 129 by a terminal that closed)"""
 
 _REPORT_EXAMPLES = """examples:
   mtbench report runs/20261123T101500Z-host
@@ -181,7 +184,12 @@ def _add_program(parser: _Parser) -> None:
         help="run the program through this shell (default none: its words are as given)",
     )
     add("--ignore-exit-code", action="store_true", help="any exit code is fine")
-    add("--timeout", type=SECONDS, metavar="S", help="end a run after S seconds (default 600)")
+    add(
+        "--timeout",
+        type=SECONDS,
+        metavar="S",
+        help="end a run, or a command around it, after S seconds (default 600)",
+    )
     add("--seed", type=SEED, metavar="N", help="of the order (default 1)")
     add("--name", help="of the program in tables (default its file name)")
     add("-o", "--output", metavar="DIR", help="run directory (default runs/TIME-HOST)")

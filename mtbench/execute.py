@@ -9,10 +9,21 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
-from mtbench import allocators, conditions, machine, program, progress, sweeping
+from mtbench import (
+    allocators,
+    conditions,
+    fate,
+    machine,
+    procfs,
+    proctree,
+    program,
+    progress,
+    signals,
+    sweeping,
+)
 from mtbench.allocators import Allocator
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.options import Job
@@ -28,19 +39,23 @@ DEFAULT_TRIALS = 10
 def command(args: argparse.Namespace) -> int:
     """`mtbench exec`."""
     run, plan, task, chosen = _resumed(args) if args.resume else _created(args)
-    with run:
+    with run, signals.terminable():
         done = sweeping.finished(run)
         if not args.quiet:
             total = len(plan.cells) * plan.trials
             before = f", {len(done)} done before" if done else ""
             print(f"{task.text()}: {total} runs into {run.path}{before}", file=sys.stderr)
-        with sweeping.terminable():
-            show = progress.shown(
-                plan, len(done), quiet=args.quiet or args.no_progress, verbose=args.verbose
-            )
-            with _surrounded(task):
-                interrupted = _measure(run, plan, task, chosen, done, show)
-        return _conclude(run, as_json=args.json, quiet=args.quiet, interrupted=interrupted)
+        show = progress.shown(
+            plan, len(done), quiet=args.quiet or args.no_progress, verbose=args.verbose
+        )
+        ended_by, trouble = _measure(run, plan, task, chosen, done, show)
+        signals.only_finish()
+        if trouble is None:
+            return _conclude(run, as_json=args.json, quiet=args.quiet, ended_by=ended_by)
+        if sweeping.finished(run):
+            with contextlib.suppress(MtbenchError):
+                _conclude(run, as_json=args.json, quiet=args.quiet, ended_by=0)
+        raise trouble
 
 
 def _measure(
@@ -50,38 +65,55 @@ def _measure(
     chosen: Mapping[str, Allocator],
     done: sweeping.Done,
     show: progress.Progress,
-) -> bool:
-    """Every run of the program that is not in `done`; True if it was interrupted."""
+) -> tuple[int, MtbenchError | None]:
+    """Every run of the program that is not in `done`: the signal that ended it before its time, 0
+    if none, and what went wrong with a command around the runs."""
     trial_of = ProgramTrial(task, chosen)
     began = time.monotonic()
-    interrupted = False
-    with show:
-        try:
+    ended_by, trouble = 0, None
+    try:
+        with proctree.adopting(), show, _surrounded(task):
             for trial in plan.order():
                 if (trial.block, trial.cell) not in done:
                     record = trial_of.record(trial)
                     run.append(record)
                     show.trial(record)
-        except KeyboardInterrupt:
-            interrupted = True
-    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": interrupted}
+            if _none_lived(run, chosen):
+                run.update(without_preload=trial_of.plain() or "")
+    except KeyboardInterrupt as error:
+        ended_by = signals.number(error)
+    except MtbenchError as error:
+        trouble = error
+    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": ended_by > 0}
     run.update(sessions=[*run.manifest.get("sessions", []), session])
-    return interrupted
+    return ended_by, trouble
+
+
+def _none_lived(run: RunDirectory, chosen: Mapping[str, Allocator]) -> bool:
+    """Whether every run under every preloaded malloc but libc's own died by a signal that is no
+    lack of memory: perhaps the program takes no preloaded malloc at all."""
+    others = {label for label, entry in chosen.items() if entry.kind != "system"} or set(chosen)
+    ends = [fate.told(record) for record in run.records() if record["allocator"] in others]
+    return bool(ends) and all(ends) and "SIGKILL" not in ends
 
 
 @contextlib.contextmanager
 def _surrounded(task: Program) -> Iterator[None]:
-    """--setup before, --cleanup after, also when interrupted."""
-    if task.setup:
-        shell("--setup", task.setup)
+    """--setup before, --cleanup after, also when interrupted; then what they left running ends."""
+    before = procfs.present()
     try:
+        if task.setup:
+            shell("--setup", task.setup, task.timeout)
         yield
     finally:
-        if task.cleanup:
-            shell("--cleanup", task.cleanup)
+        try:
+            if task.cleanup:
+                shell("--cleanup", task.cleanup, task.timeout)
+        finally:
+            proctree.end_orphans(before)
 
 
-def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: bool) -> int:
+def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -> int:
     from mtbench import report, usage
 
     written = report.write(run, Path(run.path), report.DEFAULT_FORMATS)
@@ -93,13 +125,13 @@ def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: boo
             print(f"{finding.text} [{finding.evidence}]" if finding.evidence else finding.text)
     if not as_json:
         print(f"report: {written.page}")
-    if interrupted:
+    if ended_by:
         print(
             f"mtbench: interrupted; what was measured is kept; go on with: "
             f"mtbench exec --resume {shlex.quote(str(run.path))}",
             file=sys.stderr,
         )
-        return Exit.INTERRUPTED
+        return signals.exit_code(ended_by)
     if written.results.failures:
         first = written.results.failures[0]
         print(
@@ -214,5 +246,7 @@ def _task(args: argparse.Namespace) -> Program:
         ready=args.ready or "",
         codes=() if args.ignore_exit_code else (0,),
         timeout=args.timeout or 600.0,
-        numbers=tuple(program.number(text, lower=args.lower) for text in args.metric or ()),
+        numbers=program.numbers(
+            args.metric or (), (f.name for f in fields(proctree.Usage)), lower=args.lower
+        ),
     )

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mtbench import conditions, fleet, options, progress, report, sweeping
+from mtbench import conditions, fleet, options, progress, report, signals, sweeping
 from mtbench.asked import Asked
 from mtbench.errors import Exit, UsageError
 from mtbench.fleet import Fleet
@@ -42,12 +42,13 @@ def command(args: argparse.Namespace) -> int:
             }
             path = Path(args.output) if args.output else new_path(Path("runs"))
             run = stack.enter_context(RunDirectory.create(path, manifest))
-        with sweeping.terminable():
-            interrupted = _measure(args, run, job, found)
-        return _conclude(run, as_json=args.json, quiet=args.quiet, interrupted=interrupted)
+        stack.enter_context(signals.terminable())
+        ended_by = _measure(args, run, job, found)
+        signals.only_finish()
+        return _conclude(run, as_json=args.json, quiet=args.quiet, ended_by=ended_by)
 
 
-def _measure(args: argparse.Namespace, run: RunDirectory, job: Job, found: Fleet) -> bool:
+def _measure(args: argparse.Namespace, run: RunDirectory, job: Job, found: Fleet) -> int:
     _settle(run, job, found)
     done = fleet.fill(found, run)
     queued = sum(len(entry.queue) for entry in found.hosts.values())
@@ -66,18 +67,18 @@ def _measure(args: argparse.Namespace, run: RunDirectory, job: Job, found: Fleet
         verbose=args.verbose,
     )
     began = time.monotonic()
-    interrupted = False
+    ended_by = 0
     with shown:
         try:
             found.measure(run, shown)
-        except KeyboardInterrupt:
-            interrupted = True
-    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": interrupted}
+        except KeyboardInterrupt as error:
+            ended_by = signals.number(error)
+    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": ended_by > 0}
     run.update(
         sessions=[*run.manifest.get("sessions", []), session],
         hosts=run.manifest["hosts"] | found.kept_hosts(),
     )
-    return interrupted
+    return ended_by
 
 
 def _settle(run: RunDirectory, job: Job, found: Fleet) -> None:
@@ -108,7 +109,7 @@ def _finished(run: RunDirectory, job: Job, workload: str) -> bool:
     return owner is not None and mine >= wanted
 
 
-def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: bool) -> int:
+def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -> int:
     parts, page = report.write_all(run, run.path, report.DEFAULT_FORMATS)
     failures = sum(len(part.results.failures) for part in parts)
     if as_json:
@@ -119,13 +120,13 @@ def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: boo
             report.print_tables(part)
     if not as_json:
         print(f"report: {page}")
-    if interrupted:
+    if ended_by:
         print(
             "mtbench: interrupted; what was measured is kept; go on with: "
             f"mtbench sweep --resume {shlex.quote(str(Path(run.path)))}",
             file=sys.stderr,
         )
-        return Exit.INTERRUPTED
+        return signals.exit_code(ended_by)
     if failures:
         print(f"mtbench: {failures} trials failed; see failures in the report", file=sys.stderr)
         return Exit.CELLS_FAILED

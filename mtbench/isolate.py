@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtbench import machine
+from mtbench import fate, machine, procfs
 from mtbench.allocators import Allocator, worker_environment
 
 TAIL_BYTES = 2048
@@ -72,6 +72,7 @@ class _Watched:
     tail: bytes = b""
     threads: tuple[str, ...] = ()
     runnable: list[int] = field(default_factory=list)
+    kills: fate.Kills = field(default_factory=fate.kills)
 
 
 def run_worker(request: bytes, chosen: Allocator, limits: Limits) -> Outcome:
@@ -159,6 +160,9 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> _Watched:
                         seen.tail = (seen.tail + said)[-TAIL_BYTES:]
                 if handle in ready:
                     seen.tail = (seen.tail + (_drain(speech) or b""))[-TAIL_BYTES:]
+                    return seen
+                if procfs.continued(handle):
+                    seen.why = "it was stopped and continued, so that its window counts a pause"
                     return seen
                 seen.runnable.append(machine.load()[1])
                 resident = _resident(process.pid) if limits.memory_bytes else 0
@@ -252,7 +256,7 @@ def _summary(threads: tuple[str, ...]) -> str:
 
 def _outcome(code: int, seen: _Watched, wall: float, written: bytes) -> Outcome:
     words = seen.tail.decode(errors="replace")
-    name = _signal_name(-code) if code < 0 else None
+    name = fate.signal_name(code)
     exit_code = code if code >= 0 else None
     runnable = sorted(seen.runnable)[len(seen.runnable) // 2] if seen.runnable else 0
 
@@ -262,7 +266,7 @@ def _outcome(code: int, seen: _Watched, wall: float, written: bytes) -> Outcome:
     if seen.why is not None:
         return failure("timeout" if seen.why.startswith("no end") else "error", seen.why)
     if code < 0:
-        return failure("crash", f"killed by {name}")
+        return failure("crash", fate.words(code, seen.kills))
     try:
         record = json.loads(written) if written else {}
     except (ValueError, RecursionError):
@@ -273,13 +277,6 @@ def _outcome(code: int, seen: _Watched, wall: float, written: bytes) -> Outcome:
         return failure("error" if code else "crash", reason)
     status, reason = str(record.pop("status")), record.pop("reason")
     return Outcome(status, reason, None, code, words, wall, record, (), runnable)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

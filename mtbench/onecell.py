@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from mtbench import options, progress
+from mtbench import options, progress, signals
 from mtbench.cells import CellData, gather
 from mtbench.errors import Exit
 from mtbench.measure import Measurer
@@ -46,14 +46,14 @@ def command(args: argparse.Namespace) -> int:
         verbose=args.verbose,
     )
     records: list[dict[str, Any]] = []
-    interrupted = False
-    with show:
+    ended_by = 0
+    with signals.terminable(), show:
         try:
             for trial in job.plan.order():
                 records.append(measurer.record(trial))
                 show.trial(records[-1])
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as error:
+            ended_by = signals.number(error)
     data = gather(records, job.plan).cells[job.plan.cells[0]]
     unit = next(iter(job.specs.values())).unit
     if args.json:
@@ -62,8 +62,8 @@ def command(args: argparse.Namespace) -> int:
         _print(data, records, unit)
         if args.locks:
             _print_locks(data)
-    if interrupted:
-        return Exit.INTERRUPTED
+    if ended_by:
+        return signals.exit_code(ended_by)
     return Exit.CELLS_FAILED if data.failed else Exit.FINE
 
 

@@ -1,42 +1,35 @@
 """A program and all it starts, as the kernel shows them: who maps the library, memory, the end.
 
 Descendants are found by session and parent, looking only at processes not seen before, so that a
-look costs far less than the 50 ms between two of them. A look disturbs the program as little as
-reading /proc does; what ends between two looks is counted by its parent's wait.
+look costs far less than the 50 ms between two of them; while processes come and go looks are
+closer. A look disturbs the program as little as reading /proc does; what ends between two looks is
+counted by its parent's wait. Orphans of the program come to this process (`adopting`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
-import re
-import resource
 import select
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from mtbench import procfs, signals
 from mtbench.isolate import GRACE_S, thread_states
+from mtbench.sighting import Sighting
 
 LOOK_S = 0.05
+_CLOSE_S = 0.002
 _EAGER_S = 0.05
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-@dataclass
-class Sighting:
-    """What was seen of one process. state: "mapped" (the library is preloaded and mapped),
-    "other" or "unseen"; image: where its program lies, which exec changes; peak: the kernel's own
-    high-water mark of its memory, bytes."""
-
-    name: str = ""
-    state: str = "unseen"
-    image: tuple[str, ...] = ()
-    peak: int = 0
-    gone: bool = False
+_UNSEEN_SHARE = 0.5
+_UNSEEN_S = 0.01
+"""A run of which more CPU time than both was spent unseen proves nothing."""
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass
@@ -61,8 +54,10 @@ class Usage:
 class Tree:
     """One started program, watched until it ends.
 
-    expect: real path of the library that must be preloaded and mapped. started: monotonic
-    seconds. before: processes that were there before it, so none of its own.
+    expect: real path of the library that must be preloaded and mapped; "" if nothing need be.
+    started: monotonic seconds. before: processes that were there before it, so none of its own.
+    left: names of what it had left running when it ended by itself. stopped: it was stopped and
+    continued, so that its times count a pause.
     """
 
     process: subprocess.Popen[bytes]
@@ -71,7 +66,11 @@ class Tree:
     before: frozenset[int]
     seen: dict[int, Sighting] = field(default_factory=dict)
     rss_peak: int = 0
+    left: tuple[str, ...] = ()
+    stopped: bool = False
+    unseen_s: float = 0.0
     _alien: set[int] = field(default_factory=set)
+    _served: set[tuple[str, ...]] = field(default_factory=set)
     _usage: Usage | None = None
     _status: int = 0
 
@@ -92,9 +91,8 @@ class Tree:
                 time.sleep(0.0002)
                 pause = 0.0
             else:
-                self.look()
-                pause = min(max(pause * 1.5, 0.002), LOOK_S)
-            if self._ended(pause):
+                pause = _CLOSE_S if self.look() else min(max(pause * 1.5, _CLOSE_S), LOOK_S)
+            if self._ended(min(pause, max(0.0, deadline - now))):
                 return True
             if now > deadline:
                 return False
@@ -103,8 +101,10 @@ class Tree:
         """Whether the program has not ended yet."""
         return self._usage is None and not self._ended(0)
 
-    def look(self) -> None:
-        """Read once what is alive: new descendants, maps of those not yet judged, memory."""
+    def look(self) -> bool:
+        """Read once what is alive: new descendants, maps of those not yet judged, memory. True if
+        processes came or went since the last look, so that the next should be soon."""
+        known, reaped = len(self.seen), sum(entry.reaped for entry in self.seen.values())
         self._find()
         resident = [
             self._glance(pid, sighting)
@@ -112,49 +112,85 @@ class Tree:
             if not sighting.gone or pid == self.process.pid
         ]
         self.rss_peak = max(self.rss_peak, sum(resident))
+        return len(self.seen) > known or sum(e.reaped for e in self.seen.values()) > reaped
 
     def _glance(self, pid: int, sighting: Sighting) -> int:
         """Read one process; its resident bytes now."""
-        # A child between fork and exec still shows its parent's maps, so "mapped" holds for one
-        # image only; "other" is for good.
-        image = _image(pid) if sighting.state != "other" else ()
-        if image and image != sighting.image:
-            sighting.state = "unseen"
-            self._judge(pid, sighting)
-            if sighting.state != "unseen" and _image(pid) == image:
-                sighting.image = image
-        resident, peak = _memory(pid)
-        sighting.gone = peak == 0
+        now, found = time.monotonic(), procfs.stat(pid)
+        image = found.image if found and sighting.state != "unserved" else ()
+        # A child between fork and exec still shows its parent's maps, so "served" holds for one
+        # image only; "unserved" is for good.
+        if image and (image != sighting.image or sighting.state == "unseen"):
+            self._judge(pid, sighting, image)
+        resident, peak = procfs.memory(pid)
         sighting.peak = max(sighting.peak, peak)
+        if peak == 0 or found is None:
+            if not sighting.gone and pid != self.process.pid:
+                sighting.cpu_s = procfs.cpu_s(pid) or sighting.ended(now)
+                _reap(pid)
+                sighting.went()
+            return 0
+        sighting.ran(procfs.cpu_s(pid), now)
+        sighting.reaped = found.reaped
+        if pid == self.process.pid:
+            self.stopped |= found.state == "T" or procfs.continued(self._handle)
         return resident
+
+    def _judge(self, pid: int, sighting: Sighting, image: tuple[str, ...]) -> None:
+        sighting.image = image
+        if not self.expect:
+            sighting.state = "served"
+            return
+        sighting.judge(pid, self.expect, self._served)
+        if sighting.state == "served":
+            now = procfs.stat(pid)
+            if now is not None and now.image == image:
+                self._served.add(image)
+            else:
+                sighting.state = "unseen"  # it executed another program meanwhile
 
     @property
     def proven(self) -> bool:
         """Whether the program itself was seen with the malloc it should have."""
-        return self.seen[self.process.pid].state == "mapped"
+        return self.seen[self.process.pid].state == "served"
 
     def disproof(self) -> str | None:
-        """Why this run does not count; None if every process seen had its malloc."""
-        wrong = [entry for entry in self.seen.values() if entry.state == "other"]
+        """Why this run does not count; None if its processes were seen to have their malloc, but
+        for a smaller part of the CPU time, which `proof` tells."""
+        wrong = [entry for entry in self.seen.values() if entry.state == "unserved"]
+        usage = self.usage()
         if wrong:
-            return f"process '{wrong[0].name}' runs without {self.expect}"
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            return f"process '{wrong[0].name}'{more} runs without {self.expect}: {wrong[0].why}"
         if not self.proven:
+            if (why := self.seen[self.process.pid].why) and usage.wall_s > _EAGER_S:
+                return f"its malloc could not be seen in {usage.wall_s * 1e3:.1f} ms: {why}"
+            busy = ", or a machine with less to do" if usage.wall_s > _EAGER_S / 2 else ""
             return (
-                f"ended after {self.usage().wall_s * 1e3:.1f} ms, before its malloc could be "
-                "seen; accepted: a program with more to do"
+                f"ended after {usage.wall_s * 1e3:.1f} ms, before its malloc could be "
+                f"seen; accepted: a program with more to do{busy}"
+            )
+        share = self.unseen_s / max(usage.user_s + usage.system_s, 1e-6)
+        if share > _UNSEEN_SHARE and self.unseen_s > _UNSEEN_S:
+            return (
+                f"about {min(share, 1):.0%} of its CPU time was spent in children that ended "
+                "before their malloc could be seen; accepted: children with more to do"
             )
         return None
 
     def proof(self) -> dict[str, Any]:
-        """How many processes were seen, and in how many the malloc was seen, for the record."""
+        """For the record: how many processes were seen, in how many the malloc, how many CPU
+        seconds, about, went by unseen in children, and what was left running at the end."""
         return {
             "processes": len(self.seen),
-            "proven": sum(entry.state == "mapped" for entry in self.seen.values()),
+            "proven": sum(entry.state == "served" for entry in self.seen.values()),
+            "unseen_s": round(self.unseen_s, 4),
+            "left": list(self.left),
         }
 
     def usage(self) -> Usage:
         """What was used, once the program has ended (it is reaped here)."""
-        self._reap(self.started)
+        self._reap()
         assert self._usage is not None
         return self._usage
 
@@ -165,12 +201,21 @@ class Tree:
 
     def end(self) -> None:
         """Terminate, then kill, whatever of the tree is alive, and reap the program."""
-        if self.alive():
-            self._signal(signal.SIGTERM)
-            self._ended(GRACE_S)
-        self._find()
-        self._signal(signal.SIGKILL)
-        self._reap(self.started)
+        with signals.held():
+            by_itself = not self.alive()
+            self.look()
+            rest = self._rest()
+            if by_itself:
+                self.left = tuple(sorted({procfs.name(pid) for pid in rest} - {""}))
+            if rest or not by_itself:
+                self._signal(signal.SIGTERM)
+                deadline = time.monotonic() + GRACE_S
+                while time.monotonic() < deadline and not (self._ended(0) and not self._rest()):
+                    time.sleep(0.005)
+                self._find()
+                self._signal(signal.SIGKILL)
+            self._reap()
+            end_orphans(self.before)
 
     def stop(self, patience_s: float) -> bool:
         """Ask a server to end by SIGTERM; True if it did in so many seconds."""
@@ -190,15 +235,16 @@ class Tree:
         poller.register(self._handle, select.POLLIN)
         if not poller.poll(int(patience_s * 1000)):
             return False
-        self._reap(self.started)
+        self._reap()
         return True
 
-    def _reap(self, started: float) -> None:
+    def _reap(self) -> None:
         if self._usage is not None:
             return
         if self.process.returncode is None:
             os.waitid(os.P_PIDFD, self._handle, os.WEXITED | os.WNOWAIT)
-            wall = time.monotonic() - started
+            wall = time.monotonic() - self.started
+            own = procfs.cpu_s(self.process.pid)
             _, status, used = os.wait4(self.process.pid, 0)
             self._status = os.waitstatus_to_exitcode(status)
             self.process.returncode = self._status
@@ -207,96 +253,92 @@ class Tree:
                 wall_s=wall,
                 user_s=used.ru_utime,
                 system_s=used.ru_stime,
-                rss_peak=max(self.rss_peak, *peaks, _own_peak(used.ru_maxrss * 1024)),
+                rss_peak=max(self.rss_peak, *peaks, procfs.own_peak(used.ru_maxrss * 1024)),
                 voluntary=used.ru_nvcsw,
                 involuntary=used.ru_nivcsw,
                 minor_faults=used.ru_minflt,
                 major_faults=used.ru_majflt,
             )
+            self.unseen_s = self._unseen(used.ru_utime + used.ru_stime - own)
         os.close(self._handle)
+
+    def _unseen(self, of_children: float) -> float:
+        """CPU seconds, about, of the children waited for in which no malloc was seen."""
+        now = time.monotonic()
+        return max(
+            0.0,
+            of_children
+            - sum(
+                entry.cpu_s if entry.gone else entry.ended(now)
+                for pid, entry in self.seen.items()
+                if pid != self.process.pid and entry.state == "served"
+            ),
+        )
+
+    def _rest(self) -> list[int]:
+        """What is alive of the tree beside the program."""
+        return [
+            pid
+            for pid in self.seen
+            if pid != self.process.pid
+            and self._belongs(pid)
+            and (found := procfs.stat(pid)) is not None
+            and found.state not in "ZX"
+        ]
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
-        for pid, sighting in self.seen.items():
-            if not sighting.gone and pid != self.process.pid and self._belongs(pid):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, number)
+        for pid in self._rest():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
 
     def _find(self) -> None:
-        """Add descendants that appeared since the last look. A process in the session or with a
-        parent in the tree is one; each process of others is looked at once."""
-        now = present()
+        """Add descendants that appeared since the last look. A process in the session, with a
+        parent in the tree or handed to this process is one; others are looked at once each."""
+        now = procfs.present()
         self._alien &= now
-        for pid in now - self.seen.keys() - self._alien:
+        # In their order, for a grandchild is told by its parent.
+        for pid in sorted(now - self.seen.keys() - self._alien):
             if self._belongs(pid):
                 self.seen[pid] = Sighting()
             else:
                 self._alien.add(pid)
 
     def _belongs(self, pid: int) -> bool:
-        fields = _stat(pid)
-        return len(fields) > 3 and (
-            int(fields[3]) == self.process.pid or (int(fields[1]) in self.seen)
+        found = procfs.stat(pid)
+        return found is not None and (
+            found.session == self.process.pid
+            or found.parent in self.seen
+            or (found.parent == os.getpid() and pid not in self.before)
         )
 
-    def _judge(self, pid: int, sighting: Sighting) -> None:
-        """Read maps and environment: the loader maps libc after what is preloaded, so libc says
-        that it is done; the first in LD_PRELOAD serves, whatever the program itself links."""
-        try:
-            # Maps last: if they are whole, the environment read before them was not of a corpse.
-            variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
-            sighting.name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
-        except OSError:
-            return
-        if "[stack]" not in maps or not _LIBC.search(maps):
-            return
-        asked = f"LD_PRELOAD={self.expect}".encode() in variables
-        found = asked and f" {self.expect}\n" in maps
-        sighting.state = "mapped" if found else "other"
 
-
-_LIBC = re.compile(r"/(libc\.so|libc-2|ld-musl|libc\.musl)\S*$", re.MULTILINE)
-
-
-def present() -> frozenset[int]:
-    """Every process of the machine that is visible here."""
-    return frozenset(int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208
-
-
-def _own_peak(kernel: int) -> int:
-    """The kernel's highest resident set of one process of the tree, bytes; 0 where it is hidden
-    by this process's own, which the count holds from before the program was executed."""
-    mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return kernel if kernel > mine else 0
-
-
-def _stat(pid: int) -> list[str]:
-    """Fields of /proc/PID/stat from the state on: state, parent, group, session...; [] if gone."""
+@contextlib.contextmanager
+def adopting() -> Iterator[None]:
+    """Meanwhile this process is given whatever its descendants leave without a parent, so that a
+    program which puts itself into the background is still found, judged and ended."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - read hundreds of times
-            return file.read().rpartition(b")")[2].decode().split()
-    except OSError:
-        return []
+        yield
+    finally:
+        prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-def _image(pid: int) -> tuple[str, ...]:
-    """Start of the stack and of the environment (fields 28 and 50 of /proc/PID/stat), both placed
-    anew by each exec; () if the process is gone, or only its status is left."""
-    fields = _stat(pid)
-    return (fields[25], fields[47]) if len(fields) > 47 and fields[47] != "0" else ()
+def end_orphans(before: frozenset[int]) -> None:
+    """Kill and reap every child of this process that is not in `before`, generation by generation:
+    the children of what is killed come here next."""
+    deadline = time.monotonic() + GRACE_S
+    while (found := procfs.children(before)) and time.monotonic() < deadline:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            _reap(pid)
+        time.sleep(0.001)
 
 
-def _memory(pid: int) -> tuple[int, int]:
-    """Resident bytes now and at the most; zeros if the process is gone."""
-    try:
-        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123
-            text = file.read()
-    except OSError:
-        return 0, 0
-    found = {}
-    for key in (b"VmHWM:", b"VmRSS:"):
-        _, _, rest = text.partition(key)
-        found[key] = int(rest.split(None, 1)[0]) * 1024 if rest else 0
-    return found[b"VmRSS:"], found[b"VmHWM:"]
+def _reap(pid: int) -> None:
+    """Reap a process that was handed to this one; nothing for others."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

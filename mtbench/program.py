@@ -3,36 +3,94 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import re
 import shlex
 import shutil
+import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from mtbench.errors import MtbenchError, UsageError
 
+_FIXED = ("allocator", "program", "trials", "runs", "failed", "verdict", "order", "processes")
 _ELF_MAGIC = b"\x7fELF"
 _PT_INTERP = 3
 
 
+_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
+
+
 @dataclass(frozen=True)
 class Number:
-    """A number in the program's output: the last match's first group. lower: smaller is better."""
+    """A number in the program's output: the last match's first group. lower: smaller is better.
+
+    Where the output itself says `name=` before what the pattern matches, only that counts: so
+    `throughput=([0-9.]+)` is the number behind "throughput=", not the last number of all.
+    """
 
     name: str
     pattern: str
     lower: bool = False
 
-    def find(self, output: str) -> float | None:
-        """The number in `output`, or None; thousands may be set apart by commas."""
-        found = None
-        for match in re.finditer(self.pattern, output, re.MULTILINE):
-            with contextlib.suppress(ValueError, AttributeError):
-                found = float(match[1].replace(",", ""))
-        return found
+    def find(self, output: str) -> float:
+        """The number in `output`. Raises ValueError if there is none, or it may mean two."""
+        found = self._last(output)
+        if found is None:
+            raise ValueError(f"no number for --metric '{self.pattern}' in the output")
+        try:
+            return plain(_whole(found, output))
+        except ValueError as error:
+            raise ValueError(f"--metric '{self.pattern}' found {error}") from None
+
+    def _last(self, output: str) -> re.Match[str] | None:
+        told = None
+        with contextlib.suppress(re.error):  # flags in front of the pattern
+            told = re.compile(f"{re.escape(self.name)}=(?:{self.pattern})", re.MULTILINE)
+        for pattern in (told, re.compile(self.pattern, re.MULTILINE)):
+            matches = pattern.finditer(output) if pattern else ()
+            if found := [match for match in matches if match[1] is not None][-1:]:
+                return found[0]
+        return None
+
+
+def _whole(match: re.Match[str], output: str) -> str:
+    """The first group. Raises ValueError if it is cut out of a longer number: `([0-9.]+) per` finds
+    234.5 in "1,234.5 per second"."""
+    start, end = match.span(1)
+    before = re.search(r"[\d.,]*\Z", output[max(0, start - 40) : start])
+    after = re.match(r"[.,]?\d[\d.,]*|[eE][+-]?\d+", output[end : end + 40])
+    lead = before[0] if before and start == match.start() and re.search(r"\d", before[0]) else ""
+    rest = after[0] if after and end == match.end() else ""
+    if lead or rest:
+        raise ValueError(
+            f"'{match[1]}', a part of '{lead}{match[1]}{rest}'; accepted: a regular expression "
+            "that also matches what stands beside the number"
+        )
+    return match[1]
+
+
+def plain(text: str) -> float:
+    """A finite number; thousands may be set apart by commas where that can mean nothing else.
+
+    Raises ValueError with the text and what is wrong with it.
+    """
+    text = text.strip()
+    if _GROUPED.fullmatch(text) and (text.count(",") > 1 or "." in text):
+        text = text.replace(",", "")
+    elif "," in text and _PLAIN.fullmatch(text.replace(",", "")):
+        raise ValueError(
+            f"'{text}', in which the comma may set apart thousands or decimals; accepted: numbers "
+            "such as 1500.5 (many programs write them under LC_ALL=C)"
+        )
+    if not _PLAIN.fullmatch(text) or not math.isfinite(value := float(text)):
+        raise ValueError(f"'{text}', which is no finite number")
+    return value
 
 
 @dataclass(frozen=True)
@@ -89,7 +147,7 @@ def number(text: str, *, lower: bool = False) -> Number:
     Raises UsageError.
     """
     match = re.match(r"([A-Za-z][\w /-]*)=", text)
-    name, pattern = (match[1], text[match.end() :]) if match else ("metric", text)
+    name, pattern = (match[1].strip(), text[match.end() :]) if match else ("metric", text)
     try:
         groups = re.compile(pattern).groups
     except re.error as error:
@@ -100,6 +158,27 @@ def number(text: str, *, lower: bool = False) -> Number:
             r"'requests per second=([\d.]+) requests per second'"
         )
     return Number(name, pattern, lower)
+
+
+def numbers(texts: Sequence[str], measures: Iterable[str], *, lower: bool) -> tuple[Number, ...]:
+    """Every --metric. measures: what a run has anyway. Raises UsageError, also for a name whose
+    columns another one has: one would hide the other."""
+    found = tuple(number(text, lower=lower) for text in texts)
+    taken = set(_FIXED).union(*map(_columns, measures))
+    for entry in found:
+        if taken & _columns(entry.name):
+            raise UsageError(
+                f"--metric '{entry.name}={entry.pattern}': there is a '{entry.name}' already; "
+                f"accepted: a name of its own for each, as in 'my {entry.name}=REGEX'"
+            )
+        taken |= _columns(entry.name)
+    return found
+
+
+def _columns(name: str) -> set[str]:
+    """What a measure is called in tables, in lower case."""
+    ends = ("", "_low", "_high")
+    return {f"{start}{end}".lower() for start in (name, f"{name}_ratio") for end in ends}
 
 
 def words(option: str, text: str, shell: str) -> tuple[str, ...]:
@@ -120,25 +199,48 @@ def checked(command: Sequence[str], *, served: bool) -> None:
 
     Raises UsageError.
     """
-    path = shutil.which(command[0])
-    if path is None:
+    found = shutil.which(command[0])
+    if found is None:
         raise UsageError(f"no program '{command[0]}' here; accepted: a name on PATH or a path")
-    if served and _is_static(Path(path)):
+    path = Path(found)
+    if not served:
+        return
+    if is_static(path):
         raise UsageError(
             f"{path} is statically linked: no preloaded malloc takes effect in it; accepted: "
             "dynamically linked programs and scripts"
         )
+    if _gains_rights(path):
+        raise UsageError(
+            f"{path} runs with rights of its own (set-user-ID, set-group-ID or capabilities): the "
+            "loader ignores preloaded libraries there; accepted: a program without"
+        )
 
 
-def _is_static(path: Path) -> bool:
-    """Whether a file is an ELF executable that names no dynamic linker."""
+def _gains_rights(path: Path) -> bool:
+    """Whether executing a file changes who runs it, which makes the loader ignore LD_PRELOAD."""
+    kept = path.stat()
+    if kept.st_mode & stat.S_ISUID and kept.st_uid != os.geteuid():
+        return True
+    if kept.st_mode & stat.S_ISGID and kept.st_gid != os.getegid():
+        return True
+    with contextlib.suppress(OSError):
+        return os.geteuid() != 0 and bool(os.getxattr(path, "security.capability"))
+    return False
+
+
+def is_static(path: Path) -> bool:
+    """Whether a file is an ELF executable that names no dynamic linker. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(64)
-        if len(head) < 64 or head[:4] != _ELF_MAGIC or head[4] != 2 or head[5] != 1:
+        if len(head) < 52 or head[:4] != _ELF_MAGIC or head[5] != 1:
             return False
-        (offset,) = struct.unpack_from("<Q", head, 32)
-        size, count = struct.unpack_from("<HH", head, 54)
+        wide = head[4] == 2
+        (offset,) = (
+            struct.unpack_from("<Q", head, 32) if wide else struct.unpack_from("<I", head, 28)
+        )
+        size, count = struct.unpack_from("<HH", head, 54 if wide else 42)
         file.seek(offset)
         table = file.read(size * count)
-    kinds = [struct.unpack_from("<I", table, size * i)[0] for i in range(len(table) // size)]
+    kinds = [struct.unpack_from("<I", table, size * i)[0] for i in range(len(table) // (size or 1))]
     return _PT_INTERP not in kinds

@@ -11,17 +11,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from mtbench import machine
+from mtbench import fate, machine, procfs, signals
 from mtbench.allocators import Allocator, worker_environment
 from mtbench.errors import MtbenchError
 from mtbench.isolate import TAIL_BYTES, die_with_parent
 from mtbench.plan import Trial
-from mtbench.proctree import Tree, present
+from mtbench.proctree import Tree, end_orphans
 from mtbench.program import Program
 from mtbench.rundir import SCHEMA
 from mtbench.shape import sound
 
 STOP_S = 10.0
+READY_S = 60.0
+_AHEAD_S = 0.5
+"""How long --ready has to fail while there is no server yet."""
+_ATTEMPTS = 3
+"""How often a run is made that was stopped and continued each time."""
 _OUTPUT_BYTES = 8 << 20
 """How much of the end of the output is searched for numbers."""
 
@@ -40,25 +45,63 @@ class ProgramTrial:
     def __init__(self, task: Program, chosen: Mapping[str, Allocator]) -> None:
         self._task = task
         self._chosen = chosen
+        self._kills = fate.kills()
 
     def record(self, trial: Trial) -> dict[str, Any]:
-        """Run once; whatever becomes of the program, a record comes back.
+        """Run once; whatever becomes of the program, a record comes back. A run that was stopped
+        and continued is made again: its times would count the pause.
 
         Raises MtbenchError if --prepare fails or the program cannot be started.
         """
+        for attempt in range(_ATTEMPTS):
+            before, continued = procfs.present(), signals.times_continued()
+            try:
+                record, paused = self._once(trial)
+            finally:
+                end_orphans(before)
+            record["machine"]["stopped"] = attempt
+            if not paused and signals.times_continued() == continued:
+                return record
+        return record | {
+            "status": "error",
+            "reason": f"stopped and continued in each of {_ATTEMPTS} attempts, so that its times "
+            "count a pause",
+            "result": None,
+        }
+
+    def plain(self) -> str | None:
+        """Run the program once without any preloaded library: how it ended, None if well. For
+        programs that no malloc could serve, to tell whose fault it is."""
+        nobody = Allocator("none", "system", None)
+        before, found = procfs.present(), _nothing()
+        self._kills = fate.kills()
+        try:
+            if self._task.prepare:
+                shell("--prepare", self._task.prepare, self._task.timeout)
+            self._served(nobody, found) if self._task.client else self._run(nobody, found)
+        except _RunError as failure:
+            return str(failure)
+        finally:
+            end_orphans(before)
+        return None
+
+    def _once(self, trial: Trial) -> tuple[dict[str, Any], bool]:
+        """The record of one attempt, and whether the program was stopped and continued."""
         chosen = self._chosen[trial.cell.allocator]
         if self._task.prepare:
-            shell("--prepare", self._task.prepare, {"MTBENCH_ALLOCATOR": chosen.label})
+            more = {"MTBENCH_ALLOCATOR": chosen.label}
+            shell("--prepare", self._task.prepare, self._task.timeout, more)
         load, runnable = machine.load()
         steal = machine.steal_s()
         started = time.time()
-        found: dict[str, Any] = {"wall_s": 0.0, "words": "", "exit_code": None, "signal": None}
+        found = _nothing()
+        self._kills = fate.kills()
         status, reason = "ok", None
         try:
             result = self._served(chosen, found) if self._task.client else self._run(chosen, found)
         except _RunError as failure:
             status, reason, result = failure.status, str(failure), None
-        kept = {
+        record = {
             "schema": SCHEMA,
             "order": trial.order,
             "block": trial.block,
@@ -70,7 +113,7 @@ class ProgramTrial:
             "signal": found["signal"],
             "exit_code": found["exit_code"],
             "stderr_tail": found["words"],
-            "thread_states": found.get("states", []),
+            "thread_states": found["states"],
             "started": round(started, 3),
             "wall_s": round(found["wall_s"], 6),
             "identity": {
@@ -78,7 +121,7 @@ class ProgramTrial:
                 "sha256": chosen.sha256,
                 "version": chosen.version,
                 "config": None,
-                **found.get("proof", {}),
+                **found["proof"],
             },
             "result": result,
             "allocator_stats": None,
@@ -89,7 +132,7 @@ class ProgramTrial:
                 "steal_s": round(machine.steal_s() - steal, 2),
             },
         }
-        return sound(kept)
+        return sound(record), found["stopped"]
 
     def _run(self, chosen: Allocator, found: dict[str, Any]) -> dict[str, Any]:
         with _Output(keep=bool(self._task.numbers)) as output:
@@ -110,11 +153,12 @@ class ProgramTrial:
 
     def _served(self, chosen: Allocator, found: dict[str, Any]) -> dict[str, Any]:
         """The server under the allocator; the client, timed, under the system's malloc."""
+        sure = not self._task.ready or self._is_ready(_AHEAD_S) is False
         with _Output(keep=False) as said, _Output(keep=True) as output:
             environment = worker_environment(chosen)
             server = _start(self._task.command, environment, said, chosen.path or "", server=True)
             try:
-                self._await_ready(server, found, said)
+                self._await_ready(server, found, said, sure=sure)
                 plain = worker_environment(Allocator("client", "system", None))
                 client = _start(self._task.client, plain, output, "")
                 try:
@@ -128,11 +172,12 @@ class ProgramTrial:
             finally:
                 server.end()
             self._note(found, server, said)
+            found["stopped"] |= client.stopped
             found["wall_s"] = wall
             if not ended:
                 raise _RunError("timeout", f"the client did not end after {self._task.timeout:g} s")
             if not lived:
-                raise _RunError("crash", f"the server ended early: {_fate(server.status)}")
+                raise _RunError("crash", f"the server ended early: {self._fate(server.status)}")
             found["words"] = found["words"] or output.words()
             self._judge_exit(client.status, "the client ")
             if wrong := server.disproof():
@@ -141,40 +186,68 @@ class ProgramTrial:
             result["program"]["stopped_itself"] = stopped
             return result
 
-    def _await_ready(self, server: Tree, found: dict[str, Any], said: _Output) -> None:
-        """Until --ready succeeds, or the server listens."""
-        deadline = time.monotonic() + min(self._task.timeout, 60.0)
+    def _await_ready(
+        self, server: Tree, found: dict[str, Any], said: _Output, *, sure: bool
+    ) -> None:
+        """Until --ready succeeds, or the server listens. sure: --ready failed while there was no
+        server; else it may be answered by another one, and this one has to listen itself."""
+        bound = min(self._task.timeout, READY_S)
+        deadline = time.monotonic() + bound
         while True:
             if server.wait(0.02):
+                server.end()
                 self._note(found, server, said)
-                raise _RunError("crash", f"the server ended at once: {_fate(server.status)}")
-            if self._task.ready:
-                done = subprocess.run(
-                    ["sh", "-c", self._task.ready],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-                if done.returncode == 0:
-                    return
-            elif _listens(list(server.seen)):
+                reason = f"the server ended at once: {self._fate(server.status)}"
+                if server.status == 0:
+                    reason += "; accepted: a server that stays in the foreground"
+                elif last := said.words().strip().splitlines()[-1:]:
+                    reason += f": {last[0][:200]}"
+                raise _RunError("crash", reason)
+            left = deadline - time.monotonic()
+            ready = not self._task.ready or self._is_ready(max(left, _AHEAD_S))
+            listens = procfs.listen(server.seen)
+            if ready and (listens or (sure and self._task.ready)) and server.alive():
                 return
-            if time.monotonic() > deadline:
-                raise _RunError("timeout", "the server is not ready; accepted: --ready COMMAND")
+            if left <= 0:
+                raise self._not_ready(bool(self._task.ready and ready), bound)
+
+    def _is_ready(self, timeout_s: float) -> bool | None:
+        """Whether --ready succeeds; None if it does not end in time."""
+        status, _ = _shell(self._task.ready, timeout_s, {}, keep=False)
+        return None if status is None else status == 0
+
+    def _not_ready(self, ready: bool, bound: float) -> _RunError:
+        if ready:
+            return _RunError(
+                "error",
+                f"--ready '{self._task.ready}' succeeds, but the server itself listens nowhere: "
+                "another may be answering; accepted: a port of its own, and a --ready that fails "
+                "while there is no server",
+            )
+        if self._task.ready:
+            reason = f"--ready '{self._task.ready}' did not succeed within {bound:g} s"
+            return _RunError("timeout", reason)
+        reason = f"the server does not listen after {bound:g} s; accepted: --ready COMMAND"
+        return _RunError("timeout", reason)
 
     def _note(self, found: dict[str, Any], tree: Tree, output: _Output) -> None:
         usage = tree.usage()
         found["wall_s"] = usage.wall_s
         found["exit_code"] = tree.status if tree.status >= 0 else None
-        found["signal"] = _fate(tree.status).removeprefix("killed by ") if tree.status < 0 else None
+        found["signal"] = fate.signal_name(tree.status)
         found["words"] = output.words()
         found["proof"] = tree.proof()
+        found["stopped"] |= tree.stopped
 
     def _judge_exit(self, status: int, who: str) -> None:
         if status < 0:
-            raise _RunError("crash", f"{who}{_fate(status)}")
+            raise _RunError("crash", f"{who}{self._fate(status)}")
         if self._task.codes and status not in self._task.codes:
-            raise _RunError("error", f"{who}exit code {status} (--ignore-exit-code takes any)")
+            reason = f"{who}{self._fate(status)} (--ignore-exit-code takes any)"
+            raise _RunError("error", reason)
+
+    def _fate(self, status: int) -> str:
+        return fate.words(status, self._kills)
 
     def _result(self, tree: Tree, wall_s: float, text: str) -> dict[str, Any]:
         """The record's result in a sweep's terms, with the program's own measures beside it.
@@ -182,17 +255,16 @@ class ProgramTrial:
         The first number asked for is the rate that comparisons use, inverted where less is
         better; without one it is runs a second.
         """
-        numbers: dict[str, float] = {}
-        for wanted in self._task.numbers:
-            value = wanted.find(text)
-            if value is None:
-                raise _RunError("error", f"no number for --metric '{wanted.pattern}' in the output")
-            numbers[wanted.name] = value
+        try:
+            numbers = {wanted.name: wanted.find(text) for wanted in self._task.numbers}
+        except ValueError as error:
+            raise _RunError("error", str(error)) from None
         operations, elapsed = 1.0, wall_s
         if self._task.numbers:
             first = numbers[self._task.numbers[0].name]
-            if first <= 0:
-                raise _RunError("error", f"{self._task.numbers[0].name} is {first:g}, not above 0")
+            if not 1e-300 < first < 1e300:
+                reason = f"{self._task.numbers[0].name} is {first:g}; accepted: 1e-300 to 1e300"
+                raise _RunError("error", reason)
             operations, elapsed = first, 1.0
             if self._task.numbers[0].lower:
                 operations, elapsed = 1.0, first
@@ -204,6 +276,19 @@ class ProgramTrial:
             "progressed": 1,
             "program": {**usage.to_json(), "wall_s": round(wall_s, 6), "numbers": numbers},
         }
+
+
+def _nothing() -> dict[str, Any]:
+    """What is known of a run before it starts."""
+    return {
+        "wall_s": 0.0,
+        "words": "",
+        "exit_code": None,
+        "signal": None,
+        "states": [],
+        "proof": {},
+        "stopped": False,
+    }
 
 
 class _Output:
@@ -249,7 +334,7 @@ def _start(
 ) -> Tree:
     """Start a program as leader of its own session. A server ends with this process; a program
     would pay for that with a slower start. Raises MtbenchError."""
-    before = present()
+    before = procfs.present()
     started = time.monotonic()
     try:
         process = subprocess.Popen(
@@ -263,56 +348,43 @@ def _start(
         )
     except OSError as error:
         raise MtbenchError(f"{words[0]} cannot be started: {error.strerror}") from error
+    if expect:
+        # If memory runs out the kernel is to take the program, and neither mtbench nor others.
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000")
     return Tree(process, expect, started, before)
 
 
-def shell(option: str, text: str, more: Mapping[str, str] | None = None) -> None:
-    """Run a command around the trials, under the system's malloc. Raises MtbenchError."""
-    environment = worker_environment(Allocator("shell", "system", None)) | dict(more or {})
-    done = subprocess.run(
-        ["sh", "-c", text],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    if done.returncode != 0:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+def shell(option: str, text: str, timeout_s: float, more: Mapping[str, str] | None = None) -> None:
+    """Run a command around the trials, under the system's malloc. What it puts into the background
+    stays. Raises MtbenchError if it fails or does not end in time."""
+    before = fate.kills()
+    status, last = _shell(text, timeout_s, more or {}, keep=True)
+    if status is None:
         raise MtbenchError(
-            f"{option} '{text}' failed ({_fate(done.returncode)})"
-            + (f": {last[0]}" if last else "")
+            f"{option} '{text}' did not end within {timeout_s:g} s; accepted: a command that ends, "
+            "'COMMAND &' for one that is to go on, or a longer --timeout"
+        )
+    if status != 0:
+        raise MtbenchError(
+            f"{option} '{text}' failed ({fate.words(status, before)})"
+            + (f": {last}" if last else "")
         )
 
 
-def _fate(status: int) -> str:
-    import signal
-
-    if status >= 0:
-        return f"exit code {status}"
-    with contextlib.suppress(ValueError):
-        return f"killed by {signal.Signals(-status).name}"
-    return f"killed by signal {-status}"
-
-
-def _listens(pids: list[int]) -> bool:
-    """Whether any of the processes has a listening TCP or Unix socket."""
-    sockets = set()
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            for entry in Path(f"/proc/{pid}/fd").iterdir():
-                with contextlib.suppress(OSError):
-                    target = str(entry.readlink())
-                    if target.startswith("socket:["):
-                        sockets.add(target[8:-1])
-    for table, state, place, inode in (
-        ("tcp", "0A", 3, 9),
-        ("tcp6", "0A", 3, 9),
-        ("unix", "01", 5, 6),
-    ):
-        for line in (machine.text(f"/proc/net/{table}") or "").splitlines()[1:]:
-            fields = line.split()
-            ours = len(fields) > inode and fields[inode] in sockets
-            # A Unix socket also has state 01 while it is unconnected; flag 10000 is listening.
-            if ours and fields[place] == state and (table != "unix" or fields[3] == "00010000"):
-                return True
-    return False
+def _shell(
+    text: str, timeout_s: float, more: Mapping[str, str], *, keep: bool
+) -> tuple[int | None, str]:
+    """Exit status of a shell command, None if it had to be ended, and its last line on stderr.
+    keep: what it leaves in the background goes on; else it ends too."""
+    environment = worker_environment(Allocator("shell", "system", None)) | dict(more)
+    with _Output(keep=False) as said:
+        tree = _start(("sh", "-c", text), environment, said, "")
+        ended = False
+        try:
+            ended = tree.wait(timeout_s)
+        finally:
+            if not ended or not keep:
+                tree.end()
+        last = said.words().strip().splitlines()[-1:]
+    return (tree.status if ended else None), (last[0] if last else "")

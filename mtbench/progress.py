@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics as stdlib_statistics
 import sys
 import time
@@ -93,15 +94,13 @@ class Lines:
         """Say what is due."""
         self._standing.add(record)
         if record["status"] != "ok":
-            print(_failure(record), file=sys.stderr, flush=True)
+            _say(_failure(record))
         now = time.monotonic()
         if self._verbose or now - self._last >= _LINE_EVERY_S:
             self._last = now
             s = self._standing
             leader = s.leader(_cell(record))
-            print(
-                f"{s.done}/{s.total} trials, {s.left()} left; {leader}", file=sys.stderr, flush=True
-            )
+            _say(f"{s.done}/{s.total} trials, {s.left()} left; {leader}")
 
     def __enter__(self) -> Lines:
         return self
@@ -135,21 +134,29 @@ class Bar:
     def trial(self, record: dict[str, Any]) -> None:
         """Move the bar."""
         self._standing.add(record)
-        if record["status"] != "ok":
-            self._rich.console.print(_failure(record), markup=False, highlight=False)
-        self._rich.update(
-            self._task,
-            completed=self._standing.done,
-            description=self._standing.leader(_cell(record)),
-            left=self._standing.left(),
-        )
+        with contextlib.suppress(OSError):
+            if record["status"] != "ok":
+                self._rich.console.print(_failure(record), markup=False, highlight=False)
+            self._rich.update(
+                self._task,
+                completed=self._standing.done,
+                description=self._standing.leader(_cell(record)),
+                left=self._standing.left(),
+            )
 
     def __enter__(self) -> Bar:
         self._rich.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._rich.stop()
+        with contextlib.suppress(OSError):
+            self._rich.stop()
+
+
+def _say(text: str) -> None:
+    """A line on stderr; a terminal that is gone is no reason to lose the measurement."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def _cell(record: dict[str, Any]) -> Cell:

@@ -56,7 +56,8 @@ def command(args: argparse.Namespace) -> int:
     rows, absent = standings(args.of, others, plan, results)
     if not rows and not absent:
         raise UsageError(
-            f"no cell of {args.run} has both {args.of} and one of: {', '.join(others)}"
+            f"no cell of {args.run} has a number both of {args.of} and of one of: "
+            f"{', '.join(others)}"
         )
     if alone := _alone(args.of, rows, results):
         print(f"warning: no other has a number for {', '.join(alone)}", file=sys.stderr)
@@ -82,7 +83,13 @@ def _others(of: str, against: str | None, plan: Plan, kinds: dict[str, str]) -> 
                 raise UsageError(
                     f"the run has no allocator '{label}'; accepted: {', '.join(plan.allocators)}"
                 )
-        return [label for label in chosen if label != of]
+        others = [label for label in chosen if label != of]
+        if not others:
+            raise UsageError(
+                f"--against {against} leaves nobody to compare {of} with; accepted: "
+                f"{', '.join(label for label in plan.allocators if label != of) or 'another run'}"
+            )
+        return others
     own = kinds.get(of) == "hakmem"
     others = [
         label
@@ -90,7 +97,10 @@ def _others(of: str, against: str | None, plan: Plan, kinds: dict[str, str]) -> 
         if label != of and kinds[label] != "null" and not (own and kinds[label] == "hakmem")
     ]
     if not others:
-        raise UsageError(f"the run has nothing to rank {of} against")
+        raise UsageError(
+            f"the run has nothing to rank {of} against (null and its own variants do not count, "
+            f"but --against takes them); it has: {', '.join(plan.allocators)}"
+        )
     return others
 
 

@@ -183,7 +183,14 @@ RECORD = {
     "exit_code": Maybe(_whole(-(1 << 31), 1 << 31)),
     "stderr_tail": TEXT,
     "wall_s": AMOUNT,
-    "identity?": Maybe({"path?": Maybe(TEXT), "config?": Maybe(Each(ANYTHING))}),
+    "identity?": Maybe(
+        {
+            "path?": Maybe(TEXT),
+            "config?": Maybe(Each(ANYTHING)),
+            "unseen_s?": AMOUNT,
+            "left?": [TEXT],
+        }
+    ),
     "result?": ANYTHING,
     "allocator_stats?": Maybe({"locks?": Maybe([_LOCK]), "counted_s?": Maybe(AMOUNT)}),
     "machine?": Maybe({"runnable_during?": Maybe(AMOUNT)}),
@@ -264,6 +271,7 @@ MANIFEST = {
     "workloads": [Closed(dict.fromkeys(("name", "description", "unit"), TEXT))],
     "sessions?": [{"seconds": AMOUNT, "interrupted": SWITCH}],
     "program?": _PROGRAM,
+    "without_preload?": TEXT,
     "cluster?": TEXT,
     "on_each_host?": SWITCH,
     "assignment?": Each(TEXT),

@@ -20,9 +20,7 @@ class _Lasting(io.FileIO):
             return super().write(data)  # type: ignore[arg-type]
         except OSError:
             gone = _hung_up(self.fileno())
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, self.fileno())
-            os.close(nothing)
+            _abandon(self.fileno())
             if not gone:
                 raise
             return super().write(data)  # type: ignore[arg-type]
@@ -47,6 +45,13 @@ def secure() -> None:
             setattr(sys, name, _lasting(stream))
 
 
+def let_go() -> None:
+    """Words into a pipe or a terminal that is gone go nowhere, those of a child too."""
+    for descriptor in (1, 2):
+        if _hung_up(descriptor):
+            _abandon(descriptor)
+
+
 def _lasting(stream: TextIO) -> TextIO:
     stream.flush()
     return io.TextIOWrapper(
@@ -55,6 +60,12 @@ def _lasting(stream: TextIO) -> TextIO:
         errors="backslashreplace" if stream.errors == "strict" else stream.errors,
         line_buffering=getattr(stream, "line_buffering", False),
     )
+
+
+def _abandon(descriptor: int) -> None:
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, descriptor)
+    os.close(nothing)
 
 
 def _hung_up(descriptor: int) -> bool:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shlex
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from mtbench import conditions, doctor, machine, options, progress
+from mtbench import conditions, doctor, machine, options, progress, signals
 from mtbench.asked import Asked
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet
@@ -36,26 +33,27 @@ def command(args: argparse.Namespace) -> int:
     if args.on_each_host:
         raise UsageError("--on-each-host goes with --cluster")
     run, job = resumed(args) if args.resume else created(args)
-    with run:
+    with run, signals.terminable():
         done = finished(run)
         if not args.quiet:
             _announce(run, job.plan, len(done))
-        with terminable():
-            show = progress.shown(
-                job.plan, len(done), quiet=args.quiet or args.no_progress, verbose=args.verbose
-            )
-            interrupted = measure(job, run, done, show)
-        return conclude(run, as_json=args.json, quiet=args.quiet, interrupted=interrupted)
+        show = progress.shown(
+            job.plan, len(done), quiet=args.quiet or args.no_progress, verbose=args.verbose
+        )
+        ended_by = measure(job, run, done, show)
+        signals.only_finish()
+        return conclude(run, as_json=args.json, quiet=args.quiet, ended_by=ended_by)
 
 
-def measure(job: Job, run: RunDirectory, done: Done, show: progress.Progress) -> bool:
-    """Every trial of the plan that is not in `done`; True if it was interrupted.
+def measure(job: Job, run: RunDirectory, done: Done, show: progress.Progress) -> int:
+    """Every trial of the plan that is not in `done`; the signal that ended it before its time, 0
+    if none did.
 
     Raises MtbenchError if a record cannot be kept.
     """
     measurer = Measurer(job.plan, job.allocators, job.specs)
     began = time.monotonic()
-    interrupted = False
+    ended_by = 0
     with show:
         try:
             for trial in job.plan.order():
@@ -64,11 +62,11 @@ def measure(job: Job, run: RunDirectory, done: Done, show: progress.Progress) ->
                 record = measurer.record(trial)
                 run.append(record)
                 show.trial(record)
-        except KeyboardInterrupt:
-            interrupted = True
-    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": interrupted}
+        except KeyboardInterrupt as error:
+            ended_by = signals.number(error)
+    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": ended_by > 0}
     run.update(sessions=[*run.manifest.get("sessions", []), session])
-    return interrupted
+    return ended_by
 
 
 def finished(run: RunDirectory) -> Done:
@@ -79,7 +77,7 @@ def finished(run: RunDirectory) -> Done:
     }
 
 
-def conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: bool) -> int:
+def conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -> int:
     """Summary, figures, report and the closing words; returns the exit code."""
     from mtbench import report
 
@@ -90,14 +88,14 @@ def conclude(run: RunDirectory, *, as_json: bool, quiet: bool, interrupted: bool
         report.print_tables(written)
     if not as_json:
         print(f"report: {written.page}")
-    if interrupted:
+    if ended_by:
         left = len(written.plan.cells) * written.plan.trials - written.results.trials
         print(
             f"mtbench: interrupted with {left} trials to go; all others are kept; "
             f"go on with: mtbench sweep --resume {shlex.quote(str(run.path))}",
             file=sys.stderr,
         )
-        return Exit.INTERRUPTED
+        return signals.exit_code(ended_by)
     if written.results.failures:
         cells = {(r["allocator"], r["workload"], r["threads"]) for r in written.results.failures}
         print(
@@ -191,13 +189,3 @@ def _announce(run: RunDirectory, plan: Plan, done: int) -> None:
         print(f"warning: {fact['name']}: {fact['found']}: {fact['harm']}", file=sys.stderr)
     if len(spoiling) > 3:
         print(f"({len(spoiling) - 3} more: mtbench doctor)", file=sys.stderr)
-
-
-@contextlib.contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM ends a sweep as Ctrl-C does: what was measured is kept and reported."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mtbench import fate
 from mtbench.cells import Floats, Results
 from mtbench.findings import Finding
 from mtbench.plan import Plan
@@ -17,6 +18,7 @@ from mtbench.table import bytes_, number, printable, ratio, text_table
 from plots import data as plots_data
 from plots.data import PROGRAM_MEASURES, Metric, ProgramCell, Run
 
+_UNSEEN_SHARE = 0.05
 Measured = dict[str, dict[str, Floats]]
 """allocator -> measure -> one number a block, nan where that run failed, shape (trials,)."""
 
@@ -35,6 +37,8 @@ def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Measured:
         values |= used["numbers"]
         values |= {"order": record["order"], "processes": proof["processes"]}
         values |= {"unproven": proof["processes"] - proof["proven"]}
+        spent = used.get("user_s", 0.0) + used.get("system_s", 0.0)
+        values |= {"unseen": min(1.0, proof.get("unseen_s", 0.0) / spent) if spent > 0 else 0.0}
         for key, value in values.items():
             if key not in measures:
                 measures[key] = np.full(plan.trials, math.nan)
@@ -56,19 +60,27 @@ def presented(run: RunDirectory, plan: Plan, base: str) -> dict[str, Any]:
     records = list(run.records())
     measured = gather(records, plan)
     failed = dict.fromkeys(plan.allocators, 0)
+    left: dict[str, set[str]] = {label: set() for label in plan.allocators}
     for record in records:
         failed[record["allocator"]] += record["status"] != "ok"
+        left[record["allocator"]].update((record["identity"] or {}).get("left", ()))
     return {
         "program": manifest["workloads"][0]["description"],
         "program_numbers": numbers,
         "programs": tuple(
-            _cell(label, measured, failed[label], base, numbers) for label in plan.allocators
+            _cell(label, measured, failed[label], tuple(sorted(left[label])), base, numbers)
+            for label in plan.allocators
         ),
     }
 
 
 def _cell(
-    label: str, measured: Measured, failed: int, base: str, numbers: tuple[Metric, ...]
+    label: str,
+    measured: Measured,
+    failed: int,
+    left: tuple[str, ...],
+    base: str,
+    numbers: tuple[Metric, ...],
 ) -> ProgramCell:
     mine, rival = measured[label], measured.get(base, {})
     metrics = (*PROGRAM_MEASURES, *numbers)
@@ -95,6 +107,8 @@ def _cell(
         order=mine["order"][good] if "order" in mine else np.empty(0),
         processes=int(np.nanmax(mine["processes"])) if good.any() else 0,
         unproven=int(np.nanmax(mine["unproven"])) if good.any() else 0,
+        unseen=float(np.nanmedian(mine["unseen"])) if good.any() else 0.0,
+        left=left,
     )
 
 
@@ -135,7 +149,9 @@ def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list
             text = f"{name} under {cell.allocator}: {seen} in {leading.label} to {base}."
             told.append((-1.0, Finding(text, evidence)))
     told.sort(key=lambda entry: -entry[0])
-    sentences = [finding for _, finding in told]
+    sentences = [*_of_the_proof(cells, name), *(finding for _, finding in told)]
+    if (plain := run.manifest.get("without_preload")) is not None:
+        sentences.insert(0, _takes_none(name, plain, results))
     if results.failures:
         labels = sorted({record["allocator"] for record in results.failures})
         text = f"{len(results.failures)} runs failed, under {', '.join(labels)}."
@@ -158,6 +174,36 @@ def _unlike_ends(run: RunDirectory) -> str:
         return ""
     return ", ".join(
         f"{label} with {' or '.join(map(str, sorted(found)))}" for label, found in codes.items()
+    )
+
+
+def _of_the_proof(cells: Iterable[ProgramCell], name: str) -> list[Finding]:
+    """What went by unproven, and what the program did not end itself."""
+    told = []
+    share = max((cell.unseen for cell in cells), default=0.0)
+    if share >= _UNSEEN_SHARE:
+        text = f"Up to {share:.0%} of {name}'s CPU time is unproven."
+        told.append(Finding(text, "children that ended before their malloc could be seen"))
+    left = sorted({one for cell in cells for one in cell.left})
+    if left:
+        text = f"{name} left {', '.join(left)} running when it ended; no number counts that."
+        told.append(Finding(text, "mtbench ended it after each run"))
+    return told
+
+
+def _takes_none(name: str, plain: str, results: Results) -> Finding:
+    """A program that died by a signal under every malloc but libc's. plain: how it ended without
+    a preloaded one, "" if well."""
+    ends = sorted({end for record in results.failures if (end := fate.told(record))})
+    text = f"{name} dies by {', '.join(ends)} under every preloaded malloc"
+    if plain:
+        return Finding(f"{text}, and fails without one too: {plain}.", "one run without", "bad")
+    return Finding(
+        f"{text}, and ends well without one. What usually does that: it loads a part of itself "
+        "with RTLD_DEEPBIND or links a malloc statically, so that blocks of one malloc reach the "
+        "free of another; or a sandbox (seccomp) refuses a system call of the malloc.",
+        "one run without",
+        "bad",
     )
 
 

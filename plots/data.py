@@ -143,6 +143,8 @@ class ProgramCell:
     of paired ratios to the baseline; verdict: "better", "worse", "" or "too few trials" for the
     first of program_numbers, else wall time. wall_s, order: of each good run, shape (trials,).
     processes: the most seen in one run, all but `unproven` of them with the library mapped.
+    unseen: share of the CPU time, at least, in children that ended before they could be seen, the
+    median of the runs. left: what it left running when it ended.
     """
 
     allocator: str
@@ -155,6 +157,8 @@ class ProgramCell:
     order: Floats = field(default_factory=no_floats)
     processes: int = 0
     unproven: int = 0
+    unseen: float = 0.0
+    left: tuple[str, ...] = ()
 
     def measure(self, key: str) -> Interval:
         """Return the measure, or MISSING."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mtbench import allocators, conditions, machine, options, progress, sweeping
+from mtbench import allocators, conditions, machine, options, progress, signals, sweeping
 from mtbench.errors import Exit, UsageError
 from mtbench.plan import Plan
 from mtbench.rundir import MANIFEST, RunDirectory
@@ -45,13 +45,13 @@ def run(target: Path, chosen: Sequence[Question], command: str, *, resume: bool)
     for number, question in enumerate(chosen, 1):
         spent = duration(time.monotonic() - began)
         print(f"[{number}/{len(chosen)}] {question.name}, after {spent}", file=sys.stderr)
-        if one(question, target / question.name, command, resume=resume):
+        if ended_by := one(question, target / question.name, command, resume=resume):
             print(
                 f"study: interrupted; what was measured is kept in {target}; go on with the same "
                 "command and RESUME=1 (--resume)",
                 file=sys.stderr,
             )
-            return Exit.INTERRUPTED
+            return signals.exit_code(ended_by)
     print(f"measured in {duration(time.monotonic() - began)}", file=sys.stderr)
     return Exit.FINE
 
@@ -62,8 +62,8 @@ def expected(question: Question) -> float:
     return sum(plan.expected(cell.threads) for cell in plan.cells) * plan.trials
 
 
-def one(question: Question, path: Path, command: str, *, resume: bool) -> bool:
-    """One sweep; True if it was interrupted. A crash or a hang is a record, not an error."""
+def one(question: Question, path: Path, command: str, *, resume: bool) -> int:
+    """One sweep; the signal that ended it, 0 if none. A crash or hang is a record, not an error."""
     if resume and (path / MANIFEST).exists():
         directory = RunDirectory.resume(path)
         conditions.check(directory, conditions.here())
@@ -74,7 +74,7 @@ def one(question: Question, path: Path, command: str, *, resume: bool) -> bool:
         job = _job(question)
         manifest = sweeping.manifest(job, f"study: {question.name}")
         directory = RunDirectory.create(path, manifest | {"command": command})
-    with directory, sweeping.terminable():
+    with directory, signals.terminable():
         done = sweeping.finished(directory)
         show = progress.shown(job.plan, len(done), quiet=False, verbose=False)
         return sweeping.measure(job, directory, done, show)

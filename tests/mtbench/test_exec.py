@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from mtbench.errors import UsageError
-from mtbench.program import Number, Program, number
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 PYTHON = sys.executable
@@ -209,6 +210,7 @@ def test_a_run_is_resumed_without_repeating(command: Command, tmp_path: Path) ->
     ("arguments", "words"),
     [
         ((), "exec needs one program"),
+        (("--metric", "wall_s=(.)", "--", "true"), "there is a 'wall_s' already"),
         (("--server", "a"), "--server and --client go together"),
         (("--", "no-such-program"), "no program 'no-such-program' here"),
         (("--metric", "abc", "--", "true"), "has no group around the number"),
@@ -246,15 +248,98 @@ def test_the_table_in_the_documentation_is_made_from_its_data() -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def test_the_last_number_of_the_output_counts() -> None:
-    wanted = number(r"rate=(\S+) per")
-    assert wanted == Number("rate", r"(\S+) per")
-    assert wanted.find("1 per\nx per\n2,500.5 per s") == 2500.5
-    assert wanted.find("nothing") is None
-    with pytest.raises(UsageError):
-        number("rate=no group")
+def started(tmp_path: Path, **more: Any) -> subprocess.Popen[bytes]:
+    """`mtbench exec` of a program that leaves one in the background whose name is this folder,
+    once a run of it is on the disk."""
+    (tmp_path / "left.py").write_text("import time; time.sleep(600)")
+    daemon = (
+        f"import subprocess\nsubprocess.Popen(['setsid', '{PYTHON}', '-S', '{tmp_path}/left.py'])\n"
+    )
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mtbench", "exec", "-a", "system", "-n", "400", "-o", "run"),
+            *("--cleanup", "echo c >> log", "--", PYTHON, "-S", "-c", daemon + NAP),
+        ],
+        cwd=tmp_path,
+        start_new_session=True,
+        **more,
+    )
+    trials = tmp_path / "run" / "trials.jsonl"
+    deadline = time.monotonic() + 60
+    while not (trials.exists() and b"\n" in trials.read_bytes()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return process
 
 
-def test_a_program_survives_its_manifest() -> None:
-    task = Program("p", ("a", "b c"), numbers=(Number("x", "(.)", True),), codes=())
-    assert Program.from_json(json.loads(json.dumps(task.to_json()))) == task
+def kept(tmp_path: Path) -> None:
+    """What is promised of a run that was ended from outside."""
+    assert 1 <= len(records(tmp_path / "run")) < 400
+    assert (tmp_path / "run" / "report.html").exists()
+    assert (tmp_path / "log").read_text().split() == ["c"]
+    mine = str(tmp_path / "left.py").encode()
+    assert not any(mine in _read(path) for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_ended_keeps_reports_and_cleans_up(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = started(
+        tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Whoever started the tests may have had them ignored.
+        preexec_fn=lambda: [signal.signal(one, signal.SIG_DFL) for one in (number, signal.SIGINT)],
+    )
+    process.send_signal(number)
+    _, complaint = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, complaint
+    assert b"exec --resume run" in complaint and b"Traceback" not in complaint
+    kept(tmp_path)
+
+
+def test_a_terminal_that_closes_costs_nothing_that_was_measured(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+
+    def controlled() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    process = started(tmp_path, stdin=theirs, stdout=theirs, stderr=theirs, preexec_fn=controlled)
+    os.close(theirs)
+    os.close(ours)
+    assert process.wait(timeout=60) == 128 + signal.SIGHUP
+    kept(tmp_path)
+
+
+def test_under_nohup_a_closed_terminal_changes_nothing(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "mtbench", "exec", "-a", "system", "-n", "2", *QUIET),
+            *("--prepare", "kill -HUP $PPID", "--", PYTHON, "-S", "-c", NAP),
+        ],
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    assert process.wait(timeout=60) == 0
+    assert len(records(tmp_path / "run")) == 2
+
+
+def test_a_failing_cleanup_loses_no_report(command: Command, tmp_path: Path) -> None:
+    words = ("--", PYTHON, "-S", "-c", NAP)
+    done = command(
+        "exec", "-a", "system", "-n", 1, *QUIET, "--cleanup", "echo oh >&2; false", *words
+    )
+    assert done.returncode == 1 and "failed (exit code 1): oh" in done.stderr
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_program_that_takes_no_preloaded_malloc_is_told_why(command: Command) -> None:
+    picky = 'sleep 0.4; case "$LD_PRELOAD" in *hakmem*) kill -SEGV $$ ;; esac'
+    done = command("exec", "-a", "system,hakmem", "-n", 1, *QUIET, "--", "sh", "-c", picky)
+    assert done.returncode == 4
+    assert "dies by SIGSEGV under every preloaded malloc, and ends well without" in done.stdout
+    assert "RTLD_DEEPBIND" in done.stdout
+    dying = ("--", "sh", "-c", "sleep 0.4; kill -SEGV $$")
+    done = command("exec", "-a", "hakmem", "-n", 1, "--no-progress", "-o", "b", *dying)
+    assert "and fails without one too: killed by SIGSEGV" in done.stdout

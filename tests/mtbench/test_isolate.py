@@ -1,6 +1,8 @@
 """Whatever an allocator does to its process, an outcome comes back and nothing stays behind."""
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import workloads
-from mtbench import allocators
+from mtbench import allocators, procfs
 from mtbench.allocators import Allocator
 from mtbench.errors import UsageError
 from mtbench.isolate import TAIL_BYTES, Limits, Outcome, run_worker
@@ -60,6 +62,24 @@ def test_a_hang_ends_at_the_watchdog_with_the_states_of_its_threads(library: Lib
     assert len(result.threads) >= 3
     assert "threads:" in (result.reason or "")
     assert result.signal == "SIGKILL"
+
+
+def test_a_worker_that_was_stopped_and_continued_gives_no_number() -> None:
+    before = procfs.present()
+
+    def stop() -> None:
+        while not (worker := procfs.children(before)):
+            time.sleep(0.01)
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            os.kill(min(worker), number)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    result = outcome(None)
+    thread.join()
+    assert result.status == "error"
+    assert "stopped and continued" in (result.reason or "")
 
 
 def test_a_flood_of_words_keeps_only_the_last_two_kilobytes(library: Library) -> None:

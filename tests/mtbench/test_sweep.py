@@ -125,7 +125,7 @@ def test_kill_nine_at_random_moments_loses_only_the_trial_in_flight(tmp_path: Pa
     assert len(keys(run)) == len(set(keys(run))) == 80
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_sweep_keeps_and_reports_what_it_has(tmp_path: Path, number: int) -> None:
     run = tmp_path / "run"
     process = subprocess.Popen(
@@ -160,7 +160,7 @@ def test_an_interrupted_sweep_keeps_and_reports_what_it_has(tmp_path: Path, numb
         time.sleep(0.05)
     process.send_signal(number)
     output, complaint = process.communicate(timeout=60)
-    assert process.returncode == 130, complaint
+    assert process.returncode == 128 + number, complaint
     assert 3 <= len(records(run)) < 400
     assert (run / "report.html").exists() and "report: " in output
     assert f"--resume {run}" in complaint

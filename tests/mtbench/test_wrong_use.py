@@ -11,6 +11,7 @@ from mtbench import allocators, options
 from mtbench.__main__ import main
 from mtbench.errors import Exit
 
+LADDER = str(Path(__file__).parents[2] / "docs" / "data" / "ladder")
 Say = pytest.CaptureFixture[str]
 
 
@@ -32,6 +33,10 @@ def code(*arguments: str) -> int:
         (("compare", "a", "b", "--threshold", "-0.1"), "0.05 for 5 %"),
         (("rank", "a", "--fail-below", "nan"), "such as 0.95"),
         (("rank", "a", "--fail-below", "-1"), "such as 0.95"),
+        (
+            ("rank", LADDER, "--against", "hakmem"),
+            "leaves nobody to compare hakmem with; accepted: ",
+        ),
         (("sweep", "--memory", "-1"), "such as 512M or 2G"),
         (("sweep", "--memory", "0"), "such as 512M or 2G"),
         (("sweep", "--memory", "infG"), "such as 512M or 2G"),

@@ -1,0 +1,104 @@
+"""Which malloc serves a process that is looked at from outside, and what was seen of it.
+
+Three answers. *Served*: the library is mapped and the process's LD_PRELOAD names it first, or it
+is the fork of such a process; the first preloaded malloc serves whatever a program links itself.
+*Unserved*: it runs without, and `why` says what is the matter. *Unseen*: it ended, or executed
+another program, before either could be told, or it may not be looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mtbench import procfs
+from mtbench.program import is_static
+
+State = Literal["served", "unserved", "unseen"]
+_LIBC = re.compile(r"/(libc\.so|libc-2|ld-musl|libc\.musl)\S*$", re.MULTILINE)
+
+
+@dataclass
+class Sighting:
+    """One process. image: as in `procfs.Stat`; peak: the kernel's own high-water mark of its
+    memory, bytes; cpu_s: at the last look, estimated to its end once it is gone; at: when that was;
+    pace: CPU seconds a second between the last two looks; fork: its image is that of a process
+    that is served; looks: how often it was found alive with it."""
+
+    name: str = ""
+    state: State = "unseen"
+    why: str = ""
+    image: tuple[str, ...] = ()
+    peak: int = 0
+    reaped: int = 0
+    cpu_s: float = 0.0
+    at: float = 0.0
+    pace: float = 1.0
+    fork: bool = False
+    looks: int = 0
+    gone: bool = False
+
+    def ran(self, cpu_s: float, now: float) -> None:
+        """Note its CPU time at a look."""
+        if self.at and now > self.at:
+            self.pace = (cpu_s - self.cpu_s) / (now - self.at)
+        self.cpu_s, self.at = cpu_s, now
+        self.looks += 1
+
+    def went(self) -> None:
+        """It is gone. A fork that was seen once may have executed anything after that."""
+        self.gone = True
+        if self.fork and self.looks < 2:
+            self.state = "unseen"
+
+    def ended(self, now: float) -> float:
+        """Its CPU time if it ended at some moment between the last look and `now`."""
+        return self.cpu_s + self.pace * (now - self.at) / 2 if self.at else 0.0
+
+    def judge(self, pid: int, expect: str, served: Container[tuple[str, ...]]) -> None:
+        """Set name, state and why. served: images of processes that are served. The loader maps
+        libc after what is preloaded, so a mapped libc says that it is done."""
+        root = Path(f"/proc/{pid}")
+        self.state, self.why, self.fork, self.looks = "unseen", "", self.image in served, 0
+        try:
+            # Maps last: if they are whole, the environment read before them was not of a corpse.
+            variables = (root / "environ").read_bytes().split(b"\0")
+            maps = (root / "maps").read_text(errors="replace")
+            static = not _LIBC.search(maps) and is_static(root / "exe")
+        except PermissionError:
+            self.why = "it may not be looked at, as a program that changes its user"
+            return
+        except OSError:
+            return
+        self.name = procfs.name(pid) or self.name
+        if "[stack]" not in maps:
+            return
+        if static:
+            self._refuse("it is statically linked")
+        elif not _LIBC.search(maps):
+            self.why = "no C library was mapped in it yet"
+        elif f" {expect}\n" not in maps:
+            asked = any(entry.startswith(b"LD_PRELOAD=") for entry in variables)
+            self._refuse(
+                "its loader did not take the library that LD_PRELOAD names"
+                if asked
+                else "LD_PRELOAD is gone from its environment"
+            )
+        elif not self.fork and not _first(variables, expect):
+            self._refuse("its LD_PRELOAD does not name that library first")
+        else:
+            self.state = "served"
+
+    def _refuse(self, why: str) -> None:
+        self.state, self.why = "unserved", why
+
+
+def _first(variables: list[bytes], expect: str) -> bool:
+    """Whether LD_PRELOAD begins with the library."""
+    for entry in variables:
+        if entry.startswith(b"LD_PRELOAD="):
+            return re.split(rb"[ :]", entry[11:])[0] == expect.encode()
+    return False
