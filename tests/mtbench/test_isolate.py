@@ -18,9 +18,15 @@ from mtbench.isolate import TAIL_BYTES, Limits, Outcome, run_worker
 Library = Callable[[str], Path]
 
 
-def outcome(path: Path | None, *, timeout_s: float = 60.0, memory_bytes: int = 0) -> Outcome:
+def outcome(
+    path: Path | None,
+    *,
+    timeout_s: float = 60.0,
+    memory_bytes: int = 0,
+    duration: float = 0.5,
+) -> Outcome:
     request = workloads.request(
-        workloads.catalogue()["mid_gap"], threads=2, duration=0.5, warmup=0.0, seed=1
+        workloads.catalogue()["mid_gap"], threads=2, duration=duration, warmup=0.0, seed=1
     )
     kind = "system" if path is None else "peer"
     chosen = Allocator("it", kind, None if path is None else os.path.realpath(path))
@@ -122,7 +128,8 @@ def test_threads_that_want_a_processor_during_a_trial_are_counted() -> None:
 
 
 def test_an_allocator_that_eats_memory_is_stopped_at_its_limit(library: Library) -> None:
-    result = outcome(library("eater"), memory_bytes=256 << 20)
+    # A window that outlasts any delay: the limit alone can end it.
+    result = outcome(library("eater"), timeout_s=600.0, memory_bytes=256 << 20, duration=300.0)
     assert result.status == "error"
     assert "over the limit of 256 MiB" in (result.reason or "")
 
