@@ -27,6 +27,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from mtbench import fate
 from mtbench.allocators import Allocator, resolve, resolve_all, worker_environment
 from mtbench.errors import Exit, MtbenchError, UsageError
 
@@ -114,13 +115,6 @@ def select(promises: Iterable[Promise], pattern: str | None) -> list[Promise]:
     return [p for p in promises if wanted.search(p.name)]
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def _last_words(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     return f": {lines[-1][:160]}" if lines else ""
@@ -146,7 +140,7 @@ def _judge(code: int, out: str, err: str) -> tuple[str, str, str | None]:
     if code == _PROBE_INAPPLICABLE:
         return "inapplicable", first, None
     if code < 0:
-        return "broken", f"crash: {_signal_name(-code)}{_last_words(err)}", None
+        return "broken", f"crash: {fate.signal_name(code)}{_last_words(err)}", None
     return "broken", f"exit code {code}{_last_words(err)}", None
 
 

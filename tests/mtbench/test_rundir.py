@@ -270,6 +270,7 @@ def test_a_line_that_is_no_record_is_named_with_what_is_wrong(
         ({"cells": [["other", "w", 1]]}, "plan.cells has other, w, 1"),
         ({"allocators": []}, "allocators are not those of its plan"),
         ({"threads": [1, "2"]}, "plan.threads[1] is '2'"),
+        ({"threads": [1, 2, 2]}, "plan.threads has 2 twice"),
     ],
 )
 def test_a_manifest_that_is_wrong_is_told_where(
