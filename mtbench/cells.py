@@ -92,6 +92,11 @@ class CellData:
         """How many trials gave a throughput."""
         return int(np.isfinite(self.throughput).sum())
 
+    @property
+    def ended(self) -> int:
+        """How many trials ended well, with a throughput or without."""
+        return int(np.isfinite(self.orders).sum())
+
     def shortfall(self, base: CellData) -> str:
         """Why this cell cannot stand where another has its number; "" if it can.
 
@@ -99,7 +104,7 @@ class CellData:
         """
         if self.failed > base.failed:
             return f"failed in {self.failed} of {self.blocks} trials"
-        measured = int(np.isfinite(self.orders).sum()) + self.failed
+        measured = self.ended + self.failed
         if measured < self.blocks:
             return f"unfinished, {measured} of {self.blocks} trials"
         if self.good < min(base.good, FEWEST):

@@ -117,7 +117,7 @@ def facts(parts: Mapping[str, Part]) -> dict[str, Any]:
         "took": duration(sum(entry["seconds"] for entry in sessions)),
         "failed": [f"{key}: {count}" for key, count in failed.items()],
         "idle": sum(
-            int((data.throughput == 0).sum())
+            data.ended - data.good
             for part in parts.values()
             for data in part.results.cells.values()
         ),
