@@ -1,7 +1,7 @@
 """Which library serves malloc in this process, and what it says of itself.
 
 Runs in the worker, and as a script (`python -I -S identity.py ANSWER`) when libraries are
-listed, so it imports nothing but ctypes and touches no other module of mtbench.
+listed, so it imports nothing but ctypes and reached.py beside it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,12 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+
+if __name__ == "__main__":  # -I leaves this folder out, and the package would import too much
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    from reached import reached
+else:
+    from mtbench.reached import reached
 
 ENTRY_POINTS = (
     "malloc",
@@ -34,7 +40,10 @@ _process = ctypes.CDLL(None)
 
 
 def where(function: str) -> str:
-    """Real path of the library that serves `function` here; "" if nothing does."""
+    """Real path of the library in which the linker finds `function` by name; "" if in none.
+
+    For malloc itself ask `serving`: a name can be found where no call of it ends.
+    """
     try:
         address = ctypes.cast(getattr(_process, function), ctypes.c_void_p)
     except AttributeError:
@@ -47,16 +56,28 @@ def where(function: str) -> str:
     return os.path.realpath(path.decode(errors="surrogateescape"))
 
 
+def _servers() -> dict[str, set[str]]:
+    """Entry point -> the libraries in which its calls end; where nothing calls it, the one in
+    which its name is found."""
+    found = reached(ENTRY_POINTS)
+    return {function: found[function] or {where(function)} for function in ENTRY_POINTS}
+
+
+def serving() -> str:
+    """Real path of the library in which calls of malloc end; "" if that cannot be told."""
+    return min(_servers()["malloc"])
+
+
 def disproof(expected: str | None) -> str | None:
     """Why `expected` (a real path; None: the system's libc) does not serve; None if it does."""
-    for function in ENTRY_POINTS:
-        found = where(function)
-        if expected is None:
-            name = found.rpartition("/")[2]
-            if not name.startswith(("libc.so", "libc-", "ld-musl", "libc.musl")):
-                return f"{function} is served by {found or 'nothing'}, not by the system's libc"
-        elif found != expected:
-            return f"{function} is served by {found or 'nothing'}, not by {expected}"
+    for function, libraries in _servers().items():
+        for found in sorted(libraries):
+            if expected is None:
+                name = found.rpartition("/")[2]
+                if not name.startswith(("libc.so", "libc-", "ld-musl", "libc.musl")):
+                    return f"{function} is served by {found or 'nothing'}, not by the system's libc"
+            elif found != expected:
+                return f"{function} is served by {found or 'nothing'}, not by {expected}"
     return None
 
 
@@ -142,7 +163,7 @@ def _amount(text: str) -> int | None:
 
 
 if __name__ == "__main__":
-    serving = where("malloc")
+    path = serving()
     with open(sys.argv[1], "w") as answer:  # noqa: PTH123 - stdout is the library's to flood
-        answer.write(f"{serving}\n{version(serving)}\n{disproof(serving) or ''}\n")
-        answer.writelines(f"{name}={value}\n" for name, value in settings(serving).items())
+        answer.write(f"{path}\n{version(path)}\n{disproof(path) or ''}\n")
+        answer.writelines(f"{name}={value}\n" for name, value in settings(path).items())

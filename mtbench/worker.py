@@ -34,7 +34,7 @@ def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
     expected = header["expect"]
     if wrong := identity.disproof(expected):
         return {"status": "mismatch", "reason": wrong}
-    path = identity.where("malloc")
+    path = identity.serving()
     import workloads
     from mtbench import counters
 
