@@ -196,5 +196,6 @@ int hak_trim(void) {
     size_t bytes = bigcache_decay(UINT64_MAX);
     bytes += central_purge(os_coarse_ms(), 0);
     bytes += pages_purge(os_coarse_ms(), 0);
+    bytes += cache_purge(0);
     return bytes != 0;
 }

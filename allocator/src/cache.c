@@ -22,45 +22,64 @@ _Thread_local struct cache *_Atomic cache_self __attribute__((tls_model("initial
     &cache_none;
 
 struct lock cache_lock;
-static struct cache *all, *unused;
 static uint64_t owners; /* adoptions so far; CACHES */
 static pthread_key_t key;
 
 /* What cache_self points to while nothing stands in for it. */
 static _Thread_local struct cache *own __attribute__((tls_model("initial-exec")));
-static size_t slots_total;
+
+/* Where each bin's stacks begin among the short and the long ones, counted in slots; each has one
+ * slot more than blocks, for the NULL under the first. */
+static uint16_t short_at[CLASS_COUNT];
+static uint32_t long_at[CLASS_COUNT];
+static size_t long_bytes;
+
+/* Blocks that one refill brings at most: less than a page of pointers. */
+#define REFILL_MOST ((size_t)256)
 
 #define RELAXED memory_order_relaxed
+
+/* What the caches counted whose threads have ended; CACHES. */
+static struct cache_stats ended;
 
 static void retire(void *cache);
 
 void cache_init(void) {
     lock_init(&cache_lock, "caches", -1);
+    shelf_init();
     pthread_key_create(&key, retire);
+    size_t short_slots = 0, long_slots = 0;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        slots_total += sizeclass[cls].slots + 1u;
+        short_at[cls] = (uint16_t)short_slots + 1;
+        long_at[cls] = (uint32_t)long_slots + 1;
+        short_slots += room_early(cls) + 1;
+        long_slots += sizeclass[cls].slots + 1u;
+    }
+    long_bytes = align_up(long_slots * sizeof(void *), PAGE);
+    if (sizeof(struct cache) + short_slots * sizeof(void *) > SHELF_PLACE) {
+        os_die("a cache is larger than its place", NULL);
     }
 }
 
-static struct cache *cache_new(void) {
-    struct cache *cache =
-        os_map(align_up(sizeof(struct cache) + slots_total * sizeof(void *), PAGE), PAGE);
-    if (cache == NULL) {
-        return NULL;
-    }
+/* The stack's place for the first block of a bin, while nobody has taken from under it. */
+static void **origin(struct cache *cache, unsigned cls) {
+    return cache->wide[cls] ? cache->long_stacks + long_at[cls]
+                            : cache->short_stacks + short_at[cls];
+}
+
+/* A cache of empty bins, in memory that reads as zero. */
+static void prepare(struct cache *cache, struct place *place) {
     for (unsigned i = 0; i < CLASS_LIMIT; i++) {
         bin_set_top(&cache->bin[i], &nothing[1]);
         cache->bin[i].end = &nothing[1];
     }
-    void **slot = cache->slots;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        *slot++ = NULL;
-        cache->base[cls] = slot;
-        bin_set_top(&cache->bin[cls], slot - 1);
-        cache->bin[cls].end = slot - 1;
-        slot += sizeclass[cls].slots;
+        cache->base[cls] = origin(cache, cls);
+        bin_set_top(&cache->bin[cls], cache->base[cls] - 1);
+        cache->bin[cls].end = cache->base[cls] - 1;
     }
-    return cache;
+    cache->place = place;
+    cache->prepared = true;
 }
 
 static void set_self(struct cache *cache) {
@@ -73,24 +92,15 @@ static bool adopt(void) {
     if (cache_now() == &cache_gone || config.check) {
         return false;
     }
-    lock_acquire(&cache_lock);
-    struct cache *cache = unused;
-    if (cache != NULL) {
-        unused = cache->next_unused;
-        cache->used = true;
+    struct place *place = shelf_take();
+    if (place == NULL) {
+        return false;
     }
-    lock_release(&cache_lock);
-    if (cache == NULL) {
-        cache = cache_new();
-        if (cache == NULL) {
-            return false;
-        }
-        lock_acquire(&cache_lock);
-        cache->used = true;
-        cache->next = all;
-        all = cache;
-        lock_release(&cache_lock);
+    struct cache *cache = place->memory;
+    if (!cache->prepared) {
+        prepare(cache, place);
     }
+    atomic_store_explicit(&place->taken, true, memory_order_release);
     atomic_fetch_add_explicit(&room_active, 1, RELAXED);
     cache->tick = decay_period();
     atomic_store_explicit(&cache->active, cache->tick, RELAXED);
@@ -117,19 +127,26 @@ static bool adopt(void) {
     return true;
 }
 
-/* Where each bin's array begins is changed by whoever took from a sleeping thread's: moves what is
+/* Moves a bin's stack to where its first place is `to`; its room stays as it is. Requires CACHES:
+ * the statistics read both ends. */
+static void move_stack(struct cache *cache, unsigned cls, void **to) {
+    struct bin *bin = &cache->bin[cls];
+    void **base = cache->base[cls];
+    if (base != to) {
+        ptrdiff_t above = bin_top(bin) - base;
+        if (above > 0) {
+            memmove(to, base, (size_t)above * sizeof *base);
+        }
+        cache->base[cls] = to;
+        bin_set_top(bin, to + above);
+    }
+}
+
+/* Where each bin's stack begins is changed by whoever took from a sleeping thread's: moves what is
  * left to where it was. */
 static void restore(struct cache *cache) {
-    void **origin = cache->slots + 1;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        void **base = cache->base[cls];
-        if (base != origin) {
-            size_t filled = (size_t)(bin_top(&cache->bin[cls]) - base);
-            memmove(origin, base, filled * sizeof *base);
-            cache->base[cls] = origin;
-            bin_set_top(&cache->bin[cls], origin + filled);
-        }
-        origin += sizeclass[cls].slots + 1u;
+        move_stack(cache, cls, origin(cache, cls));
     }
     cache->emptied = false;
     atomic_store_explicit(&cache->suspended, false, RELAXED);
@@ -210,27 +227,34 @@ COLD void *cache_refill(unsigned cls) {
     lock_bump(&cache->refills[cls], 1);
     cache->drawn[cls] = 1;
     room_grow(cache, cls);
-    /* Half of the room, so that frees find room too. */
-    size_t want = (room_of(cache, cls) + 1) / 2;
-    if (want == 0) {
-        want = 1;
+    size_t room = room_of(cache, cls);
+    if (unlikely(room == 0)) {
+        void *block;
+        unsigned got = central_take(cls, &block, 1);
+        leave(cache);
+        return got == 1 ? block : NULL;
     }
-    void *batch[256];
-    unsigned got = central_take(cls, batch, (unsigned)(want < 256 ? want : 256));
-    if (got == 0) {
+    /* Half of the room, so that frees find room too; straight into the stack, whose pages are
+     * touched before the store's lock is taken. */
+    size_t want = (room + 1) / 2 < REFILL_MOST ? (room + 1) / 2 : REFILL_MOST;
+    void **base = cache->base[cls];
+    base[0] = base[want - 1] = NULL;
+    unsigned got = central_take(cls, base, (unsigned)want);
+    if (unlikely(got == 0)) {
         leave(cache);
         return NULL;
     }
     /* Reversed, so that the first taken are the first out: neighbours in memory, in order. */
-    bin_open(bin);
-    void **top = bin_top(bin);
-    for (unsigned i = got; i > 1; i--) {
-        *top++ = batch[i - 1];
+    for (unsigned low = 0, high = got - 1; low < high; low++, high--) {
+        void *block = base[low];
+        base[low] = base[high];
+        base[high] = block;
     }
-    bin_set_top(bin, top);
+    void *block = base[got - 1];
+    bin_set_top(bin, base + got - 1);
     bin_close(bin);
     leave(cache);
-    return batch[0];
+    return block;
 }
 
 COLD void cache_flush(unsigned cls, void *block) {
@@ -261,19 +285,57 @@ COLD void cache_flush(unsigned cls, void *block) {
     leave(cache);
 }
 
+/* Gives every bin, all of them empty and without room, its short stack again, and the memory of the
+ * long ones back. */
+static void narrow(struct cache *cache) {
+    if (cache->long_stacks == NULL) {
+        return;
+    }
+    lock_acquire(&cache_lock);
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        cache->wide[cls] = 0;
+        move_stack(cache, cls, origin(cache, cls));
+        cache->bin[cls].end = cache->base[cls] - 1;
+    }
+    lock_release(&cache_lock);
+    os_purge(cache->long_stacks, long_bytes);
+}
+
 void cache_drain(void) {
     struct cache *cache = own != NULL ? enter() : NULL;
     if (cache != NULL) {
         room_empty(cache);
+        narrow(cache);
         leave(cache);
     }
 }
 
-/* Requires CACHES. */
-static void shelve(struct cache *cache) {
-    cache->used = false;
-    cache->next_unused = unused;
-    unused = cache;
+bool cache_widen(struct cache *cache, unsigned cls) {
+    if (cache->long_stacks == NULL) {
+        cache->long_stacks = os_map(long_bytes, PAGE);
+        if (cache->long_stacks == NULL) {
+            return false;
+        }
+    }
+    size_t room = room_of(cache, cls);
+    lock_acquire(&cache_lock);
+    cache->wide[cls] = 1;
+    move_stack(cache, cls, origin(cache, cls));
+    lock_release(&cache_lock);
+    cache->bin[cls].end = cache->base[cls] + room - 1;
+    return true;
+}
+
+/* Adds what the cache counted to what the ended ones did, and begins anew. Requires CACHES. */
+static void remember(struct cache *cache) {
+    memset(cache->events, 0, sizeof cache->events);
+    memset(cache->drawn, 0, sizeof cache->drawn);
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        ended.refills[cls] += atomic_exchange_explicit(&cache->refills[cls], 0, RELAXED);
+        ended.flushes[cls] += atomic_exchange_explicit(&cache->flushes[cls], 0, RELAXED);
+    }
+    ended.registry_lookups += atomic_exchange_explicit(&cache->registry_lookups, 0, RELAXED);
+    ended.leaked += atomic_exchange_explicit(&cache->leaked, 0, RELAXED);
 }
 
 /* The thread's destructor. Other destructors, and libc's own, may still allocate and free: they go
@@ -299,25 +361,48 @@ void cache_bury(struct cache *cache) {
     while (active > 1 && !atomic_compare_exchange_weak_explicit(&room_active, &active, active - 1,
                                                                 RELAXED, RELAXED)) {
     }
+    struct place *place = cache->place;
     lock_acquire(&cache_lock);
-    shelve(cache);
+    remember(cache);
+    atomic_store_explicit(&place->taken, false, RELAXED);
     lock_release(&cache_lock);
+    shelf_give(place, decay_period());
 }
 
-struct cache *cache_first(void) {
-    lock_acquire(&cache_lock);
-    struct cache *first = all;
-    lock_release(&cache_lock);
-    return first;
+size_t cache_purge(uint32_t age) {
+    size_t bytes = 0;
+    struct place *place;
+    while ((place = shelf_take_rested(decay_period(), age)) != NULL) {
+        void **long_stacks = ((struct cache *)place->memory)->long_stacks;
+        if (!os_purge(place->memory, SHELF_PLACE)) {
+            shelf_give(place, decay_period());
+            return bytes;
+        }
+        shelf_give_cold(place);
+        bytes += SHELF_PLACE;
+        if (long_stacks != NULL &&
+            (os_unmap(long_stacks, long_bytes) || os_purge(long_stacks, long_bytes))) {
+            bytes += long_bytes;
+        }
+    }
+    return bytes;
+}
+
+unsigned cache_count(void) {
+    return shelf_count();
+}
+
+struct cache *cache_at(unsigned number) {
+    struct place *place = shelf_at(number);
+    return atomic_load_explicit(&place->taken, memory_order_acquire) ? place->memory : NULL;
 }
 
 void cache_count_active(void) {
     uint32_t active = 0, now = decay_period();
-    lock_acquire(&cache_lock);
-    for (struct cache *cache = all; cache != NULL; cache = cache->next) {
-        active += cache->used && now - atomic_load_explicit(&cache->active, RELAXED) <= 1;
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = cache_at(i);
+        active += cache != NULL && now - atomic_load_explicit(&cache->active, RELAXED) <= 1;
     }
-    lock_release(&cache_lock);
     atomic_store_explicit(&room_active, active != 0 ? active : 1, RELAXED);
 }
 
@@ -325,10 +410,11 @@ void cache_after_fork(void) {
     /* The other threads ran on while the kernel copied page after page, so their caches and slots
      * may be of different moments: a block could stand in two of them. They are given up, as
      * glibc gives up its own; at most config.budget bytes, and only in the child. */
-    all = own;
-    unused = NULL;
+    for (unsigned i = 0; i < shelf_count(); i++) {
+        struct place *place = shelf_at(i);
+        atomic_store_explicit(&place->taken, own != NULL && place == own->place, RELAXED);
+    }
     if (own != NULL) {
-        own->next = NULL;
         own->thread = os_thread();
     }
     atomic_store_explicit(&room_total, own != NULL ? own->reported_bytes : 0, RELAXED);
@@ -336,10 +422,14 @@ void cache_after_fork(void) {
 }
 
 void cache_stats(struct cache_stats *out) {
-    memset(out, 0, sizeof *out);
     lock_acquire(&cache_lock);
-    for (struct cache *cache = all; cache != NULL; cache = cache->next) {
-        out->threads += cache->used;
+    *out = ended;
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = cache_at(i);
+        if (cache == NULL) {
+            continue;
+        }
+        out->threads++;
         out->registry_lookups += atomic_load_explicit(&cache->registry_lookups, RELAXED);
         out->leaked += atomic_load_explicit(&cache->leaked, RELAXED);
         for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {

@@ -7,6 +7,10 @@
  * `end` is where free must stop. Bins of numbers that are no class are empty and full at once: both
  * fast paths fail there, and the slow ones sort it out.
  *
+ * Each bin has two stacks: a short one beside the bins, so that all a quiet thread has is two
+ * pages, and a long one in a mapping that is made when the first bin of the cache outgrows its
+ * short one.
+ *
  * A bin's room (end - base + 1 blocks) grows as it proves useful and shrinks when it does not. The
  * sum of all rooms, in bytes, stays within the thread's share of a budget, but for two blocks
  * that every bin in use may hold; the budget is divided among the threads that were active lately.
@@ -19,6 +23,7 @@
 #define HAK_CACHE_H
 
 #include "lock.h"
+#include "shelf.h"
 #include "sizeclass.h"
 
 #include <stdatomic.h>
@@ -68,9 +73,8 @@ static inline __attribute__((always_inline)) bool bin_push(struct bin *bin, void
 
 struct cache {
     struct bin bin[CLASS_LIMIT]; /* all the fast path touches */
-    struct cache *next;          /* in the list of all caches; CACHES */
-    struct cache *next_unused;   /* CACHES */
-    bool used;                   /* some thread owns it; CACHES */
+    struct place *place;         /* where it lies */
+    bool prepared;               /* it is more than fresh memory */
     bool emptied;                /* since it was suspended; CACHES */
     _Atomic bool suspended; /* its thread's next operation must come through `resume`; CACHES */
     _Atomic bool slow;      /* its thread is in a slow path */
@@ -90,8 +94,10 @@ struct cache {
     _Atomic uint64_t registry_lookups, leaked;
     uint32_t events[CLASS_COUNT]; /* slow paths of this bin since the last trim */
     uint8_t drawn[CLASS_COUNT];   /* 1: malloc needed a refill since the last trim */
-    void **base[CLASS_COUNT];
-    void *slots[];
+    uint8_t wide[CLASS_COUNT];    /* 1: the bin's stack is its long one; CACHES */
+    void **base[CLASS_COUNT];     /* of the stack; CACHES */
+    void **long_stacks;           /* of all bins, a mapping of its own; NULL before the first */
+    void *short_stacks[];         /* of all bins */
 };
 
 /* The calling thread's cache. Never NULL: before the first slow path, while it is suspended, and
@@ -119,11 +125,17 @@ extern struct lock cache_lock; /* CACHES */
 /* Stands in for a suspended cache. */
 extern struct cache cache_suspended;
 
-/* All caches there ever were: the list only grows, at its head. */
-struct cache *cache_first(void);
+/* Numbers of caches there ever were, and the cache of one; NULL if no thread has it now. */
+unsigned cache_count(void);
+struct cache *cache_at(unsigned number);
 
 /* Takes all from the cache of a thread that ended without telling, and shelves it. */
 void cache_bury(struct cache *cache);
+
+/* ---- For room.h ---- */
+
+/* Gives a bin its long stack; false if there is no memory for it. Only the cache's thread. */
+bool cache_widen(struct cache *cache, unsigned cls);
 
 /* malloc's slow path for class `cls`: a block, having refilled the bin; NULL if there is no memory.
  */
@@ -151,6 +163,9 @@ void cache_drain(void);
 
 /* Counts the threads active in this decay period or the last; the budget is divided by it. */
 void cache_count_active(void);
+
+/* Gives the memory of caches back whose threads ended `age` decay periods ago. Returns bytes. */
+size_t cache_purge(uint32_t age);
 
 /* In the child of a fork, which holds CACHES: the threads of the other caches are no more. */
 void cache_after_fork(void);

@@ -10,6 +10,9 @@
 _Atomic uint32_t decay_now;
 static _Atomic uint64_t next_ms;
 
+/* Decay periods that the cache of an ended thread waits for another: config.decay_ms. */
+#define CACHE_PERIODS 4
+
 bool decay_due(void) {
     uint64_t now = os_coarse_ms();
     uint64_t due = atomic_load_explicit(&next_ms, memory_order_relaxed);
@@ -31,4 +34,5 @@ void decay_run(void) {
     central_purge(now, config.decay_ms);
     pages_purge(now, config.decay_ms);
     bigcache_decay(now);
+    cache_purge(CACHE_PERIODS);
 }

@@ -50,7 +50,7 @@ static bool barrier(uint64_t *passed) {
 }
 
 static void empty(struct cache *cache, uint64_t passed) {
-    void *blocks[128];
+    void *blocks[32]; /* few: stacks may be short */
     unsigned n, cls = CLASS_FIRST;
     do {
         lock_acquire(&cache_lock);
@@ -126,7 +126,11 @@ void idle_decay(void) {
     }
     uint32_t now = decay_period();
     uint64_t passed = 0;
-    for (struct cache *cache = cache_first(); cache != NULL; cache = cache->next) {
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = cache_at(i);
+        if (cache == NULL) {
+            continue;
+        }
         if (!is_suspended(cache)) {
             uint32_t active = atomic_load_explicit(&cache->active, memory_order_relaxed);
             if (now - active > IDLE_PERIODS && now - active < UINT32_MAX / 2) {
@@ -150,15 +154,19 @@ void idle_drain(void) {
     if (!possible || !os_process_is_ours()) {
         return;
     }
-    for (struct cache *cache = cache_first(); cache != NULL; cache = cache->next) {
-        suspend(cache);
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = cache_at(i);
+        if (cache != NULL) {
+            suspend(cache);
+        }
     }
     uint64_t passed;
     if (!barrier(&passed)) {
         return;
     }
-    for (struct cache *cache = cache_first(); cache != NULL; cache = cache->next) {
-        if (is_suspended(cache)) {
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = cache_at(i);
+        if (cache != NULL && is_suspended(cache)) {
             empty(cache, passed);
         }
     }

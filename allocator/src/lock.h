@@ -4,7 +4,7 @@
  * not running, and a waiter that spins keeps it from running. No lock is ever held across a system
  * call, a page fault of fresh memory, or a walk of unbounded length.
  *
- * Ranks, low taken first (a thread holding one only takes a higher): CHECK < CACHES < ELO <
+ * Ranks, low taken first (a thread holding one only takes a higher): CHECK < CACHES < SHELF < ELO <
  * SUPERREG < HUGE < BIGCACHE < CENTRAL < SPANS < REGISTRY < LOOKUP < RANGES < PAGES. Within a rank
  * at most one is held, except by fork, which takes all in the order in which they were named.
  *
