@@ -4,6 +4,7 @@
 #include "decay.h"
 #include "os.h"
 #include "room.h"
+#include "stack.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -28,12 +29,6 @@ static pthread_key_t key;
 /* What cache_self points to while nothing stands in for it. */
 static _Thread_local struct cache *own __attribute__((tls_model("initial-exec")));
 
-/* Where each bin's stacks begin among the short and the long ones, counted in slots; each has one
- * slot more than blocks, for the NULL under the first. */
-static uint16_t short_at[CLASS_COUNT];
-static uint32_t long_at[CLASS_COUNT];
-static size_t long_bytes;
-
 /* Blocks that one refill brings at most: less than a page of pointers. */
 #define REFILL_MOST ((size_t)256)
 
@@ -48,23 +43,7 @@ void cache_init(void) {
     lock_init(&cache_lock, "caches", -1);
     shelf_init();
     pthread_key_create(&key, retire);
-    size_t short_slots = 0, long_slots = 0;
-    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        short_at[cls] = (uint16_t)short_slots + 1;
-        long_at[cls] = (uint32_t)long_slots + 1;
-        short_slots += room_early(cls) + 1;
-        long_slots += sizeclass[cls].slots + 1u;
-    }
-    long_bytes = align_up(long_slots * sizeof(void *), PAGE);
-    if (sizeof(struct cache) + short_slots * sizeof(void *) > SHELF_PLACE) {
-        os_die("a cache is larger than its place", NULL);
-    }
-}
-
-/* The stack's place for the first block of a bin, while nobody has taken from under it. */
-static void **origin(struct cache *cache, unsigned cls) {
-    return cache->wide[cls] ? cache->long_stacks + long_at[cls]
-                            : cache->short_stacks + short_at[cls];
+    stack_init();
 }
 
 /* A cache of empty bins, in memory that reads as zero. */
@@ -74,7 +53,7 @@ static void prepare(struct cache *cache, struct place *place) {
         cache->bin[i].end = &nothing[1];
     }
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        cache->base[cls] = origin(cache, cls);
+        cache->base[cls] = stack_origin(cache, cls);
         bin_set_top(&cache->bin[cls], cache->base[cls] - 1);
         cache->bin[cls].end = cache->base[cls] - 1;
     }
@@ -127,26 +106,11 @@ static bool adopt(void) {
     return true;
 }
 
-/* Moves a bin's stack to where its first place is `to`; its room stays as it is. Requires CACHES:
- * the statistics read both ends. */
-static void move_stack(struct cache *cache, unsigned cls, void **to) {
-    struct bin *bin = &cache->bin[cls];
-    void **base = cache->base[cls];
-    if (base != to) {
-        ptrdiff_t above = bin_top(bin) - base;
-        if (above > 0) {
-            memmove(to, base, (size_t)above * sizeof *base);
-        }
-        cache->base[cls] = to;
-        bin_set_top(bin, to + above);
-    }
-}
-
 /* Where each bin's stack begins is changed by whoever took from a sleeping thread's: moves what is
  * left to where it was. */
 static void restore(struct cache *cache) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        move_stack(cache, cls, origin(cache, cls));
+        stack_restore(cache, cls);
     }
     cache->emptied = false;
     atomic_store_explicit(&cache->suspended, false, RELAXED);
@@ -285,45 +249,13 @@ COLD void cache_flush(unsigned cls, void *block) {
     leave(cache);
 }
 
-/* Gives every bin, all of them empty and without room, its short stack again, and the memory of the
- * long ones back. */
-static void narrow(struct cache *cache) {
-    if (cache->long_stacks == NULL) {
-        return;
-    }
-    lock_acquire(&cache_lock);
-    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        cache->wide[cls] = 0;
-        move_stack(cache, cls, origin(cache, cls));
-        cache->bin[cls].end = cache->base[cls] - 1;
-    }
-    lock_release(&cache_lock);
-    os_purge(cache->long_stacks, long_bytes);
-}
-
 void cache_drain(void) {
     struct cache *cache = own != NULL ? enter() : NULL;
     if (cache != NULL) {
         room_empty(cache);
-        narrow(cache);
+        stack_narrow(cache);
         leave(cache);
     }
-}
-
-bool cache_widen(struct cache *cache, unsigned cls) {
-    if (cache->long_stacks == NULL) {
-        cache->long_stacks = os_map(long_bytes, PAGE);
-        if (cache->long_stacks == NULL) {
-            return false;
-        }
-    }
-    size_t room = room_of(cache, cls);
-    lock_acquire(&cache_lock);
-    cache->wide[cls] = 1;
-    move_stack(cache, cls, origin(cache, cls));
-    lock_release(&cache_lock);
-    cache->bin[cls].end = cache->base[cls] + room - 1;
-    return true;
 }
 
 /* Adds what the cache counted to what the ended ones did, and begins anew. Requires CACHES. */
@@ -379,11 +311,7 @@ size_t cache_purge(uint32_t age) {
             return bytes;
         }
         shelf_give_cold(place);
-        bytes += SHELF_PLACE;
-        if (long_stacks != NULL &&
-            (os_unmap(long_stacks, long_bytes) || os_purge(long_stacks, long_bytes))) {
-            bytes += long_bytes;
-        }
+        bytes += SHELF_PLACE + stack_end(long_stacks);
     }
     return bytes;
 }

@@ -7,10 +7,6 @@
  * `end` is where free must stop. Bins of numbers that are no class are empty and full at once: both
  * fast paths fail there, and the slow ones sort it out.
  *
- * Each bin has two stacks: a short one beside the bins, so that all a quiet thread has is two
- * pages, and a long one in a mapping that is made when the first bin of the cache outgrows its
- * short one.
- *
  * A bin's room (end - base + 1 blocks) grows as it proves useful and shrinks when it does not. The
  * sum of all rooms, in bytes, stays within the thread's share of a budget, but for two blocks
  * that every bin in use may hold; the budget is divided among the threads that were active lately.
@@ -131,11 +127,6 @@ struct cache *cache_at(unsigned number);
 
 /* Takes all from the cache of a thread that ended without telling, and shelves it. */
 void cache_bury(struct cache *cache);
-
-/* ---- For room.h ---- */
-
-/* Gives a bin its long stack; false if there is no memory for it. Only the cache's thread. */
-bool cache_widen(struct cache *cache, unsigned cls);
 
 /* malloc's slow path for class `cls`: a block, having refilled the bin; NULL if there is no memory.
  */

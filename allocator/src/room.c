@@ -3,6 +3,7 @@
 #include "config.h"
 #include "decay.h"
 #include "pages.h"
+#include "stack.h"
 
 #include <string.h>
 
@@ -143,7 +144,7 @@ void room_grow(struct cache *cache, unsigned cls) {
         }
     }
     if (bytes_of(cache) + more * class->size <= cache->share_bytes &&
-        (cache->wide[cls] || room + more <= room_early(cls) || cache_widen(cache, cls))) {
+        (cache->wide[cls] || room + more <= room_early(cls) || stack_widen(cache, cls))) {
         set_room(cache, cls, room + more);
     }
 }
