@@ -15,6 +15,15 @@
 #include <errno.h>
 #include <string.h>
 
+size_t fast_sizes;
+
+void fast_open(void) {
+    if (cache_now() != NULL) {
+        pagemap.fast_bytes = pagemap.bytes;
+        fast_sizes = SMALL_MAX + 1;
+    }
+}
+
 static void *no_memory(void) {
     errno = ENOMEM;
     return NULL;

@@ -15,7 +15,7 @@ static void *nothing[2];
 #define NO_SLOTS {NULL, &nothing[1], &nothing[1], NULL}
 
 /* Before the first operation of a thread, after the last, and while its cache is suspended. */
-static struct cache cache_none = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
+struct cache cache_none = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
 static struct cache cache_gone = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
 struct cache cache_suspended = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
 
@@ -68,7 +68,7 @@ static void set_self(struct cache *cache) {
 /* Gives the calling thread a cache; false if it cannot have one (no memory, or it is ending), or
  * must not (checked mode sees every operation). */
 static bool adopt(void) {
-    if (cache_now() == &cache_gone || config.check) {
+    if (cache_now() == &cache_gone || cache_now() == NULL || config.check) {
         return false;
     }
     struct place *place = shelf_take();
@@ -141,7 +141,7 @@ COLD static struct cache *resume(void) {
  * it has none. The barrier between the store and the load is for the compiler: whoever suspends
  * the cache has the kernel make it one for the processor. */
 static struct cache *enter(void) {
-    struct cache *cache = cache_now();
+    struct cache *cache = cache_here();
     if (unlikely(cache == &cache_none || cache == &cache_gone)) {
         if (!adopt()) {
             return NULL;

@@ -96,12 +96,22 @@ struct cache {
     void *short_stacks[];         /* of all bins */
 };
 
-/* The calling thread's cache. Never NULL: before the first slow path, while it is suspended, and
- * after the thread's destructors ran, it is a constant one whose bins are all empty and full. */
+/* The calling thread's cache. Before the first slow path, while it is suspended, and after the
+ * thread's destructors ran, it is a constant one whose bins are all empty and full. NULL only
+ * before the loader has filled in the first thread's storage (an ifunc resolver allocates): until
+ * then the fast paths are closed (fast.h), and slow ones ask cache_here. */
 extern _Thread_local struct cache *_Atomic cache_self __attribute__((tls_model("initial-exec")));
 
 static inline struct cache *cache_now(void) {
     return atomic_load_explicit(&cache_self, memory_order_relaxed);
+}
+
+/* Stands in for the cache of a thread that has none. */
+extern struct cache cache_none;
+
+static inline struct cache *cache_here(void) {
+    struct cache *cache = cache_now();
+    return likely(cache != NULL) ? cache : &cache_none;
 }
 
 /* A bin of this thread's. The empty statement hides how the address came about: else gcc computes
@@ -139,12 +149,12 @@ void cache_flush(unsigned cls, void *block);
 /* malloc and free through the bin where there is something in it, else as above: for callers that
  * learned the class on their own (large blocks, routed frees). */
 static inline void *cache_pop(unsigned cls) {
-    void *block = bin_pop(cache_bin(cls));
+    void *block = bin_pop(&cache_here()->bin[cls]);
     return likely(block != NULL) ? block : cache_refill(cls);
 }
 
 static inline void cache_push(unsigned cls, void *block) {
-    if (unlikely(!bin_push(cache_bin(cls), block))) {
+    if (unlikely(!bin_push(&cache_here()->bin[cls], block))) {
         cache_flush(cls, block);
     }
 }

@@ -55,6 +55,8 @@ static const struct option {
      "take the blocks that sleeping threads keep"},
     {"hugepages", offsetof(struct config, hugepages), switch_names, 0, 0, "0 1",
      "ask for huge pages where blocks up to 4 KiB lie, beyond the first 8 MiB"},
+    {"deepbind", offsetof(struct config, deepbind), switch_names, 0, 0, "0 1",
+     "let dlopen keep RTLD_DEEPBIND, which gives a plug-in libc's malloc instead of this one"},
 };
 
 enum { OPTIONS = sizeof options / sizeof options[0] };

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "config.h"
 #include "elo.h"
+#include "fast.h"
 #include "fork.h"
 #include "huge.h"
 #include "idle.h"
@@ -43,6 +44,7 @@ COLD void init_run(void) {
     if (atomic_compare_exchange_strong(&init_state, &begun, 1)) {
         bring_up();
         atomic_store_explicit(&init_state, 2, memory_order_release);
+        fast_open();
         /* May allocate, so only now. */
         fork_init();
         return;
@@ -52,7 +54,9 @@ COLD void init_run(void) {
     }
 }
 
-/* Before main and before any thread; a malloc that came earlier has done it already. */
+/* Before main and before any thread; a malloc that came earlier has done it already, but perhaps
+ * before there was thread-local storage. */
 __attribute__((constructor(101))) static void init_at_load(void) {
     init_ensure();
+    fast_open();
 }

@@ -19,14 +19,15 @@
 
 struct range {
     uintptr_t base;           /* of the data; aligned to HUGE_PAGE */
-    size_t bytes;             /* of data address space; 0: no such range */
+    size_t fast_bytes;        /* what free takes the fast path for: bytes, or 0 (fast.h) */
     uint8_t *class_of;        /* [granules] */
+    size_t bytes;             /* of data address space; 0: no such range */
     struct span *spans;       /* [granules]; spans[-1] and spans[granules] are never free */
     size_t frontier;          /* bytes from base ever claimed; protected by the page heap's lock */
     _Atomic size_t committed; /* bytes of data made usable */
 };
 
-extern struct range ranges[RANGES_MAX];
+extern OURS struct range ranges[RANGES_MAX];
 extern _Atomic int range_count;
 
 /* The first range, alone on the fast path. */

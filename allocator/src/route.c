@@ -41,7 +41,7 @@ void route_leave(struct span *span, unsigned cls) {
 }
 
 bool mid_route_free(void *block) {
-    lock_bump(&cache_now()->registry_lookups, 1);
+    lock_bump(&cache_here()->registry_lookups, 1);
     unsigned cls = registry_find(block);
     if (!class_is_mid(cls)) {
         return false;
@@ -71,7 +71,7 @@ void route_free(void *block) {
         }
         if (config.route == ROUTE_CASCADE_LEAK) {
             /* A thread that only frees never has a cache of its own: the count is then shared. */
-            atomic_fetch_add_explicit(&cache_now()->leaked, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&cache_here()->leaked, 1, memory_order_relaxed);
             return;
         }
     }
