@@ -6,6 +6,9 @@
  * before, behind or after a block's life, a size or alignment given to free that is not the
  * block's. Memory that was never written reads as 0xa5, freed memory as 0xdf.
  *
+ * A signal handler that allocates while its thread is in here is served aside (aside.h), and what
+ * it frees is freed when the thread comes out.
+ *
  * Lock: CHECK, below all others' ranks; the quarantine. Costs a few times the default mode's time.
  */
 #ifndef HAK_CHECK_H

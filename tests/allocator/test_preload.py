@@ -83,6 +83,45 @@ int main(void) {
 }
 """
 
+HANDLER_ALLOCATES = """
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+static volatile sig_atomic_t runs;
+static char *volatile shared; /* one block that the handler takes over from the program */
+static void handler(int signal) {
+    (void)signal;
+    char *block = calloc(1, 1000 + (size_t)runs % 5000);
+    for (int i = 0; i < 1000; i++) {
+        if (block[i] != 0) abort();
+    }
+    block = realloc(block, malloc_usable_size(block) + 100);
+    memset(block, 1, 1100);
+    free(block);
+    free(shared);
+    shared = NULL;
+    runs++;
+}
+int main(void) {
+    signal(SIGALRM, handler);
+    struct itimerval often = {{0, 150}, {0, 150}};
+    setitimer(ITIMER_REAL, &often, NULL);
+    static char *blocks[500];
+    for (unsigned k = 1; runs < 3000; k = k * 1103515245 + 12345) {
+        unsigned at = (k >> 16) % 500;
+        free(blocks[at]);
+        blocks[at] = malloc((k >> 16) % 3000);
+        if (shared == NULL) {
+            shared = malloc(k % 7);
+        }
+    }
+    puts("ok");
+}
+"""
+
 X86_64 = pytest.mark.skipif(os.uname().machine != "x86_64", reason="a symbol version of x86-64")
 CHECK = pytest.mark.parametrize("check", ["0", "1"])
 
@@ -142,3 +181,7 @@ def test_every_name_that_glibc_has_for_malloc_serves_one_heap(tmp_path: Path, ch
 @CHECK
 def test_an_ifunc_resolver_may_allocate(tmp_path: Path, check: str) -> None:
     lives(built(tmp_path, "resolver", RESOLVER_ALLOCATES), HAKMEM_CHECK=check)
+
+
+def test_in_checked_mode_a_signal_handler_may_allocate(tmp_path: Path) -> None:
+    lives(built(tmp_path, "handler", HANDLER_ALLOCATES), HAKMEM_CHECK="1")
