@@ -1,4 +1,4 @@
-"""Preloaded, the library is the whole process's malloc: by every name, in every plug-in, at any time."""
+"""Preloaded, the library is the process's malloc: by every name, in every plug-in, at any time."""
 
 import os
 import shutil
