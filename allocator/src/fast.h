@@ -26,7 +26,7 @@ static inline __attribute__((always_inline)) void *fast_malloc(size_t size) {
 
 static inline __attribute__((always_inline)) void fast_free(void *block) {
     uintptr_t offset = (uintptr_t)block - pagemap.base;
-    if (likely(offset < pagemap.bytes)) {
+    if (likely(offset < range_bytes(&pagemap))) {
         if (likely(bin_push(cache_bin(pagemap.class_of[offset >> GRANULE_SHIFT]), block))) {
             return;
         }

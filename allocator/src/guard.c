@@ -15,7 +15,7 @@ extern void *__libc_realloc(void *, size_t) __attribute__((weak));
 static _Atomic uint64_t count;
 
 bool guard_knows(const void *block) {
-    return pagemap_range(block) == NULL && superreg_find(block) == NULL;
+    return !pagemap_owns(block) && superreg_find(block) == NULL;
 }
 
 void guard_free(void *block) {
