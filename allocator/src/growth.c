@@ -7,7 +7,7 @@
 
 /* Mapped at a time: this part of what there is, within bounds. */
 #define PIECE_PART 8
-#define PIECE_LEAST MIB
+#define PIECE_LEAST (256 * KIB)
 #define PIECE_MOST (64 * MIB)
 
 /* Bytes in use before huge pages are asked for, where they are: a small program would pay for
@@ -68,19 +68,31 @@ static struct range *range_with(size_t bytes) {
     return i < 0 ? NULL : &ranges[i];
 }
 
-/* A run of `granules` behind a frontier. */
-static struct span *map_frontier(size_t granules, enum os_answer *answer) {
+/* A new range with place for as much as there is already, that few will do, or else for less. */
+static struct range *add_range(size_t bytes) {
+    size_t ask = growth_committed() > bytes ? growth_committed() : bytes;
+    while (!pagemap_add_range(ask)) {
+        if (ask == bytes) {
+            return NULL;
+        }
+        ask = ask / 2 > bytes ? ask / 2 : bytes;
+    }
+    return range_with(bytes);
+}
+
+/* A run of `granules` behind a frontier, and as much more as makes this a multiple of `step`. */
+static struct span *map_frontier(size_t granules, size_t step, enum os_answer *answer) {
     size_t bytes = granules * GRANULE;
     *answer = OS_REFUSED;
     struct range *range = range_with(bytes);
     if (range == NULL) {
-        size_t part = growth_committed() / PIECE_PART;
-        if (!pagemap_add_range(bytes > part ? bytes : part) && !pagemap_add_range(bytes)) {
+        range = add_range(bytes);
+        if (range == NULL) {
             return NULL;
         }
-        range = range_with(bytes);
     }
-    size_t at = range_frontier(range);
+    size_t at = range_frontier(range), end = align_up(at + bytes, step);
+    bytes = end <= range->limit ? end - at : bytes;
     *answer = pagemap_extend(range, bytes);
     if (*answer == OS_TAKEN) {
         /* Something lies in the way: this range ends here. */
@@ -91,28 +103,23 @@ static struct span *map_frontier(size_t granules, enum os_answer *answer) {
     }
     struct span *span = &range->spans[at >> GRANULE_SHIFT];
     span->start = range->base + at;
-    span->granules = (uint32_t)granules;
+    span->granules = (uint32_t)(bytes >> GRANULE_SHIFT);
     return span;
 }
 
-/* Bytes to map for a run of so many: a fair part of what there is. Ends at a huge page's end, once
- * the process is so large that these matter, if the last piece did. */
-static size_t generous(size_t bytes) {
-    uint64_t part = growth_committed() / PIECE_PART;
-    part = part < PIECE_LEAST ? PIECE_LEAST : part > PIECE_MOST ? PIECE_MOST : part;
-    size_t step = growth_committed() < HUGE_PAGES_FROM ? PIECE_LEAST : HUGE_PAGE;
-    return align_up(part > bytes ? part : bytes, step);
-}
-
 struct span *growth_take(enum run_kind kind, size_t granules) {
-    size_t pieces[2] = {generous(granules * GRANULE) / GRANULE, granules};
+    /* First a fair part of what there is, up to where a huge page may end; then just the run. */
+    uint64_t part = growth_committed() / PIECE_PART / GRANULE;
+    part = part < PIECE_MOST / GRANULE ? part : PIECE_MOST / GRANULE;
+    size_t sizes[2] = {part > granules ? part : granules, granules};
+    size_t steps[2] = {growth_committed() < HUGE_PAGES_FROM ? PIECE_LEAST : HUGE_PAGE, GRANULE};
     struct span *span = NULL;
-    for (int attempt = 0; attempt < 2 && span == NULL; attempt++) {
+    for (int i = 0; i < 2 && span == NULL; i++) {
         enum os_answer answer;
         do {
-            span = map_raw(granules, pieces[attempt], &answer);
+            span = map_raw(granules, align_up(sizes[i] * GRANULE, steps[i]) / GRANULE, &answer);
             if (span == NULL && answer == OS_REFUSED) {
-                span = map_frontier(pieces[attempt], &answer);
+                span = map_frontier(sizes[i], steps[i], &answer);
             }
         } while (answer == OS_TAKEN); /* each time a raw run or a range less to try */
     }
@@ -126,6 +133,9 @@ struct span *growth_take(enum run_kind kind, size_t granules) {
     lock_bump(&committed, runs_bytes(span));
     span->state = SPAN_CLEAN;
     span->kind = (uint8_t)kind;
+    runs_insert_joined(span);
+    span = runs_best_fit(kind, SPAN_CLEAN, granules);
+    runs_take_out(span);
     runs_split(span, granules);
     runs_mark_used(span);
     lock_release(&pages_lock);
