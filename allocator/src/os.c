@@ -21,6 +21,9 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 
+/* Not so far that it is of another part of the address space. */
+#define NEAR (64 * GIB)
+
 #define USABLE (PROT_READ | PROT_WRITE)
 #define OURS (MAP_PRIVATE | MAP_ANONYMOUS)
 
@@ -82,7 +85,7 @@ void *os_map(size_t bytes, size_t alignment) {
         /* Not aligned by luck: just below there is most likely room. */
         munmap(at, bytes);
         at -= (uintptr_t)at & (alignment - 1);
-        if (at == NULL || os_map_at(at, bytes) != OS_DONE) {
+        if (alignment > NEAR || os_map_at(at, bytes) != OS_DONE) {
             at = map_wide(bytes, alignment);
         }
     }

@@ -56,11 +56,22 @@ static bool open_window(uintptr_t at, size_t limit) {
     return true;
 }
 
-/* Windows lie this part of the address space below where the system places its mappings (4 TiB of
- * 128), so that those come down to ours late; if something is there, one window below; and where
- * nothing may lie so far away (under some sanitizers), nearer by. */
+/* A window lies this part of the address space below where the system places its mappings (4 TiB of
+ * 128), so that those come down to ours late; if something is there, one window below; at last as
+ * near as this. ThreadSanitizer accepts no memory far away. */
+#define DISTANCE_NEAR 2048
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ONLY_NEAR
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(ONLY_NEAR)
+#define DISTANCE DISTANCE_NEAR
+#define WINDOWS_TRIED 1
+#else
 #define DISTANCE 32
 #define WINDOWS_TRIED 8
+#endif
 
 static bool choose_window(size_t bytes) {
     uintptr_t place = os_place();
@@ -74,7 +85,8 @@ static bool choose_window(size_t bytes) {
     }
     size_t whole = lay_out(limit).data_at + limit;
     for (int i = 0; i <= WINDOWS_TRIED; i++) {
-        size_t below = i < WINDOWS_TRIED ? place / DISTANCE + (size_t)i * whole : place / 512;
+        size_t below =
+            i < WINDOWS_TRIED ? place / DISTANCE + (size_t)i * whole : place / DISTANCE_NEAR;
         if (below + whole < place &&
             open_window((place - below - whole) & ~(HUGE_PAGE - 1), limit)) {
             return true;
