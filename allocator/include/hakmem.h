@@ -104,7 +104,7 @@ struct hak_stats {
     uint32_t threads;        /* thread caches in use */
     uint64_t active_threads; /* of these, active in the last decay period */
     uint64_t cache_budget;   /* bytes one thread may cache now */
-    uint64_t reserved_bytes; /* address space reserved */
+    uint64_t reserved_bytes; /* address space claimed so far */
     uint64_t committed_bytes;
     uint64_t dirty_bytes;   /* free pages that still hold memory */
     uint64_t purged_bytes;  /* returned to the system since start */

@@ -19,7 +19,7 @@ size_t fast_sizes;
 
 void fast_open(void) {
     if (cache_now() != NULL) {
-        pagemap.fast_bytes = pagemap.bytes;
+        pagemap.fast_base = pagemap.base;
         fast_sizes = SMALL_MAX + 1;
     }
 }

@@ -118,7 +118,8 @@ size_t bigcache_decay(uint64_t now_ms) {
         struct resting leaving = {0};
         lock_acquire(&lock);
         struct resting *slot = oldest();
-        if (slot != NULL && (now_ms == UINT64_MAX || slot->since_ms + config.decay_ms <= now_ms)) {
+        if (slot != NULL &&
+            (now_ms == UINT64_MAX || os_aged(slot->since_ms, now_ms, config.decay_ms))) {
             leaving = *slot;
             vacate(slot);
         }

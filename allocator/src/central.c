@@ -103,7 +103,7 @@ static unsigned take_from_new_span(unsigned cls, struct store *store, void **out
         return 0;
     }
     span_cut(span, cls);
-    span->freed_at_ms = (uint32_t)os_coarse_ms();
+    span->freed_at_ms = os_coarse_ms();
     if (!route_enter(span, cls)) {
         pages_give(span);
         return 0;
@@ -146,7 +146,7 @@ static void give_to_spans(unsigned cls, struct store *store, void *const *blocks
                           int which) {
     struct span *empty = NULL;
     void *bad = NULL;
-    uint32_t now = (uint32_t)os_coarse_ms();
+    uint64_t now = os_coarse_ms();
     lock_acquire(&store->spans_lock);
     for (unsigned i = 0; i < n;) {
         struct span *span = pagemap_span(blocks[i]);
@@ -242,13 +242,13 @@ void central_drain(void) {
 
 /* A span of the first list that has had more than half of its blocks back for `age_ms`, off the
  * list, with its free blocks lent to out[]; NULL if there is none. Requires SPANS. */
-static struct span *borrow(struct store *store, unsigned cls, uint32_t now, uint32_t age_ms,
+static struct span *borrow(struct store *store, unsigned cls, uint64_t now, uint64_t age_ms,
                            void **out, unsigned *n) {
     int looks = 0;
     for (struct span *span = store->list[FULL]; span != NULL && looks < PURGE_LOOKS;
          span = span->next, looks++) {
         if (span->free > sizeclass[cls].blocks / 2 &&
-            (age_ms == 0 || (int32_t)(now - age_ms - span->freed_at_ms) >= 0)) {
+            (age_ms == 0 || os_aged(span->freed_at_ms, now, age_ms))) {
             list_remove(store, span);
             *n = span_take(span, out, PURGE_BLOCKS);
             return span;
@@ -286,7 +286,7 @@ size_t central_purge(uint64_t now_ms, uint64_t age_ms) {
         for (uint64_t i = 0; i < most; i++) {
             unsigned n = 0;
             lock_acquire(&store->spans_lock);
-            struct span *span = borrow(store, cls, (uint32_t)now_ms, (uint32_t)age_ms, blocks, &n);
+            struct span *span = borrow(store, cls, now_ms, age_ms, blocks, &n);
             lock_release(&store->spans_lock);
             if (span == NULL) {
                 break;

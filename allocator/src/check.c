@@ -147,7 +147,7 @@ static struct header *live_header(const char *verb_double, const char *verb_inva
                                   const void *block) {
     uintptr_t at = (uintptr_t)block;
     struct header *h = header_of(block);
-    bool ours = pagemap_range(block) != NULL;
+    bool ours = pagemap_owns(block);
     if (at % ALIGN_LEAST != 0) {
         fault(verb_invalid, block, NULL);
     }
@@ -235,7 +235,7 @@ static void release(void *block) {
 }
 
 static size_t mapped_bytes(const struct header *h) {
-    return pagemap_range((void *)h->inner) == NULL ? h->inner_size : 0;
+    return pagemap_owns((void *)h->inner) ? 0 : h->inner_size;
 }
 
 /* Takes one block out of the quarantine if it is over its bounds with `bytes` more, NULL else. */

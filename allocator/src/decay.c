@@ -16,10 +16,12 @@ static _Atomic uint64_t next_ms;
 bool decay_due(void) {
     uint64_t now = os_coarse_ms();
     uint64_t due = atomic_load_explicit(&next_ms, memory_order_relaxed);
-    if (likely(now < due)) {
+    uint64_t period = config.decay_ms / 4 + 1;
+    /* Later than it ever is: the clock was set back. (By another thread's clock it may be a bit.)
+     */
+    if (likely(now < due) && likely(due - now < period + 1000)) {
         return false;
     }
-    uint64_t period = config.decay_ms / 4 + 1;
     return atomic_compare_exchange_strong_explicit(&next_ms, &due, now + period,
                                                    memory_order_relaxed, memory_order_relaxed) &&
            due != 0;
@@ -35,4 +37,11 @@ void decay_run(void) {
     pages_purge(now, config.decay_ms);
     bigcache_decay(now);
     cache_purge(CACHE_PERIODS);
+}
+
+size_t decay_relieve(void) {
+    cache_drain();
+    central_drain();
+    size_t bytes = bigcache_decay(UINT64_MAX);
+    return bytes + pages_unmap();
 }

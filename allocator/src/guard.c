@@ -23,7 +23,7 @@ static void *of_libc(const char *name, const char *complaint, const void *block)
 static _Atomic uint64_t count;
 
 bool guard_knows(const void *block) {
-    return pagemap_range(block) == NULL && superreg_find(block) == NULL;
+    return !pagemap_owns(block) && superreg_find(block) == NULL;
 }
 
 void guard_free(void *block) {

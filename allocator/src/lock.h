@@ -1,11 +1,11 @@
 /* lock: short critical sections that may sleep, and say what they cost.
  *
  * A lock spins briefly, then sleeps on a futex: with more threads than cores the holder is often
- * not running, and a waiter that spins keeps it from running. No lock is ever held across a system
- * call, a page fault of fresh memory, or a walk of unbounded length.
+ * not running, and a waiter that spins keeps it from running. No lock but GROWTH is ever held
+ * across a system call, and none across a walk of unbounded length.
  *
  * Ranks, low taken first (a thread holding one only takes a higher): CHECK < CACHES < SHELF < ELO <
- * SUPERREG < HUGE < BIGCACHE < CENTRAL < SPANS < REGISTRY < LOOKUP < RANGES < PAGES. Within a rank
+ * SUPERREG < HUGE < BIGCACHE < CENTRAL < SPANS < REGISTRY < LOOKUP < GROWTH < PAGES. Within a rank
  * at most one is held, except by fork, which takes all in the order in which they were named.
  *
  * Counters are plain fields, written while the lock is held and read racily by the statistics.

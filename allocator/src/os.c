@@ -12,49 +12,91 @@
 #include <time.h>
 #include <unistd.h>
 
-static void *map_aligned(size_t bytes, size_t alignment, int protection) {
+/* Since Linux 4.17 and 5.18; older ones take the first for a hint and know nothing of the second.
+ */
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+/* Not so far that it is of another part of the address space. */
+#define NEAR (64 * GIB)
+
+#define USABLE (PROT_READ | PROT_WRITE)
+#define OURS (MAP_PRIVATE | MAP_ANONYMOUS)
+
+enum os_answer os_map_at(void *at, size_t bytes) {
     int saved = errno;
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | (protection == PROT_NONE ? MAP_NORESERVE : 0);
-    char *at = NULL;
-    if (bytes <= PTRDIFF_MAX) {
-        at = mmap(NULL, bytes, protection, flags, -1, 0);
-        if (at == MAP_FAILED) {
-            at = NULL;
-        } else if ((uintptr_t)at & (alignment - 1)) {
-            /* Not aligned by luck: map more and give the ends back. */
-            munmap(at, bytes);
-            at = NULL;
-            if (bytes + alignment > bytes) {
-                char *wide = mmap(NULL, bytes + alignment, protection, flags, -1, 0);
-                if (wide != MAP_FAILED) {
-                    at = (char *)align_up((uintptr_t)wide, alignment);
-                    size_t before = (size_t)(at - wide);
-                    if (before != 0) {
-                        munmap(wide, before);
-                    }
-                    munmap(at + bytes, alignment - before);
-                }
-            }
+    enum os_answer answer = OS_DONE;
+    void *got = mmap(at, bytes, USABLE, OURS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (got == MAP_FAILED) {
+        answer = errno == EEXIST ? OS_TAKEN : OS_REFUSED;
+    } else if (got != at) {
+        munmap(got, bytes);
+        answer = OS_TAKEN;
+    }
+    errno = saved;
+    return answer;
+}
+
+uintptr_t os_place(void) {
+    int saved = errno;
+    void *at = mmap(NULL, PAGE, PROT_NONE, OURS | MAP_NORESERVE, -1, 0);
+    if (at != MAP_FAILED) {
+        munmap(at, PAGE);
+    }
+    errno = saved;
+    return at != MAP_FAILED ? (uintptr_t)at : 0;
+}
+
+/* Maps more and gives the ends back. What is given back never counts as memory. */
+static char *map_wide(size_t bytes, size_t alignment) {
+    if (bytes + alignment < bytes) {
+        return NULL;
+    }
+    char *wide = mmap(NULL, bytes + alignment, PROT_NONE, OURS | MAP_NORESERVE, -1, 0);
+    if (wide == MAP_FAILED) {
+        return NULL;
+    }
+    char *at = (char *)align_up((uintptr_t)wide, alignment);
+    size_t before = (size_t)(at - wide);
+    if (before != 0) {
+        munmap(wide, before);
+    }
+    munmap(at + bytes, alignment - before);
+    if (mprotect(at, bytes, USABLE) != 0) {
+        munmap(at, bytes);
+        return NULL;
+    }
+    return at;
+}
+
+void *os_map(size_t bytes, size_t alignment) {
+    if (bytes > PTRDIFF_MAX) {
+        return NULL;
+    }
+    int saved = errno;
+    char *at = mmap(NULL, bytes, USABLE, OURS, -1, 0);
+    if (at == MAP_FAILED) {
+        at = NULL;
+    } else if ((uintptr_t)at & (alignment - 1)) {
+        /* Not aligned by luck: just below there is most likely room. */
+        munmap(at, bytes);
+        at -= (uintptr_t)at & (alignment - 1);
+        if (alignment > NEAR || os_map_at(at, bytes) != OS_DONE) {
+            at = map_wide(bytes, alignment);
         }
     }
     errno = saved;
     return at;
 }
 
-void *os_reserve(size_t bytes, size_t alignment) {
-    return map_aligned(bytes, alignment, PROT_NONE);
-}
-
-bool os_commit(void *at, size_t bytes) {
-    int saved = errno;
-    bool done = mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0;
-    errno = saved;
-    return done;
-}
-
 bool os_purge(void *at, size_t bytes) {
     int saved = errno;
-    bool done = madvise(at, bytes, MADV_DONTNEED) == 0;
+    bool done = madvise(at, bytes, MADV_DONTNEED) == 0 ||
+                (errno == EINVAL && madvise(at, bytes, MADV_DONTNEED_LOCKED) == 0);
     errno = saved;
     return done;
 }
@@ -63,10 +105,6 @@ void os_advise_huge(void *at, size_t bytes) {
     int saved = errno;
     madvise(at, bytes, MADV_HUGEPAGE);
     errno = saved;
-}
-
-void *os_map(size_t bytes, size_t alignment) {
-    return map_aligned(bytes, alignment, PROT_READ | PROT_WRITE);
 }
 
 bool os_unmap(void *at, size_t bytes) {
@@ -95,17 +133,6 @@ uint64_t os_now_ns(void) {
 
 uint64_t os_coarse_ms(void) {
     return now(CLOCK_MONOTONIC_COARSE) / 1000000u;
-}
-
-size_t os_address_limit(void) {
-    struct rlimit limit;
-    int saved = errno;
-    size_t bytes = SIZE_MAX;
-    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
-        bytes = (size_t)limit.rlim_cur;
-    }
-    errno = saved;
-    return bytes;
 }
 
 void os_costs(uint64_t *cpu_ns, uint64_t *faults) {

@@ -8,15 +8,18 @@
 
 #include "base.h"
 
-/* Address space without memory, aligned to `alignment` (a power of two >= PAGE). NULL if refused.
- */
-void *os_reserve(size_t bytes, size_t alignment);
+/* What became of a wish for memory at one place: the mapping stands, the system refuses memory or
+ * address space, or something else lies there. */
+enum os_answer { OS_DONE, OS_REFUSED, OS_TAKEN };
 
-/* Makes [at, at+bytes) of a reservation usable; it reads as zero. False if refused. */
-bool os_commit(void *at, size_t bytes);
+/* Usable, zero memory at [at, at+bytes), which replaces nothing. */
+enum os_answer os_map_at(void *at, size_t bytes);
 
-/* Gives the pages of [at, at+bytes) back; they read as zero when touched again. False if refused:
- * then the contents are as they were. */
+/* An address near which the system now places mappings that may lie anywhere; 0 if it refuses. */
+uintptr_t os_place(void);
+
+/* Gives the pages of [at, at+bytes) back, locked ones too where the kernel can; they read as zero
+ * when touched again. False if refused: then the contents are as they were. */
 bool os_purge(void *at, size_t bytes);
 
 /* Asks for huge pages in [at, at+bytes), where the system grants them on request. */
@@ -36,8 +39,12 @@ void *os_remap(void *at, size_t old_bytes, size_t new_bytes);
 uint64_t os_now_ns(void);
 uint64_t os_coarse_ms(void);
 
-/* Bytes this process may map (RLIMIT_AS), SIZE_MAX if unlimited. */
-size_t os_address_limit(void);
+/* Whether `since_ms` lies at least age_ms before now_ms. A time long after now, as there is when
+ * the clock was set back, does too; one just after now is another thread's. */
+static inline bool os_aged(uint64_t since_ms, uint64_t now_ms, uint64_t age_ms) {
+    uint64_t just = 1000;
+    return now_ms + just - since_ms >= age_ms + just;
+}
 
 /* CPU time of this process in ns, and its page faults: the learner's costs. */
 void os_costs(uint64_t *cpu_ns, uint64_t *faults);

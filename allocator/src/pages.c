@@ -1,30 +1,13 @@
 #include "pages.h"
-#include "config.h"
+#include "growth.h"
 #include "os.h"
 #include "runs.h"
 
-/* Address space asked for first; halved until the system agrees. Costs no memory: the page map's
- * bytes and descriptors are committed as they are used. */
-#define RESERVE_FIRST (256 * GIB)
-#define RESERVE_LEAST (4 * MIB)
-
-/* Made usable at a time. */
-#define COMMIT_LEAST (4 * MIB)
-#define COMMIT_MOST (64 * MIB)
-
 #define PURGE_BATCH 64
-
-/* Bytes in use before huge pages are asked for, where they are: a small program would pay for
- * zeroing, and keep, two megabytes it never wanted. */
-#define HUGE_PAGES_FROM (8 * MIB)
 
 struct lock pages_lock;
 
 static _Atomic uint64_t purged_bytes, purges;
-
-static struct range *range_of(const struct span *span) {
-    return pagemap_range((void *)span->start);
-}
 
 /* A used run out of the free ones, or NULL. Requires the lock. */
 static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
@@ -42,159 +25,36 @@ static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
     return span;
 }
 
-/* Claims address space nobody used yet; the run is in no list and not usable. *noted says that its
- * descriptors are. Requires the lock. */
-static struct span *claim(size_t granules, bool *noted) {
-    struct span *raw = runs_best_fit(RUN_SPARSE, SPAN_RAW, granules);
-    *noted = raw != NULL;
-    if (raw != NULL) {
-        runs_take_out(raw);
-        runs_split(raw, granules);
-        /* In no list: neighbours that come back meanwhile must not join it. */
-        runs_mark_used(raw);
-        return raw;
-    }
-    /* The newest first; what is left of an older one serves when the system grants no further. */
-    int i = atomic_load_explicit(&range_count, memory_order_acquire) - 1;
-    size_t bytes = granules * GRANULE;
-    while (i >= 0 && ranges[i].bytes - ranges[i].frontier < bytes) {
-        i--;
-    }
-    if (i < 0) {
-        return NULL;
-    }
-    struct range *range = &ranges[i];
-    struct span *span = &range->spans[range->frontier >> GRANULE_SHIFT];
-    /* Its descriptor may not be usable yet: the caller commits, then fills it in. */
-    range->frontier += bytes;
-    return span;
-}
-
-static void give_raw(struct span *span, uintptr_t start, size_t granules) {
-    span->start = start;
-    span->granules = (uint32_t)granules;
-    span->state = SPAN_RAW;
-    span->kind = RUN_SPARSE; /* of no kind yet: whoever claims it decides */
-    runs_insert_joined(span);
-}
-
-static uint64_t committed_bytes(void) {
-    uint64_t sum = 0;
-    int count = atomic_load_explicit(&range_count, memory_order_acquire);
-    for (int i = 0; i < count; i++) {
-        sum += atomic_load_explicit(&ranges[i].committed, memory_order_relaxed);
-    }
-    return sum;
-}
-
-/* A used run from new address space: a generous piece if the system grants it, else just what is
- * needed. Takes the lock and drops it; the system calls are made without it. */
-static struct span *grow(enum run_kind kind, size_t granules, bool *zero) {
-    uint64_t committed = committed_bytes();
-    size_t wanted = committed / 8 < COMMIT_LEAST ? COMMIT_LEAST : committed / 8;
-    wanted = wanted > COMMIT_MOST ? COMMIT_MOST : wanted & ~(COMMIT_LEAST - 1);
-    size_t generous = align_up(granules * GRANULE, HUGE_PAGE);
-    size_t pieces[2] = {(wanted > generous ? wanted : generous) / GRANULE, granules};
-    for (int attempt = 0; attempt < 2; attempt++) {
-        size_t n = pieces[attempt];
-        lock_acquire(&pages_lock);
-        bool noted;
-        struct span *span = claim(n, &noted);
-        lock_release(&pages_lock);
-        if (span == NULL) {
-            continue;
-        }
-        /* The descriptor's place gives the address; the descriptor itself may not be readable. */
-        struct range *range = NULL;
-        int count = atomic_load_explicit(&range_count, memory_order_acquire);
-        for (int i = 0; i < count; i++) {
-            size_t all = ranges[i].bytes >> GRANULE_SHIFT;
-            if (span >= ranges[i].spans && span < ranges[i].spans + all) {
-                range = &ranges[i];
-            }
-        }
-        size_t offset = (size_t)(span - range->spans) * GRANULE;
-        bool usable = pagemap_commit(range, offset, n * GRANULE);
-        if (!usable && !noted && !pagemap_commit_spans(range, offset, n * GRANULE)) {
-            /* Not even the descriptors: nothing can be noted. If it is still the last claim, undo
-             * it; else this address space (not memory) is lost. */
-            lock_acquire(&pages_lock);
-            if (range->frontier == offset + n * GRANULE) {
-                range->frontier = offset;
-            }
-            lock_release(&pages_lock);
-            continue;
-        }
-        if (usable && kind == RUN_DENSE && committed >= HUGE_PAGES_FROM && config.hugepages) {
-            os_advise_huge((void *)(range->base + offset), n * GRANULE);
-        }
-        lock_acquire(&pages_lock);
-        if (!usable) {
-            give_raw(span, range->base + offset, n);
-            lock_release(&pages_lock);
-            continue;
-        }
-        span->start = range->base + offset;
-        span->granules = (uint32_t)n;
-        span->state = SPAN_CLEAN;
-        span->kind = (uint8_t)kind;
-        runs_split(span, granules);
-        runs_mark_used(span);
-        lock_release(&pages_lock);
-        *zero = true;
-        return span;
-    }
-    return NULL;
-}
-
-/* Serialises the adding of ranges: the one lock that is held across system calls, because whoever
- * waits for it could do nothing but make the same ones. Rank RANGES, just below PAGES. */
-static struct lock ranges_lock;
-
-static bool add_range(size_t bytes) {
-    size_t limit = os_address_limit();
-    size_t most = limit == SIZE_MAX ? RESERVE_FIRST : limit / 4;
-    size_t least = bytes < RESERVE_LEAST ? RESERVE_LEAST : align_up(bytes, RESERVE_LEAST);
-    for (size_t ask = most > least ? most & ~(RESERVE_LEAST - 1) : least;; ask /= 2) {
-        ask = ask < least ? least : align_up(ask, RESERVE_LEAST);
-        if (pagemap_add_range(ask)) {
-            return true;
-        }
-        if (ask == least) {
-            return false;
-        }
-    }
-}
-
 bool pages_init(void) {
-    lock_init(&ranges_lock, "ranges", -1);
+    bool grown = growth_init();
     lock_init(&pages_lock, "pages", -1);
-    return add_range(0);
+    return grown;
 }
 
 static struct span *take(enum run_kind kind, size_t granules, bool *zero) {
     lock_acquire(&pages_lock);
     struct span *span = take_free(kind, granules, zero);
     lock_release(&pages_lock);
-    if (span == NULL) {
-        span = grow(kind, granules, zero);
+    if (span != NULL) {
+        return span;
     }
+    lock_acquire(&growth_lock);
+    /* Perhaps somebody has just mapped a piece, or given a run back. */
+    lock_acquire(&pages_lock);
+    span = take_free(kind, granules, zero);
+    lock_release(&pages_lock);
     if (span == NULL) {
-        /* The range is full, or the system refuses: perhaps the other kind has a run, perhaps
-         * somebody gave one back meanwhile, perhaps there can be another range. */
-        lock_acquire(&ranges_lock);
+        span = growth_take(kind, granules);
+        *zero = true;
+    }
+    lock_release(&growth_lock);
+    if (span == NULL) {
+        /* The system refuses: perhaps the other kind has a run. */
         lock_acquire(&pages_lock);
         for (int k = 0; span == NULL && k < RUN_KINDS; k++) {
             span = take_free((enum run_kind)k, granules, zero);
         }
-        struct range *last = &ranges[atomic_load_explicit(&range_count, memory_order_relaxed) - 1];
-        bool full = last->bytes - last->frontier < granules * GRANULE;
         lock_release(&pages_lock);
-        /* Not full: somebody has just added one. */
-        if (span == NULL && (!full || add_range(granules * GRANULE))) {
-            span = grow(kind, granules, zero);
-        }
-        lock_release(&ranges_lock);
     }
     return span;
 }
@@ -230,7 +90,7 @@ struct span *pages_take(size_t granules, size_t align_granules, enum run_kind ki
 }
 
 void pages_give(struct span *span) {
-    uint32_t now = (uint32_t)os_coarse_ms();
+    uint64_t now = os_coarse_ms();
     lock_acquire(&pages_lock);
     span->freed_at_ms = now;
     span->state = SPAN_DIRTY;
@@ -239,7 +99,7 @@ void pages_give(struct span *span) {
 }
 
 void pages_shorten(struct span *span, size_t granules) {
-    uint32_t now = (uint32_t)os_coarse_ms();
+    uint64_t now = os_coarse_ms();
     lock_acquire(&pages_lock);
     struct span *rest = span + granules;
     rest->start = span->start + granules * GRANULE;
@@ -258,10 +118,8 @@ bool pages_lengthen(struct span *span, size_t granules) {
     bool done = false;
     lock_acquire(&pages_lock);
     struct span *after = span + span->granules;
-    struct range *range = range_of(span);
-    bool inside = span->start + runs_bytes(span) < range->base + range->frontier;
-    if (inside && (after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) &&
-        after->kind == span->kind && after->granules >= more) {
+    if ((after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) && after->kind == span->kind &&
+        after->granules >= more) {
         runs_take_out(after);
         runs_split(after, more);
         span->granules = (uint32_t)granules;
@@ -273,7 +131,6 @@ bool pages_lengthen(struct span *span, size_t granules) {
 }
 
 size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
-    uint32_t cutoff = (uint32_t)(now_ms - age_ms);
     size_t total = 0;
     struct span *batch[PURGE_BATCH];
     bool progress;
@@ -283,7 +140,7 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
         progress = false;
         lock_acquire(&pages_lock);
         for (struct span *span = runs_oldest();
-             n < PURGE_BATCH && span != NULL && (int32_t)(cutoff - span->freed_at_ms) >= 0;
+             n < PURGE_BATCH && span != NULL && os_aged(span->freed_at_ms, now_ms, age_ms);
              span = runs_oldest()) {
             runs_take_out(span);
             runs_mark_used(span);
@@ -292,12 +149,22 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
         lock_release(&pages_lock);
         bool purged[PURGE_BATCH];
         for (int i = 0; i < n; i++) {
-            purged[i] = os_purge((void *)batch[i]->start, runs_bytes(batch[i]));
+            size_t bytes = runs_bytes(batch[i]);
+            purged[i] = os_purge((void *)batch[i]->start, bytes);
+            /* Locked memory, on older kernels. */
+            if (!purged[i] && growth_unmap(batch[i])) {
+                batch[i] = NULL;
+                total += bytes;
+                progress = true;
+            }
         }
         lock_acquire(&pages_lock);
         for (int i = 0; i < n; i++) {
+            if (batch[i] == NULL) {
+                continue;
+            }
             batch[i]->state = purged[i] ? SPAN_CLEAN : SPAN_DIRTY;
-            batch[i]->freed_at_ms = (uint32_t)now_ms;
+            batch[i]->freed_at_ms = now_ms;
             total += purged[i] ? runs_bytes(batch[i]) : 0;
             progress |= purged[i];
             runs_insert_joined(batch[i]);
@@ -311,21 +178,52 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
     return total;
 }
 
+/* Unmaps the free runs of a state. */
+static size_t unmap_all(enum span_state state) {
+    size_t total = 0;
+    struct span *refused = NULL, *span;
+    lock_acquire(&pages_lock);
+    for (int kind = 0; kind < RUN_KINDS; kind++) {
+        while ((span = runs_best_fit((enum run_kind)kind, state, 1)) != NULL) {
+            runs_take_out(span);
+            runs_mark_used(span);
+            lock_release(&pages_lock);
+            size_t bytes = runs_bytes(span);
+            if (growth_unmap(span)) {
+                total += bytes;
+            } else {
+                span->next = refused;
+                refused = span;
+            }
+            lock_acquire(&pages_lock);
+        }
+    }
+    while ((span = refused) != NULL) {
+        refused = span->next;
+        span->state = (uint8_t)state;
+        runs_insert_joined(span);
+    }
+    lock_release(&pages_lock);
+    return total;
+}
+
+size_t pages_unmap(void) {
+    size_t bytes = unmap_all(SPAN_DIRTY);
+    return bytes + unmap_all(SPAN_CLEAN);
+}
+
 uint64_t pages_used_bytes(void) {
     uint64_t held = runs_free_bytes(SPAN_DIRTY) + runs_free_bytes(SPAN_CLEAN);
-    uint64_t committed = committed_bytes();
+    uint64_t committed = growth_committed();
     return committed > held ? committed - held : 0;
 }
 
 void pages_stats(struct pages_stats *out) {
-    int count = atomic_load_explicit(&range_count, memory_order_acquire);
     *out = (struct pages_stats){
-        .committed = committed_bytes(),
+        .committed = growth_committed(),
         .dirty = runs_free_bytes(SPAN_DIRTY),
+        .claimed = growth_claimed(),
         .purged = atomic_load_explicit(&purged_bytes, memory_order_relaxed),
         .purges = atomic_load_explicit(&purges, memory_order_relaxed),
     };
-    for (int i = 0; i < count; i++) {
-        out->reserved += ranges[i].bytes;
-    }
 }

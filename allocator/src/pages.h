@@ -7,8 +7,8 @@
  * with config.hugepages, dense pieces ask for huge pages once a process is past its first
  * megabytes.
  *
- * One lock, rank PAGES, the highest: held for list work only. Committing and purging happen outside
- * it, on runs that are in no list meanwhile.
+ * One lock, rank PAGES, the highest: held for list work only. Purging and unmapping happen outside
+ * it, on runs that are in no list meanwhile; mapping does under GROWTH.
  */
 #ifndef HAK_PAGES_H
 #define HAK_PAGES_H
@@ -16,7 +16,7 @@
 #include "lock.h"
 #include "pagemap.h"
 
-/* Reserves the first range. False if the system refuses even the smallest. */
+/* Also brings up growth. False if the system refuses even that. */
 bool pages_init(void);
 
 /* A used run of `granules` of a kind, starting at a multiple of align_granules; NULL if there is no
@@ -35,12 +35,16 @@ bool pages_lengthen(struct span *span, size_t granules);
 /* Purges dirty runs that became free at least age_ms before now_ms. Returns bytes purged. */
 size_t pages_purge(uint64_t now_ms, uint64_t age_ms);
 
+/* Unmaps all free runs, so that their address space counts no more. Returns bytes. For when the
+ * system refuses: each has to be mapped again before it can be used. */
+size_t pages_unmap(void);
+
 /* Bytes of used runs. A racy read. */
 uint64_t pages_used_bytes(void);
 
-/* Bytes free and dirty, committed, reserved; bytes and times purged so far. Racy reads. */
+/* Bytes free and dirty, mapped, ever claimed; bytes and times purged so far. Racy reads. */
 struct pages_stats {
-    uint64_t dirty, committed, reserved, purged, purges;
+    uint64_t dirty, committed, claimed, purged, purges;
 };
 void pages_stats(struct pages_stats *out);
 

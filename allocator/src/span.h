@@ -18,7 +18,7 @@ enum span_state {
     SPAN_USED,  /* also the sentinels' */
     SPAN_DIRTY, /* free, holds memory */
     SPAN_CLEAN, /* free, usable, reads as zero */
-    SPAN_RAW,   /* free, not usable until committed */
+    SPAN_RAW,   /* free, not mapped */
 };
 
 /* What a run is for, and so whether huge pages suit it. Address space once claimed for one kind
@@ -44,7 +44,7 @@ struct __attribute__((aligned(CACHE_LINE))) span {
             struct span *older, *newer;
         };
     };
-    uint32_t freed_at_ms; /* when it became free; cut into blocks, when it last got some back */
+    uint64_t freed_at_ms; /* when it became free; cut into blocks, when it last got some back */
     /* These two under PAGES, by whoever has a neighbour; the others by the span's owner. Side by
      * side, as a compiler may read both at once and all that lies between them. */
     uint8_t state;  /* enum span_state */

@@ -126,7 +126,7 @@ int hak_stats(struct hak_stats *out, size_t bytes) {
     out->threads = (uint32_t)caches.threads;
     out->active_threads = caches.active;
     out->cache_budget = caches.share;
-    out->reserved_bytes = pages.reserved;
+    out->reserved_bytes = pages.claimed;
     out->committed_bytes = pages.committed;
     out->dirty_bytes = pages.dirty;
     out->purged_bytes = pages.purged;

@@ -60,6 +60,9 @@ static void play(int index) {
         if (step % 500 == 0) {
             pages_purge(os_coarse_ms(), 0);
         }
+        if (step % 700 == 0) {
+            pages_unmap();
+        }
     }
     for (int i = 0; i < HELD; i++) {
         if (held[i] != NULL) {
@@ -67,23 +70,6 @@ static void play(int index) {
             pages_give(held[i]);
         }
     }
-}
-
-PROMISE(a_run_beside_one_that_is_not_usable_yet_can_be_given_back) {
-    /* What a thread leaves that was interrupted between claiming address space and making it
-     * usable: a frontier moved on, and descriptors that may not be read yet. */
-    struct range *range = &ranges[atomic_load(&range_count) - 1];
-    lock_acquire(&pages_lock);
-    range->frontier = align_up(range->frontier, 64 * MIB) + 64 * MIB;
-    /* Where the next descriptor begins a page. */
-    while ((uintptr_t)&range->spans[range->frontier >> GRANULE_SHIFT] % PAGE != 0) {
-        range->frontier += GRANULE;
-    }
-    lock_release(&pages_lock);
-    bool zero;
-    struct span *span = pages_take(1024, 1, RUN_SPARSE, &zero);
-    CHECK(span != NULL);
-    pages_give(span);
 }
 
 PROMISE(runs_never_overlap_and_keep_their_contents) {
@@ -181,7 +167,7 @@ PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
     struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     pages_give(span);
-    refuse_begin(CALL_MADVISE, 1, 1000);
+    refuse_begin(CALL_MADVISE | CALL_MUNMAP, 1, 1000);
     CHECK_EQUAL(pages_purge(os_coarse_ms() + 10, 0), 0);
     refuse_end();
     struct pages_stats stats;
@@ -192,6 +178,127 @@ PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
     pages_give(span);
 }
 
+static struct pages_stats stats_now(void) {
+    struct pages_stats stats;
+    pages_stats(&stats);
+    return stats;
+}
+
+PROMISE(a_run_that_cannot_be_purged_is_unmapped_and_serves_again_zero) {
+    bool zero;
+    pages_unmap();
+    struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
+    CHECK(span != NULL);
+    uintptr_t start = span->start;
+    memset((void *)start, 1, 64 * GRANULE);
+    pages_give(span);
+    uint64_t dirty = stats_now().dirty, committed = stats_now().committed;
+    refuse_begin(CALL_MADVISE, 1, 1000);
+    CHECK_EQUAL(pages_purge(os_coarse_ms() + 10, 0), dirty);
+    refuse_end();
+    CHECK_EQUAL(stats_now().dirty, 0);
+    CHECK_EQUAL(stats_now().committed, committed - dirty);
+    CHECK(!pagemap_owns((void *)start));
+    pages_unmap();
+    span = pages_take(64, 1, RUN_SPARSE, &zero);
+    CHECK(span != NULL && zero);
+    CHECK(pagemap_owns((void *)span->start));
+    CHECK_EQUAL(*(char *)span->start, 0);
+    pages_give(span);
+}
+
+PROMISE(unmapping_ends_all_that_is_free_and_nothing_that_is_used) {
+    bool zero;
+    struct span *spans[9];
+    for (int i = 0; i < 9; i++) {
+        spans[i] = pages_take(20, 1, i % 2 ? RUN_DENSE : RUN_SPARSE, &zero);
+        CHECK(spans[i] != NULL);
+        mark(spans[i], (uintptr_t)i);
+    }
+    for (int i = 0; i < 9; i += 3) {
+        pages_give(spans[i]);
+    }
+    CHECK(pages_unmap() >= 60 * GRANULE);
+    CHECK_EQUAL(stats_now().committed, pages_used_bytes());
+    for (int i = 0; i < 9; i++) {
+        if (i % 3 != 0) {
+            check_marks(spans[i], 20, (uintptr_t)i);
+            pages_give(spans[i]);
+        }
+    }
+}
+
+/* A stranger's page: nobody else may ever write there. */
+static char *stranger_at(uintptr_t address) {
+    CHECK_EQUAL(os_map_at((void *)address, PAGE), OS_DONE);
+    memset((void *)address, 0x77, PAGE);
+    return (char *)address;
+}
+
+static void check_stranger(const char *page) {
+    CHECK(!pagemap_owns(page));
+    for (size_t i = 0; i < PAGE; i++) {
+        CHECK(page[i] == 0x77);
+    }
+}
+
+PROMISE(what_lies_in_the_way_of_a_range_is_left_alone_and_others_serve) {
+    bool zero;
+    char *stranger = stranger_at(pagemap.base + range_frontier(&pagemap) + 5 * MIB);
+    struct span *spans[30];
+    for (int i = 0; i < 30; i++) {
+        spans[i] = pages_take(100, 1, RUN_SPARSE, &zero);
+        CHECK(spans[i] != NULL);
+        mark(spans[i], (uintptr_t)i);
+    }
+    for (int i = 0; i < 30; i++) {
+        check_marks(spans[i], 100, (uintptr_t)i);
+        pages_give(spans[i]);
+    }
+    check_stranger(stranger);
+    CHECK(os_unmap(stranger, PAGE));
+}
+
+PROMISE(what_came_to_lie_where_a_run_was_unmapped_is_left_alone) {
+    bool zero;
+    struct span *span = pages_take(50, 1, RUN_SPARSE, &zero);
+    CHECK(span != NULL);
+    uintptr_t start = span->start;
+    pages_give(span);
+    CHECK(pages_unmap() >= 50 * GRANULE);
+    char *stranger = stranger_at(start + 7 * GRANULE);
+    for (int i = 0; i < 5; i++) {
+        span = pages_take(50, 1, RUN_SPARSE, &zero);
+        CHECK(span != NULL);
+        memset((void *)span->start, i, 50 * GRANULE);
+        pages_give(span);
+        pages_unmap();
+    }
+    check_stranger(stranger);
+    CHECK(os_unmap(stranger, PAGE));
+}
+
+PROMISE(locked_memory_goes_back_too) {
+    bool zero;
+    pages_unmap();
+    struct span *span = pages_take(4, 1, RUN_SPARSE, &zero);
+    CHECK(span != NULL);
+    uintptr_t start = span->start;
+    if (mlock((void *)start, 4 * GRANULE) != 0) {
+        pages_give(span); /* more than this user may lock */
+        return;
+    }
+    memset((void *)start, 1, 4 * GRANULE);
+    pages_give(span);
+    CHECK(pages_purge(os_coarse_ms() + 10, 0) >= 4 * GRANULE);
+    CHECK_EQUAL(stats_now().dirty, 0);
+    unsigned char held[4 * GRANULE / PAGE] = {0};
+    CHECK(mincore((void *)start, 4 * GRANULE, held) == 0 || errno == ENOMEM);
+    for (size_t i = 0; i < sizeof held; i++) {
+        CHECK_EQUAL(held[i], 0);
+    }
+}
+
 PROMISE(what_cannot_be_is_refused) {
     bool zero;
     CHECK(pages_take(SIZE_MAX / GRANULE, 1, RUN_SPARSE, &zero) == NULL);
@@ -199,92 +306,22 @@ PROMISE(what_cannot_be_is_refused) {
     CHECK(pages_take((size_t)UINT32_MAX + 1, 1, RUN_SPARSE, &zero) == NULL);
 }
 
-PROMISE(a_run_whose_memory_was_refused_is_there_when_memory_is) {
+PROMISE(refused_growth_costs_no_addresses_and_is_made_up_for) {
     bool zero;
-    size_t frontier = ranges[atomic_load(&range_count) - 1].frontier;
-    for (long from = 1; from <= 2; from++) {
-        refuse_begin(CALL_MPROTECT, from, 1000);
-        CHECK(pages_take(50000, 1, RUN_SPARSE, &zero) == NULL);
-        refuse_end();
-    }
-    /* Only what is as long as the run itself: the descriptors can be made usable. */
-    atomic_store(&refuse_least, 100 * GRANULE);
-    for (int i = 0; i < 50; i++) {
-        refuse_begin(CALL_MPROTECT, 1, 1000);
+    uint64_t claimed = stats_now().claimed;
+    for (int i = 0; i < 100; i++) {
+        /* Everything, or only what is as long as the run itself: then its descriptors are there. */
+        atomic_store(&refuse_least, i < 50 ? 0 : 100 * GRANULE);
+        refuse_begin(CALL_MMAP, 1, 1000);
         CHECK(pages_take(50000, 1, RUN_SPARSE, &zero) == NULL);
         refuse_end();
     }
     atomic_store(&refuse_least, 0);
-    for (int i = 0; i < 50; i++) {
-        refuse_begin(CALL_MPROTECT, 1, 1000);
-        CHECK(pages_take(50000, 1, RUN_SPARSE, &zero) == NULL);
-        refuse_end();
-    }
+    CHECK_EQUAL(stats_now().claimed, claimed);
     struct span *span = pages_take(50000, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     mark(span, 5);
     check_marks(span, 50000, 5);
     pages_give(span);
-    /* Refusals cost no address space for good. */
-    size_t used = ranges[atomic_load(&range_count) - 1].frontier - frontier;
-    CHECK(used < 2 * 50000 * GRANULE);
-}
-
-/* Two threads make neighbouring runs usable, with no lock held; one of them is refused while the
- * other is still at it. */
-#define RAW ((size_t)60000)
-static _Thread_local bool second;
-static sem_t second_is_at_it, first_is_refused;
-static struct span *second_span;
-static pthread_t second_thread;
-static bool second_runs;
-
-static void *take_second(void *unused) {
-    bool zero;
-    second = true;
-    second_span = pages_take(RAW, 1, RUN_SPARSE, &zero);
-    return unused;
-}
-
-static void hold_up(enum refuse_call call, size_t bytes) {
-    if (call != CALL_MPROTECT || bytes < 100 * GRANULE) {
-        return;
-    }
-    if (second) {
-        sem_post(&second_is_at_it);
-        sem_wait(&first_is_refused);
-        refuse_end();
-    } else if (!second_runs) {
-        second_runs = true;
-        CHECK(pthread_create(&second_thread, NULL, take_second, NULL) == 0);
-        sem_wait(&second_is_at_it);
-    }
-}
-
-PROMISE(raw_neighbours_do_not_join_a_run_that_is_being_made_usable) {
-    bool zero;
-    CHECK(sem_init(&second_is_at_it, 0, 0) == 0 && sem_init(&first_is_refused, 0, 0) == 0);
-    atomic_store(&refuse_least, 100 * GRANULE);
-    refuse_begin(CALL_MPROTECT, 1, 1000);
-    CHECK(pages_take(4 * RAW, 1, RUN_SPARSE, &zero) == NULL);
-    refuse_hook = hold_up;
-    CHECK(pages_take(RAW, 1, RUN_SPARSE, &zero) == NULL);
-    sem_post(&first_is_refused);
-    CHECK(pthread_join(second_thread, NULL) == 0);
-    refuse_hook = NULL;
-    refuse_end();
-    atomic_store(&refuse_least, 0);
-    CHECK(second_span != NULL);
-    CHECK_EQUAL(second_span->granules, RAW);
-    struct span *others[6];
-    for (int i = 0; i < 6; i++) {
-        others[i] = pages_take(RAW / 2, 1, RUN_SPARSE, &zero);
-        CHECK(others[i] != NULL);
-        CHECK(others[i]->start + RAW / 2 * GRANULE <= second_span->start ||
-              others[i]->start >= second_span->start + RAW * GRANULE);
-    }
-    for (int i = 0; i < 6; i++) {
-        pages_give(others[i]);
-    }
-    pages_give(second_span);
+    CHECK(stats_now().claimed < claimed + 2 * 50000 * GRANULE);
 }

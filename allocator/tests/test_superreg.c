@@ -1,6 +1,7 @@
 /* superreg: the mappings that are blocks, also when a hash slot and its 8 probes are taken. The
  * mappings here are made up. */
 #include "crew.h"
+#include "os.h"
 #include "superreg.h"
 
 #define CROWD 40
@@ -81,6 +82,41 @@ PROMISE(the_registry_agrees_with_a_model_through_random_entries_and_removals) {
             superreg_remove(&mappings[i]);
         }
     }
+}
+
+static bool refused;
+void *__real_os_map(size_t bytes, size_t alignment);
+void *__wrap_os_map(size_t bytes, size_t alignment);
+void *__wrap_os_map(size_t bytes, size_t alignment) {
+    return refused ? NULL : __real_os_map(bytes, alignment);
+}
+
+/* Enters mappings, looks for all in another order, removes them in a third. */
+static void many(size_t n) {
+    struct mapping *mappings = __real_os_map(align_up(n * sizeof *mappings, PAGE), PAGE);
+    CHECK(mappings != NULL);
+    for (size_t i = 0; i < n; i++) {
+        mappings[i] = (struct mapping){.address = ((uintptr_t)i + 1) * 8449 * PAGE, .bytes = i};
+        superreg_add(&mappings[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct mapping *mapping = &mappings[i * 7919 % n];
+        CHECK(superreg_find((void *)mapping->address) == mapping);
+        CHECK(superreg_find((void *)(mapping->address + PAGE)) == NULL);
+    }
+    for (size_t i = 0; i < n; i++) {
+        superreg_remove(&mappings[i * 104729 % n]);
+        CHECK(superreg_find((void *)mappings[i * 104729 % n].address) == NULL);
+    }
+    CHECK(os_unmap(mappings, align_up(n * sizeof *mappings, PAGE)));
+}
+
+PROMISE(the_table_grows_with_the_mappings) {
+    refused = true;
+    many(5000);
+    refused = false;
+    /* Were the second table a list or of fixed size, this would outlast any patience. */
+    many(500000);
 }
 
 PROMISE(only_the_address_at_which_a_mapping_begins_finds_it) {
