@@ -1,8 +1,8 @@
 /* pagemap: from any address to its size class, or to its span, without touching the block.
  *
  * A range is a stretch of addresses that runs are cut from; a byte for each granule of it says
- * which class lives there. A pointer is ours if (p - base) is below the range's bytes, and then its
- * class is one load.
+ * which class lives there. Where (p - base) is below the range's bytes a pointer's class is one
+ * load; if it says there is none, the slow path asks whose the pointer is.
  *
  * No address space is reserved. The first range is a window of some hundred GiB, chosen far below
  * the place where the system puts other mappings; its map, its descriptors and its data are mapped

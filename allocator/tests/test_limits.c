@@ -100,6 +100,18 @@ PART(grow_in_place_of_what_is_free) {
     hak_free(block);
 }
 
+PART(align_far) {
+    limit(RLIMIT_AS, 100 * MIB);
+    for (size_t size = 0; size <= 50000; size = size * 7 + 1) {
+        for (size_t alignment = 16; alignment <= 4 * GIB; alignment *= 2) {
+            void *block = NULL;
+            CHECK_EQUAL(hak_posix_memalign(&block, alignment, size), 0);
+            CHECK(block != NULL && (uintptr_t)block % alignment == 0);
+            hak_free(block);
+        }
+    }
+}
+
 PART(be_small) {
     hak_free(hak_malloc(1));
     CHECK(mapped() < 34 * MIB);
@@ -143,6 +155,10 @@ PROMISE(blocks_of_one_kind_get_the_data_space_that_another_has_left) {
 
 PROMISE(a_huge_block_grows_into_the_address_space_that_others_have_left) {
     run("grow_in_place_of_what_is_free", 0);
+}
+
+PROMISE(a_block_of_few_bytes_or_none_can_have_an_alignment_beyond_what_may_be_mapped) {
+    run("align_far", 0);
 }
 
 PROMISE(a_small_process_has_little_address_space_and_starts_in_little) {

@@ -242,20 +242,32 @@ static void check_stranger(const char *page) {
     }
 }
 
-PROMISE(what_lies_in_the_way_of_a_range_is_left_alone_and_others_serve) {
-    bool zero;
-    char *stranger = stranger_at(pagemap.base + range_frontier(&pagemap) + 5 * MIB);
-    struct span *spans[30];
-    for (int i = 0; i < 30; i++) {
-        spans[i] = pages_take(100, 1, RUN_SPARSE, &zero);
-        CHECK(spans[i] != NULL);
-        mark(spans[i], (uintptr_t)i);
+/* Takes runs until the page heap has claimed new addresses `times` more, and gives them back. */
+static void outgrow(size_t granules, int times) {
+    enum { MOST = 3000 };
+    static struct span *spans[MOST];
+    int n = 0;
+    while (times > 0) {
+        uint64_t claimed = stats_now().claimed;
+        bool zero;
+        CHECK(n < MOST);
+        spans[n] = pages_take(granules, 1, RUN_SPARSE, &zero);
+        CHECK(spans[n] != NULL);
+        mark(spans[n], (uintptr_t)n);
+        n++;
+        times -= stats_now().claimed != claimed;
     }
-    for (int i = 0; i < 30; i++) {
-        check_marks(spans[i], 100, (uintptr_t)i);
+    for (int i = 0; i < n; i++) {
+        check_marks(spans[i], granules, (uintptr_t)i);
         pages_give(spans[i]);
     }
+}
+
+PROMISE(what_lies_in_the_way_of_a_range_is_left_alone_and_others_serve) {
+    char *stranger = stranger_at(pagemap.base + range_frontier(&pagemap) + 5 * MIB);
+    outgrow(100, 5);
     check_stranger(stranger);
+    CHECK(range_frontier(&pagemap) <= (uintptr_t)stranger - pagemap.base);
     CHECK(os_unmap(stranger, PAGE));
 }
 
@@ -267,13 +279,7 @@ PROMISE(what_came_to_lie_where_a_run_was_unmapped_is_left_alone) {
     pages_give(span);
     CHECK(pages_unmap() >= 50 * GRANULE);
     char *stranger = stranger_at(start + 7 * GRANULE);
-    for (int i = 0; i < 5; i++) {
-        span = pages_take(50, 1, RUN_SPARSE, &zero);
-        CHECK(span != NULL);
-        memset((void *)span->start, i, 50 * GRANULE);
-        pages_give(span);
-        pages_unmap();
-    }
+    outgrow(50, 1);
     check_stranger(stranger);
     CHECK(os_unmap(stranger, PAGE));
 }
