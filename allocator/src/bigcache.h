@@ -4,7 +4,7 @@
  * blocks of about one size hit. Bounded by config.bigcache bytes and BIGCACHE_SLOTS mappings, the
  * oldest leaving first; what lies longer than config.decay_ms leaves too.
  *
- * Lock: HUGE; mappings are made and ended outside it.
+ * Lock: BIGCACHE; mappings are made and ended outside it.
  */
 #ifndef HAK_BIGCACHE_H
 #define HAK_BIGCACHE_H

@@ -1,8 +1,9 @@
 /* lock: short critical sections that may sleep, and say what they cost.
  *
  * A lock spins briefly, then sleeps on a futex: with more threads than cores the holder is often
- * not running, and a waiter that spins keeps it from running. No lock but GROWTH is ever held
- * across a system call, and none across a walk of unbounded length.
+ * not running, and a waiter that spins keeps it from running. No lock but GROWTH (and REGISTRY, in
+ * the rung that shows what it costs) is ever held across a system call, none across a walk of
+ * unbounded length.
  *
  * Ranks, low taken first (a thread holding one only takes a higher): CHECK < CACHES < SHELF < ELO <
  * SUPERREG < HUGE < BIGCACHE < CENTRAL < SPANS < REGISTRY < LOOKUP < GROWTH < PAGES. Within a rank

@@ -1,7 +1,8 @@
 /* os: the kernel's memory and clock. Nothing above this file makes a system call for memory.
  *
- * Owns no state. Takes no lock; no caller may hold one (a system call under a lock stalls every
- * thread that wants it). All functions leave errno as it was: failure is in the return value.
+ * Takes no lock; callers hold none but GROWTH when they map, unmap or purge (a system call under a
+ * lock stalls every thread that wants it) and, in the rung that is about just that, REGISTRY. All
+ * functions leave errno as it was: failure is in the return value.
  */
 #ifndef HAK_OS_H
 #define HAK_OS_H
