@@ -23,8 +23,8 @@ _Thread_local struct cache *_Atomic cache_self __attribute__((tls_model("initial
 
 struct lock cache_lock;
 static struct cache *all, *unused;
-static uint64_t owners; /* adoptions so far; CACHES */
 static pthread_key_t key;
+static _Atomic bool key_made;
 
 /* What cache_self points to while nothing stands in for it. */
 static _Thread_local struct cache *own __attribute__((tls_model("initial-exec")));
@@ -35,11 +35,29 @@ static size_t slots_total;
 static void retire(void *cache);
 
 void cache_init(void) {
-    lock_init(&cache_lock, "caches", -1);
-    pthread_key_create(&key, retire);
+    lock_init(&cache_lock, "caches", -1, RANK_CACHES);
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         slots_total += sizeclass[cls].slots + 1u;
     }
+}
+
+void cache_init_threads(void) {
+    life_init();
+    atomic_store_explicit(&key_made, pthread_key_create(&key, retire) == 0, memory_order_release);
+}
+
+/* Every bin empty, its array where it belongs, without room. */
+static void lay_out(struct cache *cache) {
+    void **slot = cache->slots;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        *slot++ = NULL;
+        cache->base[cls] = slot;
+        cache->bin[cls].head = NULL;
+        bin_set_top(&cache->bin[cls], slot - 1);
+        cache->bin[cls].end = slot - 1;
+        slot += sizeclass[cls].slots;
+    }
+    atomic_store_explicit(&cache->room_bytes, 0, RELAXED);
 }
 
 static struct cache *cache_new(void) {
@@ -52,14 +70,7 @@ static struct cache *cache_new(void) {
         bin_set_top(&cache->bin[i], &nothing[1]);
         cache->bin[i].end = &nothing[1];
     }
-    void **slot = cache->slots;
-    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        *slot++ = NULL;
-        cache->base[cls] = slot;
-        bin_set_top(&cache->bin[cls], slot - 1);
-        cache->bin[cls].end = slot - 1;
-        slot += sizeclass[cls].slots;
-    }
+    lay_out(cache);
     return cache;
 }
 
@@ -67,10 +78,11 @@ static void set_self(struct cache *cache) {
     atomic_store_explicit(&cache_self, cache, RELAXED);
 }
 
-/* Gives the calling thread a cache; false if it cannot have one (no memory, or it is ending), or
- * must not (checked mode sees every operation). */
+/* Gives the calling thread a cache; false if it cannot have one (no memory, or it is ending, or all
+ * is only just coming up), or must not (checked mode sees every operation). */
 static bool adopt(void) {
-    if (cache_now() == &cache_gone || config.check) {
+    if (cache_now() == &cache_gone || config.check ||
+        !atomic_load_explicit(&key_made, memory_order_acquire)) {
         return false;
     }
     lock_acquire(&cache_lock);
@@ -99,6 +111,7 @@ static bool adopt(void) {
     set_self(cache);
     /* May allocate (keys above 32): from the cache that has just been set. */
     int saved = errno;
+    life_begin(&cache->life);
     bool kept = pthread_setspecific(key, cache) == 0;
     errno = saved;
     if (!kept) {
@@ -107,12 +120,8 @@ static bool adopt(void) {
         set_self(&cache_none);
         return false;
     }
-    int thread = os_thread();
-    bool ours = os_process_is_ours();
     lock_acquire(&cache_lock);
-    cache->thread = thread;
-    cache->owner = ++owners;
-    cache->self = ours ? &cache_self : NULL;
+    cache->self = &cache_self;
     lock_release(&cache_lock);
     return true;
 }
@@ -158,7 +167,7 @@ COLD static struct cache *resume(void) {
 
 /* The slow paths' way in: the thread's cache, which nobody takes from until it leaves, or NULL if
  * it has none. The barrier between the store and the load is for the compiler: whoever suspends
- * the cache has the kernel make it one for the processor. */
+ * the cache waits until no processor can still have the one before the other (idle.h). */
 static struct cache *enter(void) {
     struct cache *cache = cache_now();
     if (unlikely(cache == &cache_none || cache == &cache_gone)) {
@@ -285,6 +294,7 @@ static void retire(void *value) {
     lock_release(&cache_lock);
     own = NULL;
     set_self(&cache_gone);
+    life_end(&cache->life);
     cache_bury(cache);
 }
 
@@ -302,6 +312,10 @@ void cache_bury(struct cache *cache) {
     lock_acquire(&cache_lock);
     shelve(cache);
     lock_release(&cache_lock);
+}
+
+struct cache *cache_own(void) {
+    return own;
 }
 
 struct cache *cache_first(void) {
@@ -329,10 +343,26 @@ void cache_after_fork(void) {
     unused = NULL;
     if (own != NULL) {
         own->next = NULL;
-        own->thread = os_thread();
     }
     atomic_store_explicit(&room_total, own != NULL ? own->reported_bytes : 0, RELAXED);
     atomic_store_explicit(&room_active, 1, RELAXED);
+}
+
+void cache_live_again(void) {
+    if (own != NULL && own->self != NULL) {
+        life_begin(&own->life);
+    }
+}
+
+void cache_forget(void) {
+    if (own != NULL) {
+        if (cache_now() == &cache_suspended) {
+            lay_out(own);
+            own->emptied = true;
+        }
+        atomic_store_explicit(&own->suspended, false, RELAXED);
+    }
+    cache_after_fork();
 }
 
 void cache_stats(struct cache_stats *out) {

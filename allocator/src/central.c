@@ -53,10 +53,10 @@ void central_init(void) {
         stores[cls].capacity = (uint32_t)(fit > STORE_SLOTS ? STORE_SLOTS : fit);
         stores[cls].slot = next;
         next += stores[cls].capacity;
-        lock_init(&stores[cls].lock, "central", (int)sizeclass[cls].size);
+        lock_init(&stores[cls].lock, "central", (int)sizeclass[cls].size, RANK_CENTRAL);
     }
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        lock_init(&stores[cls].spans_lock, "spans", (int)sizeclass[cls].size);
+        lock_init(&stores[cls].spans_lock, "spans", (int)sizeclass[cls].size, RANK_SPANS);
     }
 }
 
@@ -103,7 +103,7 @@ static unsigned take_from_new_span(unsigned cls, struct store *store, void **out
         return 0;
     }
     span_cut(span, cls);
-    span->freed_at_ms = (uint32_t)os_coarse_ms();
+    span->freed_at_ms = os_coarse_ms();
     if (!route_enter(span, cls)) {
         pages_give(span);
         return 0;
@@ -141,14 +141,19 @@ unsigned central_take(unsigned cls, void **out, unsigned n) {
     return taken;
 }
 
-/* Returns blocks to their spans, which go to list `which`, and empty spans to the page heap. */
+/* Returns blocks to their spans, which go to list `which`, and empty spans to the page heap. What
+ * is from before a fork that nobody announced has no span any more. */
 static void give_to_spans(unsigned cls, struct store *store, void *const *blocks, unsigned n,
                           int which) {
     struct span *empty = NULL;
     void *bad = NULL;
-    uint32_t now = (uint32_t)os_coarse_ms();
+    uint64_t now = os_coarse_ms();
     lock_acquire(&store->spans_lock);
     for (unsigned i = 0; i < n;) {
+        if (pagemap_is_forgotten(blocks[i])) {
+            i++;
+            continue;
+        }
         struct span *span = pagemap_span(blocks[i]);
         unsigned put = span->cls == cls ? span_put(span, blocks + i, n - i) : 0;
         if (put == 0) {
@@ -242,13 +247,13 @@ void central_drain(void) {
 
 /* A span of the first list that has had more than half of its blocks back for `age_ms`, off the
  * list, with its free blocks lent to out[]; NULL if there is none. Requires SPANS. */
-static struct span *borrow(struct store *store, unsigned cls, uint32_t now, uint32_t age_ms,
+static struct span *borrow(struct store *store, unsigned cls, uint64_t now_ms, uint64_t age_ms,
                            void **out, unsigned *n) {
     int looks = 0;
     for (struct span *span = store->list[FULL]; span != NULL && looks < PURGE_LOOKS;
          span = span->next, looks++) {
         if (span->free > sizeclass[cls].blocks / 2 &&
-            (age_ms == 0 || (int32_t)(now - age_ms - span->freed_at_ms) >= 0)) {
+            (age_ms == 0 || span->freed_at_ms + age_ms <= now_ms)) {
             list_remove(store, span);
             *n = span_take(span, out, PURGE_BLOCKS);
             return span;
@@ -286,7 +291,7 @@ size_t central_purge(uint64_t now_ms, uint64_t age_ms) {
         for (uint64_t i = 0; i < most; i++) {
             unsigned n = 0;
             lock_acquire(&store->spans_lock);
-            struct span *span = borrow(store, cls, (uint32_t)now_ms, (uint32_t)age_ms, blocks, &n);
+            struct span *span = borrow(store, cls, now_ms, age_ms, blocks, &n);
             lock_release(&store->spans_lock);
             if (span == NULL) {
                 break;
@@ -296,6 +301,17 @@ size_t central_purge(uint64_t now_ms, uint64_t age_ms) {
         }
     }
     return total;
+}
+
+void central_forget(void) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct store *store = &stores[cls];
+        store->count = store->low = 0;
+        for (int i = 0; i < LISTS; i++) {
+            store->list[i] = NULL;
+        }
+        atomic_store_explicit(&store->spans, 0, memory_order_relaxed);
+    }
 }
 
 void central_stats(unsigned cls, struct central_stats *out) {

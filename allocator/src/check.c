@@ -9,8 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define FILL_NEW 0xa5
 #define FILL_FREED 0xdf
@@ -50,7 +48,7 @@ static size_t first, count, waiting_bytes;
 static size_t waiting_mapped; /* of these, in mappings of their own */
 
 void check_init(void) {
-    lock_init(&lock, "check", -1);
+    lock_init(&lock, "check", -1, RANK_CHECK);
 }
 
 static struct header *header_of(const void *block) {
@@ -104,7 +102,7 @@ static _Noreturn void fault(const char *what, const void *block, const struct he
         out = put_number(out, h->thread, 10);
     }
     out = put_text(out, ", noticed by thread ");
-    out = put_number(out, (uint64_t)syscall(SYS_gettid), 10);
+    out = put_number(out, (uint64_t)os_thread(), 10);
     *out = '\0';
     os_say(line);
     abort();
@@ -184,7 +182,7 @@ static bool all(const unsigned char *bytes, size_t n, unsigned char value) {
 
 static void seal(struct header *h, uint64_t state, void *block) {
     h->state = state ^ (uintptr_t)block;
-    h->thread = (uint32_t)syscall(SYS_gettid);
+    h->thread = (uint32_t)os_thread();
     h->sum = sum_of(h);
 }
 
@@ -327,6 +325,10 @@ void check_drain(void) {
         }
         release(block);
     }
+}
+
+void check_forget(void) {
+    first = count = waiting_bytes = waiting_mapped = 0;
 }
 
 size_t check_waiting(void) {

@@ -59,6 +59,23 @@ bool pagemap_commit(struct range *range, size_t offset, size_t bytes) {
     return true;
 }
 
+void pagemap_forget(void) {
+    int count = atomic_load_explicit(&range_count, memory_order_relaxed);
+    for (int i = 0; i < count; i++) {
+        struct range *range = &ranges[i];
+        size_t at = range->frontier;
+        /* Between what is forgotten and what comes next stands a granule that is never free, as
+         * neighbours are looked at when runs are joined. Without it the rest is forgotten too. */
+        if (at < range->bytes && pagemap_commit_spans(range, at, GRANULE)) {
+            range->spans[at >> GRANULE_SHIFT].state = SPAN_USED;
+            range->frontier = at + GRANULE;
+        } else {
+            range->frontier = range->bytes;
+        }
+        range->forgotten = range->frontier;
+    }
+}
+
 void pagemap_set(struct span *span, uint32_t granules, unsigned class_byte) {
     struct range *range = pagemap_range((void *)span->start);
     size_t first = (span->start - range->base) >> GRANULE_SHIFT;

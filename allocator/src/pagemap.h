@@ -23,6 +23,7 @@ struct range {
     uint8_t *class_of;        /* [granules] */
     struct span *spans;       /* [granules]; spans[-1] and spans[granules] are never free */
     size_t frontier;          /* bytes from base ever claimed; protected by the page heap's lock */
+    size_t forgotten;         /* of these, what lies before a start afresh (fork.h) */
     _Atomic size_t committed; /* bytes of data made usable */
 };
 
@@ -67,6 +68,17 @@ static inline struct span *pagemap_span(const void *address) {
     struct span *span = &range->spans[((uintptr_t)address - range->base) >> GRANULE_SHIFT];
     return span - span->back;
 }
+
+/* True if what lies there is from before a start afresh: usable, but part of no span or run. */
+static inline bool pagemap_is_forgotten(const void *address) {
+    const struct range *range = pagemap_range(address);
+    return (uintptr_t)address - range->base < range->forgotten;
+}
+
+/* In a child that starts afresh: all that was claimed is forgotten. What nobody had claimed nobody
+ * had been given: addresses are claimed before they are made usable, and a fork shuts out whoever
+ * would. */
+void pagemap_forget(void);
 
 /* Sets the bytes of `granules` granules from the span's start. */
 void pagemap_set(struct span *span, uint32_t granules, unsigned class_byte);

@@ -26,6 +26,10 @@ static struct range *range_of(const struct span *span) {
     return pagemap_range((void *)span->start);
 }
 
+static bool is_forgotten(const struct span *span) {
+    return pagemap_is_forgotten((void *)span->start);
+}
+
 /* A used run out of the free ones, or NULL. Requires the lock. */
 static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
     struct span *span = runs_best_fit(kind, SPAN_DIRTY, granules);
@@ -167,8 +171,8 @@ static bool add_range(size_t bytes) {
 }
 
 bool pages_init(void) {
-    lock_init(&ranges_lock, "ranges", -1);
-    lock_init(&pages_lock, "pages", -1);
+    lock_init(&ranges_lock, "ranges", -1, RANK_RANGES);
+    lock_init(&pages_lock, "pages", -1, RANK_PAGES);
     return add_range(0);
 }
 
@@ -230,22 +234,32 @@ struct span *pages_take(size_t granules, size_t align_granules, enum run_kind ki
 }
 
 void pages_give(struct span *span) {
-    uint32_t now = (uint32_t)os_coarse_ms();
+    uint64_t now = os_coarse_ms();
     lock_acquire(&pages_lock);
-    span->freed_at_ms = now;
-    span->state = SPAN_DIRTY;
-    runs_insert_joined(span);
+    bool forgotten = is_forgotten(span);
+    if (!forgotten) {
+        span->freed_at_ms = now;
+        span->state = SPAN_DIRTY;
+        runs_insert_joined(span);
+    }
     lock_release(&pages_lock);
+    if (forgotten) {
+        os_purge((void *)span->start, runs_bytes(span));
+    }
 }
 
 void pages_shorten(struct span *span, size_t granules) {
-    uint32_t now = (uint32_t)os_coarse_ms();
+    uint64_t now = os_coarse_ms();
     lock_acquire(&pages_lock);
     struct span *rest = span + granules;
     rest->start = span->start + granules * GRANULE;
     rest->granules = (uint32_t)(span->granules - granules);
     span->granules = (uint32_t)granules;
     runs_mark_used(span);
+    if (is_forgotten(span)) {
+        lock_release(&pages_lock);
+        return;
+    }
     rest->kind = span->kind;
     rest->freed_at_ms = now;
     rest->state = SPAN_DIRTY;
@@ -260,7 +274,7 @@ bool pages_lengthen(struct span *span, size_t granules) {
     struct span *after = span + span->granules;
     struct range *range = range_of(span);
     bool inside = span->start + runs_bytes(span) < range->base + range->frontier;
-    if (inside && (after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) &&
+    if (inside && !is_forgotten(span) && (after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) &&
         after->kind == span->kind && after->granules >= more) {
         runs_take_out(after);
         runs_split(after, more);
@@ -273,7 +287,6 @@ bool pages_lengthen(struct span *span, size_t granules) {
 }
 
 size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
-    uint32_t cutoff = (uint32_t)(now_ms - age_ms);
     size_t total = 0;
     struct span *batch[PURGE_BATCH];
     bool progress;
@@ -283,7 +296,7 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
         progress = false;
         lock_acquire(&pages_lock);
         for (struct span *span = runs_oldest();
-             n < PURGE_BATCH && span != NULL && (int32_t)(cutoff - span->freed_at_ms) >= 0;
+             n < PURGE_BATCH && span != NULL && span->freed_at_ms + age_ms <= now_ms;
              span = runs_oldest()) {
             runs_take_out(span);
             runs_mark_used(span);
@@ -297,7 +310,7 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
         lock_acquire(&pages_lock);
         for (int i = 0; i < n; i++) {
             batch[i]->state = purged[i] ? SPAN_CLEAN : SPAN_DIRTY;
-            batch[i]->freed_at_ms = (uint32_t)now_ms;
+            batch[i]->freed_at_ms = now_ms;
             total += purged[i] ? runs_bytes(batch[i]) : 0;
             progress |= purged[i];
             runs_insert_joined(batch[i]);
@@ -309,6 +322,11 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
     lock_bump(&purged_bytes, total);
     lock_release(&pages_lock);
     return total;
+}
+
+void pages_forget(void) {
+    runs_forget();
+    pagemap_forget();
 }
 
 uint64_t pages_used_bytes(void) {

@@ -35,6 +35,10 @@ bool pages_lengthen(struct span *span, size_t granules);
 /* Purges dirty runs that became free at least age_ms before now_ms. Returns bytes purged. */
 size_t pages_purge(uint64_t now_ms, uint64_t age_ms);
 
+/* In a child that starts afresh (fork.h): no run is known, and new ones come from addresses that
+ * were never claimed. */
+void pages_forget(void);
+
 /* Bytes of used runs. A racy read. */
 uint64_t pages_used_bytes(void);
 

@@ -44,7 +44,7 @@ struct __attribute__((aligned(CACHE_LINE))) span {
             struct span *older, *newer;
         };
     };
-    uint32_t freed_at_ms; /* when it became free; cut into blocks, when it last got some back */
+    uint64_t freed_at_ms; /* when it became free; cut into blocks, when it last got some back */
     /* These two under PAGES, by whoever has a neighbour; the others by the span's owner. Side by
      * side, as a compiler may read both at once and all that lies between them. */
     uint8_t state;  /* enum span_state */

@@ -10,7 +10,7 @@ static struct mapping *overflow;
 static _Atomic size_t overflow_count;
 
 void superreg_init(void) {
-    lock_init(&lock, "superreg", -1);
+    lock_init(&lock, "superreg", -1, RANK_SUPERREG);
 }
 
 static size_t home(uintptr_t address) {

@@ -4,7 +4,7 @@
  * mapping that finds its 8 slots taken waits in a list, which readers search (under the lock) only
  * while it is not empty. A reader asks about a block it owns, so the entry it wants stands still.
  *
- * Lock: HUGE, of the caller's writes too.
+ * Lock: SUPERREG. A mapping is its owner's to write, as long as it is not in here.
  */
 #ifndef HAK_SUPERREG_H
 #define HAK_SUPERREG_H
