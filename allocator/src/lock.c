@@ -186,14 +186,15 @@ COLD void lock_sampled_release(struct lock *lock) {
 }
 
 void lock_acquire_all(void) {
+    fork_notice();
     for (int i = 0; i < locks_named; i++) {
-        lock_acquire_unwitnessed(locks[i]);
+        lock_take(locks[i]);
     }
 }
 
 void lock_release_all(void) {
     for (int i = locks_named; i-- > 0;) {
-        lock_release_unwitnessed(locks[i]);
+        lock_give(locks[i]);
     }
 }
 

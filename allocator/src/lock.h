@@ -120,8 +120,7 @@ static inline void lock_count_acquisition(struct lock *lock) {
     }
 }
 
-static inline void lock_acquire_unwitnessed(struct lock *lock) {
-    fork_notice();
+static inline void lock_take(struct lock *lock) {
     uint32_t free = 0;
     if (unlikely(lock_kind_now == LOCK_MUTEX) ||
         unlikely(!atomic_compare_exchange_strong_explicit(
@@ -131,7 +130,7 @@ static inline void lock_acquire_unwitnessed(struct lock *lock) {
     lock_count_acquisition(lock);
 }
 
-static inline void lock_release_unwitnessed(struct lock *lock) {
+static inline void lock_give(struct lock *lock) {
     if (unlikely(lock->hold_start != 0)) {
         lock_sampled_release(lock);
     }
@@ -143,13 +142,14 @@ static inline void lock_release_unwitnessed(struct lock *lock) {
 }
 
 static inline void lock_acquire(struct lock *lock) {
+    fork_notice();
     witness_acquire(lock);
-    lock_acquire_unwitnessed(lock);
+    lock_take(lock);
 }
 
 static inline void lock_release(struct lock *lock) {
     witness_release(lock);
-    lock_release_unwitnessed(lock);
+    lock_give(lock);
 }
 
 #endif
