@@ -27,6 +27,7 @@ static void child(void) {
     cache_after_fork();
     free_all_locks();
     atomic_store_explicit(&fork_page.known, 1, memory_order_release);
+    os_thread_is_another();
     cache_live_again();
 }
 

@@ -136,17 +136,25 @@ void os_costs(uint64_t *cpu_ns, uint64_t *faults) {
     }
 }
 
+static _Thread_local int thread_number __attribute__((tls_model("initial-exec")));
+
 int os_thread(void) {
+    if (thread_number == 0) {
 #ifdef __GLIBC__
-    /* The C library knows the number and writes it into every mutex that a thread holds. */
-    pthread_mutex_t mine = PTHREAD_MUTEX_INITIALIZER;
-    pthread_mutex_lock(&mine);
-    int number = mine.__data.__owner;
-    pthread_mutex_unlock(&mine);
-    return number;
+        /* The C library knows the number and writes it into every mutex that a thread holds. */
+        pthread_mutex_t mine = PTHREAD_MUTEX_INITIALIZER;
+        pthread_mutex_lock(&mine);
+        thread_number = mine.__data.__owner;
+        pthread_mutex_unlock(&mine);
 #else
-    return sys_gettid();
+        thread_number = sys_gettid();
 #endif
+    }
+    return thread_number;
+}
+
+void os_thread_is_another(void) {
+    thread_number = 0;
 }
 
 void os_say(const char *line) {

@@ -2,7 +2,7 @@
 #include "life.h"
 #include "check.h"
 
-static struct life lives[3];
+static struct life lives[5];
 static pthread_barrier_t meet;
 
 static void *end_without_telling(void *life) {
@@ -20,27 +20,29 @@ static void *end_and_tell(void *life) {
 
 PROMISE(who_ended_without_telling_is_known_to_have_ended) {
     pthread_t thread;
-    CHECK(!life_is_over(&lives[0]));
     CHECK(pthread_barrier_init(&meet, NULL, 2) == 0);
     for (int round = 0; round < 3; round++) {
-        CHECK(pthread_create(&thread, NULL, end_without_telling, &lives[0]) == 0);
+        /* One place for all, but ThreadSanitizer takes that for a lock taken twice. */
+        struct life *life = &lives[SANITIZED ? round : 0];
+        CHECK_EQUAL(life_is_over(life), !SANITIZED && round > 0);
+        CHECK(pthread_create(&thread, NULL, end_without_telling, life) == 0);
         pthread_barrier_wait(&meet);
-        CHECK(!life_is_over(&lives[0]));
+        CHECK(!life_is_over(life));
         pthread_barrier_wait(&meet);
         CHECK(pthread_join(thread, NULL) == 0);
-        CHECK(life_is_over(&lives[0]));
+        CHECK(life_is_over(life));
     }
 }
 
 PROMISE(who_told_has_left_nothing) {
     pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, end_and_tell, &lives[1]) == 0);
+    CHECK(pthread_create(&thread, NULL, end_and_tell, &lives[3]) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
-    CHECK(!life_is_over(&lives[1]));
+    CHECK(!life_is_over(&lives[3]));
 }
 
 PROMISE(who_lives_lives) {
-    life_begin(&lives[2]);
-    CHECK(!life_is_over(&lives[2]));
-    life_end(&lives[2]);
+    life_begin(&lives[4]);
+    CHECK(!life_is_over(&lives[4]));
+    life_end(&lives[4]);
 }
