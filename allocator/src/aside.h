@@ -10,7 +10,7 @@
 
 #include "base.h"
 
-#define ASIDE_BYTES MIB
+#define ASIDE_BYTES (32 * MIB)
 
 /* False if there is no memory; then every aside_take fails. */
 bool aside_init(void);

@@ -14,7 +14,7 @@ static size_t bytes_resting;
 static uint64_t hits, misses;
 
 void bigcache_init(void) {
-    lock_init(&lock, "bigcache", -1);
+    lock_init(&lock, "bigcache", -1, RANK_BIGCACHE);
 }
 
 size_t bigcache_round(size_t size) {
@@ -130,6 +130,13 @@ size_t bigcache_decay(uint64_t now_ms) {
         end(leaving.mapping, leaving.bytes);
         total += leaving.bytes;
     }
+}
+
+void bigcache_forget(void) {
+    for (int i = 0; i < BIGCACHE_SLOTS; i++) {
+        slots[i].mapping = NULL;
+    }
+    bytes_resting = 0;
 }
 
 void bigcache_stats(struct bigcache_stats *out) {

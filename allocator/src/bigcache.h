@@ -29,6 +29,9 @@ void bigcache_give(void *mapping, size_t bytes);
 /* Ends what has been here too long; returns the bytes. now_ms of UINT64_MAX: everything. */
 size_t bigcache_decay(uint64_t now_ms);
 
+/* In a child that starts afresh (fork.h): empty. */
+void bigcache_forget(void);
+
 struct bigcache_stats {
     uint64_t hits, misses, bytes;
 };

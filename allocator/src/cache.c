@@ -23,8 +23,8 @@ _Thread_local struct cache *_Atomic cache_self __attribute__((tls_model("initial
     &cache_none;
 
 struct lock cache_lock;
-static uint64_t owners; /* adoptions so far; CACHES */
 static pthread_key_t key;
+static _Atomic bool key_made;
 
 /* What cache_self points to while nothing stands in for it. */
 static _Thread_local struct cache *own __attribute__((tls_model("initial-exec")));
@@ -40,23 +40,34 @@ static struct cache_stats ended;
 static void retire(void *cache);
 
 void cache_init(void) {
-    lock_init(&cache_lock, "caches", -1);
+    lock_init(&cache_lock, "caches", -1, RANK_CACHES);
     shelf_init();
-    pthread_key_create(&key, retire);
     stack_init();
 }
 
-/* A cache of empty bins, in memory that reads as zero. */
+void cache_init_threads(void) {
+    life_init();
+    atomic_store_explicit(&key_made, pthread_key_create(&key, retire) == 0, memory_order_release);
+}
+
+/* Every bin empty, its stack where it belongs, without room. */
+static void lay_out(struct cache *cache) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        cache->base[cls] = stack_origin(cache, cls);
+        cache->bin[cls].head = NULL;
+        bin_set_top(&cache->bin[cls], cache->base[cls] - 1);
+        cache->bin[cls].end = cache->base[cls] - 1;
+    }
+    atomic_store_explicit(&cache->room_bytes, 0, RELAXED);
+}
+
+/* A cache in memory that reads as zero. */
 static void prepare(struct cache *cache, struct place *place) {
     for (unsigned i = 0; i < CLASS_LIMIT; i++) {
         bin_set_top(&cache->bin[i], &nothing[1]);
         cache->bin[i].end = &nothing[1];
     }
-    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        cache->base[cls] = stack_origin(cache, cls);
-        bin_set_top(&cache->bin[cls], cache->base[cls] - 1);
-        cache->bin[cls].end = cache->base[cls] - 1;
-    }
+    lay_out(cache);
     cache->place = place;
     cache->prepared = true;
 }
@@ -65,10 +76,11 @@ static void set_self(struct cache *cache) {
     atomic_store_explicit(&cache_self, cache, RELAXED);
 }
 
-/* Gives the calling thread a cache; false if it cannot have one (no memory, or it is ending), or
- * must not (checked mode sees every operation). */
+/* Gives the calling thread a cache; false if it cannot have one (no memory, or it is ending, or all
+ * is only just coming up), or must not (checked mode sees every operation). */
 static bool adopt(void) {
-    if (cache_now() == &cache_gone || cache_now() == NULL || config.check) {
+    if (cache_now() == &cache_gone || cache_now() == NULL || config.check ||
+        !atomic_load_explicit(&key_made, memory_order_acquire)) {
         return false;
     }
     struct place *place = shelf_take();
@@ -88,6 +100,7 @@ static bool adopt(void) {
     set_self(cache);
     /* May allocate (keys above 32): from the cache that has just been set. */
     int saved = errno;
+    life_begin(&cache->life);
     bool kept = pthread_setspecific(key, cache) == 0;
     errno = saved;
     if (!kept) {
@@ -96,12 +109,8 @@ static bool adopt(void) {
         set_self(&cache_none);
         return false;
     }
-    int thread = os_thread();
-    bool ours = os_process_is_ours();
     lock_acquire(&cache_lock);
-    cache->thread = thread;
-    cache->owner = ++owners;
-    cache->self = ours ? &cache_self : NULL;
+    cache->self = &cache_self;
     lock_release(&cache_lock);
     return true;
 }
@@ -139,7 +148,7 @@ COLD static struct cache *resume(void) {
 
 /* The slow paths' way in: the thread's cache, which nobody takes from until it leaves, or NULL if
  * it has none. The barrier between the store and the load is for the compiler: whoever suspends
- * the cache has the kernel make it one for the processor. */
+ * the cache waits until no processor can still have the one before the other (idle.h). */
 static struct cache *enter(void) {
     struct cache *cache = cache_here();
     if (unlikely(cache == &cache_none || cache == &cache_gone)) {
@@ -279,6 +288,7 @@ static void retire(void *value) {
     lock_release(&cache_lock);
     own = NULL;
     set_self(&cache_gone);
+    life_end(&cache->life);
     cache_bury(cache);
 }
 
@@ -316,6 +326,10 @@ size_t cache_purge(uint32_t age) {
     return bytes;
 }
 
+struct cache *cache_own(void) {
+    return own;
+}
+
 unsigned cache_count(void) {
     return shelf_count();
 }
@@ -342,11 +356,25 @@ void cache_after_fork(void) {
         struct place *place = shelf_at(i);
         atomic_store_explicit(&place->taken, own != NULL && place == own->place, RELAXED);
     }
-    if (own != NULL) {
-        own->thread = os_thread();
-    }
     atomic_store_explicit(&room_total, own != NULL ? own->reported_bytes : 0, RELAXED);
     atomic_store_explicit(&room_active, 1, RELAXED);
+}
+
+void cache_live_again(void) {
+    if (own != NULL && own->self != NULL) {
+        life_begin(&own->life);
+    }
+}
+
+void cache_forget(void) {
+    if (own != NULL) {
+        if (cache_now() == &cache_suspended) {
+            lay_out(own);
+            own->emptied = true;
+        }
+        atomic_store_explicit(&own->suspended, false, RELAXED);
+    }
+    cache_after_fork();
 }
 
 void cache_stats(struct cache_stats *out) {

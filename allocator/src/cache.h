@@ -18,6 +18,7 @@
 #ifndef HAK_CACHE_H
 #define HAK_CACHE_H
 
+#include "life.h"
 #include "lock.h"
 #include "shelf.h"
 #include "sizeclass.h"
@@ -74,11 +75,9 @@ struct cache {
     bool emptied;                /* since it was suspended; CACHES */
     _Atomic bool suspended; /* its thread's next operation must come through `resume`; CACHES */
     _Atomic bool slow;      /* its thread is in a slow path */
-    int thread;             /* the kernel's number of it; CACHES */
     struct cache *_Atomic *self; /* its thread's cache_self, or NULL: nobody's to suspend; CACHES */
-    uint32_t since;              /* the decay period in which it was suspended; CACHES */
+    struct life life;            /* its thread's, from before `self` is set until after */
     uint64_t turn;               /* the number of its suspension; CACHES */
-    uint64_t owner;              /* the number of its adoption; CACHES */
     uint32_t victim;             /* class whose idle room is looked at next */
     uint32_t tick;               /* the decay period in which the cache was last trimmed */
     _Atomic uint32_t active;     /* the decay period of the last slow path */
@@ -124,6 +123,9 @@ static inline __attribute__((always_inline)) struct bin *cache_bin(unsigned numb
 
 void cache_init(void);
 
+/* May allocate, so after all else is up; until then threads have no caches. */
+void cache_init_threads(void);
+
 /* ---- For idle.h ---- */
 
 extern struct lock cache_lock; /* CACHES */
@@ -134,6 +136,9 @@ extern struct cache cache_suspended;
 /* Numbers of caches there ever were, and the cache of one; NULL if no thread has it now. */
 unsigned cache_count(void);
 struct cache *cache_at(unsigned number);
+
+/* The calling thread's, or NULL. */
+struct cache *cache_own(void);
 
 /* Takes all from the cache of a thread that ended without telling, and shelves it. */
 void cache_bury(struct cache *cache);
@@ -170,6 +175,13 @@ size_t cache_purge(uint32_t age);
 
 /* In the child of a fork, which holds CACHES: the threads of the other caches are no more. */
 void cache_after_fork(void);
+
+/* After it, with no lock held: the calling thread is another to the kernel. */
+void cache_live_again(void);
+
+/* In a child that starts afresh (fork.h): the same, and the thread's own blocks are kept only if
+ * nobody can have been taking from them. */
+void cache_forget(void);
 
 struct cache_stats {
     uint64_t threads, active, share;

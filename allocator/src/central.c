@@ -53,10 +53,10 @@ void central_init(void) {
         stores[cls].capacity = (uint32_t)(fit > STORE_SLOTS ? STORE_SLOTS : fit);
         stores[cls].slot = next;
         next += stores[cls].capacity;
-        lock_init(&stores[cls].lock, "central", (int)sizeclass[cls].size);
+        lock_init(&stores[cls].lock, "central", (int)sizeclass[cls].size, RANK_CENTRAL);
     }
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        lock_init(&stores[cls].spans_lock, "spans", (int)sizeclass[cls].size);
+        lock_init(&stores[cls].spans_lock, "spans", (int)sizeclass[cls].size, RANK_SPANS);
     }
 }
 
@@ -141,7 +141,8 @@ unsigned central_take(unsigned cls, void **out, unsigned n) {
     return taken;
 }
 
-/* Returns blocks to their spans, which go to list `which`, and empty spans to the page heap. */
+/* Returns blocks to their spans, which go to list `which`, and empty spans to the page heap. What
+ * is from before a fork that nobody announced has no span any more. */
 static void give_to_spans(unsigned cls, struct store *store, void *const *blocks, unsigned n,
                           int which) {
     struct span *empty = NULL;
@@ -149,6 +150,10 @@ static void give_to_spans(unsigned cls, struct store *store, void *const *blocks
     uint64_t now = os_coarse_ms();
     lock_acquire(&store->spans_lock);
     for (unsigned i = 0; i < n;) {
+        if (pagemap_is_forgotten(blocks[i])) {
+            i++;
+            continue;
+        }
         struct span *span = pagemap_span(blocks[i]);
         unsigned put = span->cls == cls ? span_put(span, blocks + i, n - i) : 0;
         if (put == 0) {
@@ -296,6 +301,17 @@ size_t central_purge(uint64_t now_ms, uint64_t age_ms) {
         }
     }
     return total;
+}
+
+void central_forget(void) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct store *store = &stores[cls];
+        store->count = store->low = 0;
+        for (int i = 0; i < LISTS; i++) {
+            store->list[i] = NULL;
+        }
+        atomic_store_explicit(&store->spans, 0, memory_order_relaxed);
+    }
 }
 
 void central_stats(unsigned cls, struct central_stats *out) {

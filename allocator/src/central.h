@@ -18,7 +18,8 @@ void central_init(void);
  */
 unsigned central_take(unsigned cls, void **out, unsigned n);
 
-/* Takes n blocks that nobody uses any more. Ends the process if a span disowns one. */
+/* Takes n blocks that nobody uses any more. Ends the process if a span disowns one. A block from
+ * before a start afresh (fork.h) is lost when the store is full. */
 void central_give(unsigned cls, void *const *blocks, unsigned n);
 
 /* Returns to the spans what no thread asked for since the last call. */
@@ -29,6 +30,9 @@ void central_drain(void);
 /* Purges the pages of free blocks in spans that have had more than half of their blocks back since
  * age_ms before now_ms (0: whenever), some spans of each class. Returns bytes. */
 size_t central_purge(uint64_t now_ms, uint64_t age_ms);
+
+/* In a child that starts afresh (fork.h): the stores are empty, and no span is known. */
+void central_forget(void);
 
 struct central_stats {
     uint64_t taken, given; /* blocks, through both functions above */

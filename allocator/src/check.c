@@ -12,8 +12,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define FILL_NEW 0xa5
 #define FILL_FREED 0xdf
@@ -59,7 +57,7 @@ static _Thread_local volatile sig_atomic_t inside __attribute__((tls_model("init
 static _Thread_local void *_Atomic deferred __attribute__((tls_model("initial-exec")));
 
 void check_init(void) {
-    lock_init(&lock, "check", -1);
+    lock_init(&lock, "check", -1, RANK_CHECK);
     if (config.check) {
         aside_init();
     }
@@ -116,7 +114,7 @@ static _Noreturn void fault(const char *what, const void *block, const struct he
         out = put_number(out, h->thread, 10);
     }
     out = put_text(out, ", noticed by thread ");
-    out = put_number(out, (uint64_t)syscall(SYS_gettid), 10);
+    out = put_number(out, (uint64_t)os_thread(), 10);
     *out = '\0';
     os_say(line);
     abort();
@@ -196,7 +194,7 @@ static bool all(const unsigned char *bytes, size_t n, unsigned char value) {
 
 static void seal(struct header *h, uint64_t state, void *block) {
     h->state = state ^ (uintptr_t)block;
-    h->thread = (uint32_t)syscall(SYS_gettid);
+    h->thread = (uint32_t)os_thread();
     h->sum = sum_of(h);
 }
 
@@ -400,6 +398,10 @@ void check_alignment(const void *block, size_t alignment) {
                       ((size_t)1 << h->align) < alignment)) {
         fault("free with another alignment than the block's", block, h);
     }
+}
+
+void check_forget(void) {
+    first = count = waiting_bytes = waiting_mapped = 0;
 }
 
 size_t check_waiting(void) {

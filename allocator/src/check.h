@@ -32,6 +32,9 @@ void check_alignment(const void *block, size_t alignment);
 /* Ends every quarantine, having looked at it. */
 void check_drain(void);
 
+/* In a child that starts afresh (fork.h): nothing waits. */
+void check_forget(void);
+
 /* Bytes of the blocks that wait, those with a mapping of their own left out: freed, though the
  * boxes they came from still count them. */
 size_t check_waiting(void);

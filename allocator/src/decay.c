@@ -31,7 +31,7 @@ void decay_run(void) {
     uint64_t now = os_coarse_ms();
     atomic_fetch_add_explicit(&decay_now, 1, memory_order_relaxed);
     cache_count_active();
-    idle_decay();
+    idle_decay(now);
     central_decay();
     central_purge(now, config.decay_ms);
     pages_purge(now, config.decay_ms);

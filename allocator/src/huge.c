@@ -13,7 +13,7 @@ static _Atomic uint64_t allocations, frees, bytes_mapped;
 #define NOTES_BYTES (64 * KIB)
 
 void huge_init(void) {
-    lock_init(&lock, "huge", -1);
+    lock_init(&lock, "huge", -1, RANK_HUGE);
 }
 
 /* One that is at hand, or NULL. Requires the lock. */
@@ -127,6 +127,10 @@ void *huge_resize(void *block, size_t size, bool *known) {
 size_t huge_usable(const void *block) {
     struct mapping *note = superreg_find(block);
     return note != NULL ? note->bytes : 0;
+}
+
+void huge_forget(void) {
+    unused_notes = NULL;
 }
 
 void huge_stats(struct huge_stats *out) {

@@ -161,6 +161,19 @@ enum os_answer pagemap_extend(struct range *range, size_t bytes) {
     return OS_DONE;
 }
 
+void pagemap_forget(void) {
+    int count = atomic_load_explicit(&range_count, memory_order_relaxed);
+    for (int i = 0; i < count; i++) {
+        struct range *range = &ranges[i];
+        /* Between what is forgotten and what comes next stands a granule that is never free, as
+         * neighbours are looked at when runs are joined. Without it the range ends here. */
+        if (range_frontier(range) == range->limit || pagemap_extend(range, GRANULE) != OS_DONE) {
+            range->limit = range_frontier(range);
+        }
+        range->forgotten = range_frontier(range);
+    }
+}
+
 void pagemap_set(struct span *span, uint32_t granules, unsigned class_byte) {
     struct range *range = pagemap_range((void *)span->start);
     size_t first = (span->start - range->base) >> GRANULE_SHIFT;

@@ -35,6 +35,7 @@ struct range {
     uintptr_t base;       /* of the data; aligned to GRANULE */
     struct span *spans;   /* [granules]; spans[-1] and spans[granules] are never free */
     _Atomic size_t frontier; /* bytes from base ever given to the page heap */
+    size_t forgotten;        /* of these, what lies before a start afresh (fork.h) */
     size_t ready;            /* bytes from base ever mapped, >= frontier */
     size_t limit;            /* bytes from base there is place for, >= ready */
     size_t spans_ready;      /* bytes from spans[-1] mapped: up to spans[frontier's] at least */
@@ -96,6 +97,18 @@ static inline struct span *pagemap_span(const void *address) {
     struct span *span = &range->spans[((uintptr_t)address - range->base) >> GRANULE_SHIFT];
     return span - span->back;
 }
+
+/* True if what lies there is from before a start afresh: usable, but part of no span or run. */
+static inline bool pagemap_is_forgotten(const void *address) {
+    const struct range *range = pagemap_range(address);
+    return (uintptr_t)address - range->base < range->forgotten;
+}
+
+/* In a child that starts afresh: all below the frontiers is forgotten. Nobody was given anything
+ * beyond; where a thread was about to move one on, what it mapped is in the way, and the range
+ * ends.
+ */
+void pagemap_forget(void);
 
 /* Sets the bytes of `granules` granules from the span's start. */
 void pagemap_set(struct span *span, uint32_t granules, unsigned class_byte);

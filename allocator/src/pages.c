@@ -9,6 +9,10 @@ struct lock pages_lock;
 
 static _Atomic uint64_t purged_bytes, purges;
 
+static bool is_forgotten(const struct span *span) {
+    return pagemap_is_forgotten((void *)span->start);
+}
+
 /* A used run out of the free ones, or NULL. Requires the lock. */
 static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
     struct span *span = runs_best_fit(kind, SPAN_DIRTY, granules);
@@ -27,7 +31,7 @@ static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
 
 bool pages_init(void) {
     bool grown = growth_init();
-    lock_init(&pages_lock, "pages", -1);
+    lock_init(&pages_lock, "pages", -1, RANK_PAGES);
     return grown;
 }
 
@@ -92,10 +96,16 @@ struct span *pages_take(size_t granules, size_t align_granules, enum run_kind ki
 void pages_give(struct span *span) {
     uint64_t now = os_coarse_ms();
     lock_acquire(&pages_lock);
-    span->freed_at_ms = now;
-    span->state = SPAN_DIRTY;
-    runs_insert_joined(span);
+    bool forgotten = is_forgotten(span);
+    if (!forgotten) {
+        span->freed_at_ms = now;
+        span->state = SPAN_DIRTY;
+        runs_insert_joined(span);
+    }
     lock_release(&pages_lock);
+    if (forgotten) {
+        os_purge((void *)span->start, runs_bytes(span));
+    }
 }
 
 void pages_shorten(struct span *span, size_t granules) {
@@ -106,6 +116,10 @@ void pages_shorten(struct span *span, size_t granules) {
     rest->granules = (uint32_t)(span->granules - granules);
     span->granules = (uint32_t)granules;
     runs_mark_used(span);
+    if (is_forgotten(span)) {
+        lock_release(&pages_lock);
+        return;
+    }
     rest->kind = span->kind;
     rest->freed_at_ms = now;
     rest->state = SPAN_DIRTY;
@@ -118,8 +132,8 @@ bool pages_lengthen(struct span *span, size_t granules) {
     bool done = false;
     lock_acquire(&pages_lock);
     struct span *after = span + span->granules;
-    if ((after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) && after->kind == span->kind &&
-        after->granules >= more) {
+    if (!is_forgotten(span) && (after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) &&
+        after->kind == span->kind && after->granules >= more) {
         runs_take_out(after);
         runs_split(after, more);
         span->granules = (uint32_t)granules;
@@ -210,6 +224,11 @@ static size_t unmap_all(enum span_state state) {
 size_t pages_unmap(void) {
     size_t bytes = unmap_all(SPAN_DIRTY);
     return bytes + unmap_all(SPAN_CLEAN);
+}
+
+void pages_forget(void) {
+    runs_forget();
+    pagemap_forget();
 }
 
 uint64_t pages_used_bytes(void) {

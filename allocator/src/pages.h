@@ -39,6 +39,10 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms);
  * system refuses: each has to be mapped again before it can be used. */
 size_t pages_unmap(void);
 
+/* In a child that starts afresh (fork.h): no run is known, and new ones come from addresses that
+ * were never claimed. */
+void pages_forget(void);
+
 /* Bytes of used runs. A racy read. */
 uint64_t pages_used_bytes(void);
 

@@ -8,8 +8,11 @@
 #include "registry.h"
 #include "superreg.h"
 
-bool route_init(void) {
-    return registry_init() && lookup_init();
+void route_init(void) {
+    registry_init();
+    if (!lookup_init()) {
+        os_die("no address space for the cascade's tables", NULL);
+    }
 }
 
 /* The table of the box that owns a class; only the cascade has them filled. */
@@ -65,6 +68,12 @@ static bool cascade(void *block) {
 }
 
 void route_free(void *block) {
+    fork_notice();
+    if (config.route == ROUTE_DIRECT && config.registry == REGISTRY_FLAT) {
+        /* Announced to tables that were forgotten at a fork. */
+        cache_push(pagemap_span(block)->cls, block);
+        return;
+    }
     if (config.route != ROUTE_DIRECT) {
         if (cascade(block)) {
             return;

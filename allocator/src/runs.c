@@ -1,6 +1,8 @@
 #include "runs.h"
 #include "lock.h"
 
+#include <string.h>
+
 /* Lists 1..LENGTHS-1 hold runs of exactly that many granules, list 0 all longer ones. */
 #define LENGTHS 256
 
@@ -156,6 +158,14 @@ void runs_split(struct span *span, size_t granules) {
 
 struct span *runs_oldest(void) {
     return oldest;
+}
+
+void runs_forget(void) {
+    memset(lists, 0, sizeof lists);
+    oldest = newest = NULL;
+    for (int state = 0; state <= SPAN_RAW; state++) {
+        atomic_store_explicit(&free_bytes[state], 0, memory_order_relaxed);
+    }
 }
 
 uint64_t runs_free_bytes(enum span_state state) {

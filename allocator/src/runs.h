@@ -31,6 +31,9 @@ void runs_mark_used(struct span *span);
 /* The dirty run that has been free for longest, or NULL. */
 struct span *runs_oldest(void);
 
+/* Knows of no run any more, whatever the descriptors say. */
+void runs_forget(void);
+
 /* Bytes of all free runs in a state. A racy read. */
 uint64_t runs_free_bytes(enum span_state state);
 

@@ -99,6 +99,7 @@ static void locks(struct hak_stats *out) {
 }
 
 void hak_stats_restart_peaks(void) {
+    lock_time();
     for (int i = 0; i < lock_count(); i++) {
         struct lock *lock = lock_at(i);
         atomic_store_explicit(&lock->max_wait_ns, 0, memory_order_relaxed);
@@ -111,6 +112,7 @@ int hak_stats(struct hak_stats *out, size_t bytes) {
         return -1;
     }
     init_ensure();
+    lock_time();
     memset(out, 0, sizeof *out);
     struct cache_stats caches;
     struct pages_stats pages;

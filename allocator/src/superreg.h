@@ -5,7 +5,8 @@
  * lock) only while it is not empty, and whose chains become more as it fills. A reader asks about a
  * block it owns, so the entry it wants stands still.
  *
- * Lock: SUPERREG. The second table's memory is mapped outside it.
+ * Lock: SUPERREG. The second table's memory is mapped outside it. A mapping is its owner's to
+ * write, as long as it is not in here.
  */
 #ifndef HAK_SUPERREG_H
 #define HAK_SUPERREG_H
