@@ -8,7 +8,7 @@ code, that the search must find: a search that finds no fault proves nothing.
 from collections.abc import Callable, Sequence
 
 import pytest
-from weakmemory import Barrier, Load, State, Store, Take, Thread, explore
+from weakmemory import Load, Settle, State, Store, Take, Thread, explore
 
 # ---- The cache of a sleeping thread ---------------------------------------------------------
 
@@ -113,15 +113,15 @@ def owner(*works: Callable[[list[int]], Thread]) -> Callable[[], Thread]:
     return run
 
 
-def emptier(barrier: bool = True, too_deep: int = 0, asks_slow: bool = True) -> Thread:
-    """idle.c: suspend, barrier, empty (which takes what lies deeper than an operation reaches)."""
+def emptier(settles: bool = True, too_deep: int = 0, asks_slow: bool = True) -> Thread:
+    """idle.c: suspend, settle, empty (which takes what lies deeper than an operation reaches)."""
     yield Take("lock")
     if not (yield Load("slow")):
         yield Store("suspended", 1)
         yield Store("self", STAND_IN)
     yield Store("lock", 0, release=True)
-    if barrier:
-        yield Barrier()
+    if settles:
+        yield Settle()
     taken = []
     yield Take("lock")
     if (yield Load("suspended")) and not (asks_slow and (yield Load("slow", acquire=True))):
@@ -169,11 +169,11 @@ def test_emptying_a_sleeping_cache_loses_and_doubles_no_block(
 @pytest.mark.parametrize(
     "fault",
     [
-        lambda: emptier(barrier=False),
+        lambda: emptier(settles=False),
         lambda: emptier(too_deep=1),
         lambda: emptier(asks_slow=False),
     ],
-    ids=["no-barrier", "takes-one-too-deep", "does-not-ask-for-slow"],
+    ids=["does-not-wait", "takes-one-too-deep", "does-not-ask-for-slow"],
 )
 def test_the_search_finds_a_faulty_emptier(fault: Callable[[], Thread]) -> None:
     def search() -> None:

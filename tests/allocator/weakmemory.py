@@ -3,9 +3,9 @@
 The operational model of release-acquire without load buffering: a location is the history of what
 was written to it; a thread has a view, for each location the oldest entry it may still read; a load
 reads any entry from there on, an acquiring one takes over the view that a releasing store left with
-it; a barrier joins all views. Stores to a location are in the order in which they happen (here
-nearly each location has one writer at a time, for which that is no restriction). See Kang, Hur,
-Lahav, Vafeiadis, Dreyer: "A promising semantics for relaxed-memory concurrency", POPL 2017, of
+it; a passage of time joins all views. Stores to a location are in the order in which they happen
+(here nearly each location has one writer at a time, for which that is no restriction). See Kang,
+Hur, Lahav, Vafeiadis, Dreyer: "A promising semantics for relaxed-memory concurrency", POPL 2017, of
 which this is the part without promises.
 
 A thread is a generator that yields operations and is sent what they read. Executions that have been
@@ -38,11 +38,11 @@ class Take:
 
 
 @dataclass(frozen=True)
-class Barrier:
-    """A full fence in every thread at once: membarrier(2), or time enough for every store."""
+class Settle:
+    """Time enough for every store to be seen and every load before it to be over (idle.h)."""
 
 
-Operation: TypeAlias = Load | Store | Take | Barrier
+Operation: TypeAlias = Load | Store | Take | Settle
 Thread: TypeAlias = Generator[Operation, int, Any]
 View: TypeAlias = tuple[int, ...]
 
@@ -73,7 +73,7 @@ class State:
     def step(self, thread: int, outcome: int) -> int:
         """Does the operation in that way; what the thread reads."""
         operation, view = self.waiting[thread], self.views[thread]
-        if isinstance(operation, Barrier):
+        if isinstance(operation, Settle):
             together = [max(of) for of in zip(*self.views, strict=True)]
             self.views = [together[:] for _ in self.views]
             return 0
