@@ -274,8 +274,9 @@ bool pages_lengthen(struct span *span, size_t granules) {
     struct span *after = span + span->granules;
     struct range *range = range_of(span);
     bool inside = span->start + runs_bytes(span) < range->base + range->frontier;
-    if (inside && !is_forgotten(span) && (after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) &&
-        after->kind == span->kind && after->granules >= more) {
+    if (inside && !is_forgotten(span) &&
+        (after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) && after->kind == span->kind &&
+        after->granules >= more) {
         runs_take_out(after);
         runs_split(after, more);
         span->granules = (uint32_t)granules;

@@ -24,8 +24,8 @@
 /* Where the growing table begins. */
 #define REGISTRY_FIRST ((size_t)64)
 
-/* Ends the process if a table could not be mapped: another rung in its place would be measured under
- * a wrong name. */
+/* Ends the process if a table could not be mapped: another rung in its place would be measured
+ * under a wrong name. */
 void registry_init(void);
 
 /* Enters or removes a span of Mid blocks. registry_add fails only for want of memory or capacity.

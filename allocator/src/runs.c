@@ -71,8 +71,7 @@ static void enter(struct span *span) {
     lock_bump(&free_bytes[span->state], runs_bytes(span));
     if (span->state == SPAN_DIRTY) {
         struct span *before = newest;
-        for (int steps = 0;
-             before != NULL && steps < 8 && before->freed_at_ms > span->freed_at_ms;
+        for (int steps = 0; before != NULL && steps < 8 && before->freed_at_ms > span->freed_at_ms;
              steps++) {
             before = before->older;
         }

@@ -8,9 +8,9 @@
 
 struct image {
     uintptr_t base; /* added to the addresses in it */
-    const ElfW(Sym) *symbols;
+    const ElfW(Sym) * symbols;
     const char *names;
-    const ElfW(Word) *hash, *gnu_hash;
+    const ElfW(Word) * hash, *gnu_hash;
 };
 
 /* Symbols in the table: neither hash says it in one word that all images have. */
@@ -37,7 +37,7 @@ static size_t symbol_count(const struct image *image) {
     return last + 1;
 }
 
-static struct image open_image(const ElfW(Ehdr) *header) {
+static struct image open_image(const ElfW(Ehdr) * header) {
     struct image image = {0};
     const ElfW(Phdr) *part = (const ElfW(Phdr) *)((uintptr_t)header + header->e_phoff);
     const ElfW(Dyn) *entry = NULL;

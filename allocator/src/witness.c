@@ -10,8 +10,7 @@
 #define HELD_MOST 16
 
 /* What this thread holds, in the order of taking. */
-static _Thread_local const struct lock *held[HELD_MOST]
-    __attribute__((tls_model("initial-exec")));
+static _Thread_local const struct lock *held[HELD_MOST] __attribute__((tls_model("initial-exec")));
 static _Thread_local int held_count __attribute__((tls_model("initial-exec")));
 
 static _Noreturn void violation(const char *what, const struct lock *one, const char *other) {

@@ -25,8 +25,7 @@ static inline void witness_acquire(const struct lock *lock) {
 static inline void witness_release(const struct lock *lock) {
     (void)lock;
 }
-static inline void witness_no_lock(void) {
-}
+static inline void witness_no_lock(void) {}
 
 #endif
 

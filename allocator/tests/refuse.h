@@ -70,8 +70,7 @@ int __wrap_sys_munmap(void *at, size_t bytes) {
 
 int __wrap_sys_mprotect(void *at, size_t bytes, int protection);
 int __wrap_sys_mprotect(void *at, size_t bytes, int protection) {
-    return refuse_this(CALL_MPROTECT, bytes) ? -ENOMEM
-                                             : __real_sys_mprotect(at, bytes, protection);
+    return refuse_this(CALL_MPROTECT, bytes) ? -ENOMEM : __real_sys_mprotect(at, bytes, protection);
 }
 
 int __wrap_sys_madvise(void *at, size_t bytes, int advice);
@@ -81,9 +80,8 @@ int __wrap_sys_madvise(void *at, size_t bytes, int advice) {
 
 void *__wrap_sys_mremap(void *at, size_t old_bytes, size_t new_bytes, int flags);
 void *__wrap_sys_mremap(void *at, size_t old_bytes, size_t new_bytes, int flags) {
-    return refuse_this(CALL_MREMAP, old_bytes)
-               ? MAP_FAILED
-               : __real_sys_mremap(at, old_bytes, new_bytes, flags);
+    return refuse_this(CALL_MREMAP, old_bytes) ? MAP_FAILED
+                                               : __real_sys_mremap(at, old_bytes, new_bytes, flags);
 }
 
 #endif

@@ -50,8 +50,8 @@ HOOK(int, munmap, (void *a, size_t n), (a, n), &to_kernel)
 HOOK(int, mprotect, (void *a, size_t n, int p), (a, n, p), &to_kernel)
 HOOK(int, madvise, (void *a, size_t n, int advice), (a, n, advice), &to_kernel)
 HOOK(void *, mremap, (void *a, size_t n, size_t m, int f), (a, n, m, f), &to_kernel)
-HOOK(long, syscall, (long n, long a, long b, long c, long d, long e, long f),
-     (n, a, b, c, d, e, f), &to_kernel)
+HOOK(long, syscall, (long n, long a, long b, long c, long d, long e, long f), (n, a, b, c, d, e, f),
+     &to_kernel)
 HOOK(ssize_t, write, (int fd, const void *bytes, size_t n), (fd, bytes, n), &to_kernel)
 HOOK(int, clock_gettime, (clockid_t clock, struct timespec *t), (clock, t), &to_kernel)
 HOOK(int, getrlimit, (int resource, struct rlimit *limit), (resource, limit), &to_kernel)
@@ -60,8 +60,7 @@ HOOK(int, sched_yield, (void), (), &to_kernel)
 HOOK(int, pthread_key_create, (pthread_key_t * key, void (*end)(void *)), (key, end), &to_libc)
 HOOK(int, pthread_setspecific, (pthread_key_t key, const void *value), (key, value), &to_libc)
 HOOK(int, pthread_atfork, (void (*a)(void), void (*b)(void), void (*c)(void)), (a, b, c), &to_libc)
-HOOK(int, pthread_mutex_init, (pthread_mutex_t * m, const pthread_mutexattr_t *a), (m, a),
-     &to_libc)
+HOOK(int, pthread_mutex_init, (pthread_mutex_t * m, const pthread_mutexattr_t *a), (m, a), &to_libc)
 HOOK(int, pthread_mutex_lock, (pthread_mutex_t * m), (m), &to_libc)
 HOOK(int, pthread_mutex_unlock, (pthread_mutex_t * m), (m), &to_libc)
 
