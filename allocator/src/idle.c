@@ -90,15 +90,15 @@ static void suspend(struct cache *cache) {
 }
 
 /* What was marked long ago is settled; and, where nothing is marked, what is suspended now will be.
- */
+ * The time of the mark is read here: the caller's may be old, as it can have been stopped since. */
 static void settle(uint64_t now_ms) {
     lock_acquire(&cache_lock);
-    if (settled < marked && now_ms - marked_ms >= IDLE_SETTLE_MS) {
+    if (settled < marked && now_ms >= marked_ms + IDLE_SETTLE_MS) {
         settled = marked;
     }
     if (settled >= marked) {
         marked = turns;
-        marked_ms = now_ms;
+        marked_ms = os_coarse_ms();
     }
     lock_release(&cache_lock);
 }

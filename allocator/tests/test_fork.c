@@ -1,8 +1,10 @@
 /* fork: from a busy process the child gets an allocator that works and memory of its own. */
+#include "cache.h"
 #include "child.h"
 #include "config.h"
 #include "crew.h"
 #include "hakmem.h"
+#include "pages.h"
 #include "parcel.h"
 
 #include <stdatomic.h>
@@ -232,6 +234,40 @@ PROMISE(a_child_that_nobody_announced_starts_afresh_and_keeps_what_it_inherited)
     }
     parcel_end(&inherited_huge);
     parcel_end(&inherited_run);
+}
+
+static pthread_barrier_t meet;
+
+static void *hold_locks(void *unused) {
+    lock_acquire(&cache_lock);
+    lock_acquire(&pages_lock);
+    pthread_barrier_wait(&meet);
+    pthread_barrier_wait(&meet);
+    lock_release(&pages_lock);
+    lock_release(&cache_lock);
+    return unused;
+}
+
+PROMISE(a_child_that_nobody_announced_waits_for_no_lock_of_another_thread) {
+    if (SANITIZED) {
+        return; /* announced there, and so this fork would wait */
+    }
+    pthread_t holder;
+    CHECK(pthread_barrier_init(&meet, NULL, 2) == 0);
+    CHECK(pthread_create(&holder, NULL, hold_locks, NULL) == 0);
+    pthread_barrier_wait(&meet);
+    pid_t child = fork_unannounced();
+    if (child == 0) {
+        alarm(60);
+        allocate_much(1);
+        hak_free(hak_malloc(3 << 20));
+        hak_trim();
+        _Exit(0);
+    }
+    check_ended(child);
+    pthread_barrier_wait(&meet);
+    CHECK(pthread_join(holder, NULL) == 0);
+    pthread_barrier_destroy(&meet);
 }
 
 PROMISE(children_of_a_child_that_nobody_announced_fork_either_way) {

@@ -132,7 +132,7 @@ PROMISE(what_was_suspended_a_moment_ago_is_nobody_elses_however_often_the_time_i
         idle_decay(now + IDLE_SETTLE_MS - 1);
         CHECK(cached() > 10);
     }
-    idle_decay(now + 2 * IDLE_SETTLE_MS);
+    idle_decay(os_coarse_ms() + IDLE_SETTLE_MS);
     CHECK(cached() <= LEFT);
     wake(thread);
 }

@@ -162,6 +162,18 @@ PROMISE(a_purge_returns_all_dirty_memory_and_only_what_is_old_enough) {
     CHECK(after.purges > before.purges);
 }
 
+PROMISE(a_run_is_old_enough_after_days_and_after_weeks) {
+    static const uint64_t days[] = {1, 26, 60, 400};
+    for (int i = 0; i < 4; i++) {
+        bool zero;
+        pages_purge(UINT64_MAX, 0);
+        struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
+        CHECK(span != NULL);
+        pages_give(span);
+        CHECK(pages_purge(os_coarse_ms() + days[i] * 24 * 3600 * 1000, 1000) >= 64 * GRANULE);
+    }
+}
+
 PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
     bool zero;
     struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
