@@ -29,6 +29,13 @@ void bigcache_give(void *mapping, size_t bytes);
 /* Ends what has been here too long; returns the bytes. now_ms of UINT64_MAX: everything. */
 size_t bigcache_decay(uint64_t now_ms);
 
+/* Whether anything rests, and since when the oldest; ends that, and returns its bytes. */
+bool bigcache_oldest(uint32_t *since_ms);
+size_t bigcache_end_oldest(void);
+
+/* Bytes resting. A racy read. */
+uint64_t bigcache_bytes(void);
+
 struct bigcache_stats {
     uint64_t hits, misses, bytes;
 };

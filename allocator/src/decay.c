@@ -3,6 +3,7 @@
 #include "cache.h"
 #include "central.h"
 #include "config.h"
+#include "dirty.h"
 #include "idle.h"
 #include "os.h"
 #include "pages.h"
@@ -31,4 +32,5 @@ void decay_run(void) {
     central_purge(now, config.decay_ms);
     pages_purge(now, config.decay_ms);
     bigcache_decay(now);
+    dirty_bound();
 }

@@ -12,8 +12,6 @@
 #define COMMIT_LEAST (4 * MIB)
 #define COMMIT_MOST (64 * MIB)
 
-#define PURGE_BATCH 64
-
 /* Bytes in use before huge pages are asked for, where they are: a small program would pay for
  * zeroing, and keep, two megabytes it never wanted. */
 #define HUGE_PAGES_FROM (8 * MIB)
@@ -35,9 +33,10 @@ static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
     if (span == NULL) {
         return NULL;
     }
-    *zero = span->state == SPAN_CLEAN;
     runs_take_out(span);
-    runs_split(span, granules);
+    span = runs_cut(span, granules);
+    *zero = span->held == 0;
+    runs_mark_clean(span);
     runs_mark_used(span);
     return span;
 }
@@ -137,6 +136,7 @@ static struct span *grow(enum run_kind kind, size_t granules, bool *zero) {
         span->start = range->base + offset;
         span->granules = (uint32_t)n;
         span->state = SPAN_CLEAN;
+        span->held = 0;
         span->kind = (uint8_t)kind;
         runs_split(span, granules);
         runs_mark_used(span);
@@ -172,10 +172,50 @@ bool pages_init(void) {
     return add_range(0);
 }
 
+/* Granules of the free run of a kind that ends where new address space begins. Requires the lock.
+ */
+static size_t free_at_frontier(enum run_kind kind) {
+    struct range *range = &ranges[atomic_load_explicit(&range_count, memory_order_relaxed) - 1];
+    if (range->frontier == 0) {
+        return 0;
+    }
+    struct span *last = &range->spans[(range->frontier >> GRANULE_SHIFT) - 1];
+    bool free = last->state == SPAN_DIRTY || last->state == SPAN_CLEAN;
+    return free && last->kind == kind ? last[-(ptrdiff_t)last->back].granules : 0;
+}
+
+/* Makes the last free run as long as needed, so that a block which is made anew a little longer
+ * each time stays where it is. Somebody else may get it first: then NULL. */
+static struct span *grow_last(enum run_kind kind, size_t granules, bool *zero) {
+    lock_acquire(&pages_lock);
+    size_t there = free_at_frontier(kind);
+    lock_release(&pages_lock);
+    if (there == 0 || there >= granules) {
+        return NULL;
+    }
+    struct span *more = grow(kind, granules - there, zero), *span = NULL;
+    if (more != NULL) {
+        lock_acquire(&pages_lock);
+        more->state = SPAN_CLEAN;
+        more->held = 0;
+        runs_insert_joined(more);
+        span = take_free(kind, granules, zero);
+        lock_release(&pages_lock);
+    }
+    return span;
+}
+
 static struct span *take(enum run_kind kind, size_t granules, bool *zero) {
     lock_acquire(&pages_lock);
     struct span *span = take_free(kind, granules, zero);
+    if (span == NULL && granules >= HUGE_PAGE / GRANULE) {
+        /* Whole huge pages of the other kind are as good as new ones. */
+        span = take_free(kind == RUN_DENSE ? RUN_SPARSE : RUN_DENSE, granules, zero);
+    }
     lock_release(&pages_lock);
+    if (span == NULL) {
+        span = grow_last(kind, granules, zero);
+    }
     if (span == NULL) {
         span = grow(kind, granules, zero);
     }
@@ -199,11 +239,46 @@ static struct span *take(enum run_kind kind, size_t granules, bool *zero) {
     return span;
 }
 
+/* A used run becomes free as it is: its granules hold what they are marked to hold. */
+static void give(struct span *span) {
+    uint32_t now = (uint32_t)os_coarse_ms();
+    lock_acquire(&pages_lock);
+    span->freed_at_ms = now;
+    span->state = SPAN_DIRTY;
+    runs_insert_joined(span);
+    lock_release(&pages_lock);
+}
+
+static void give_untouched(struct span *span) {
+    span->held = 0;
+    give(span);
+}
+
+void pages_give(struct span *span) {
+    runs_mark_held(span);
+    give(span);
+}
+
+/* Cuts a used run in two used ones; returns the second. */
+static struct span *shorten(struct span *span, size_t granules) {
+    struct span *rest = span + granules;
+    lock_acquire(&pages_lock);
+    rest->start = span->start + granules * GRANULE;
+    rest->granules = (uint32_t)(span->granules - granules);
+    rest->kind = span->kind;
+    span->granules = (uint32_t)granules;
+    runs_mark_used(span);
+    runs_mark_used(rest);
+    lock_release(&pages_lock);
+    return rest;
+}
+
 struct span *pages_take(size_t granules, size_t align_granules, enum run_kind kind, bool *zero) {
     if (granules + align_granules > PTRDIFF_MAX / GRANULE ||
         granules + align_granules > UINT32_MAX) {
         return NULL;
     }
+    kind = config.hugepages ? kind : RUN_SPARSE;
     struct span *span = take(kind, granules + align_granules - 1, zero);
     if (span == NULL || align_granules == 1) {
         return span;
@@ -221,36 +296,17 @@ struct span *pages_take(size_t granules, size_t align_granules, enum run_kind ki
         runs_mark_used(span);
         runs_mark_used(front);
         lock_release(&pages_lock);
-        pages_give(front);
+        (*zero ? give_untouched : pages_give)(front);
     }
     if (span->granules > granules) {
-        pages_shorten(span, granules);
+        struct span *rest = shorten(span, granules);
+        (*zero ? give_untouched : pages_give)(rest);
     }
     return span;
 }
 
-void pages_give(struct span *span) {
-    uint32_t now = (uint32_t)os_coarse_ms();
-    lock_acquire(&pages_lock);
-    span->freed_at_ms = now;
-    span->state = SPAN_DIRTY;
-    runs_insert_joined(span);
-    lock_release(&pages_lock);
-}
-
 void pages_shorten(struct span *span, size_t granules) {
-    uint32_t now = (uint32_t)os_coarse_ms();
-    lock_acquire(&pages_lock);
-    struct span *rest = span + granules;
-    rest->start = span->start + granules * GRANULE;
-    rest->granules = (uint32_t)(span->granules - granules);
-    span->granules = (uint32_t)granules;
-    runs_mark_used(span);
-    rest->kind = span->kind;
-    rest->freed_at_ms = now;
-    rest->state = SPAN_DIRTY;
-    runs_insert_joined(rest);
-    lock_release(&pages_lock);
+    pages_give(shorten(span, granules));
 }
 
 bool pages_lengthen(struct span *span, size_t granules) {
@@ -264,6 +320,7 @@ bool pages_lengthen(struct span *span, size_t granules) {
         after->kind == span->kind && after->granules >= more) {
         runs_take_out(after);
         runs_split(after, more);
+        runs_mark_clean(after);
         span->granules = (uint32_t)granules;
         runs_mark_used(span);
         done = true;
@@ -272,56 +329,87 @@ bool pages_lengthen(struct span *span, size_t granules) {
     return done;
 }
 
+/* Purges what a run holds that is in no list, and makes it free. Returns bytes purged. */
+static size_t purge(struct span *span, uint32_t now_ms) {
+    size_t from, end = span->granules, granules = 0, calls = 0;
+    while (runs_held_stretch(span, &from, &end)) {
+        struct span part = {.start = span->start + from * GRANULE,
+                            .granules = (uint32_t)(end - from),
+                            .held = (uint32_t)(end - from)};
+        calls++;
+        if (os_purge((void *)part.start, runs_bytes(&part))) {
+            granules += part.granules;
+            runs_mark_clean(&part);
+        }
+        end = from;
+    }
+    lock_acquire(&pages_lock);
+    span->held -= (uint32_t)granules;
+    span->freed_at_ms = now_ms;
+    span->state = SPAN_DIRTY;
+    runs_insert_joined(span);
+    lock_bump(&purges, calls);
+    lock_bump(&purged_bytes, granules * GRANULE);
+    lock_release(&pages_lock);
+    return granules * GRANULE;
+}
+
 size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
     uint32_t cutoff = (uint32_t)(now_ms - age_ms);
-    size_t total = 0;
-    struct span *batch[PURGE_BATCH];
-    bool progress;
-    int n;
+    size_t total = 0, bytes;
     do {
-        n = 0;
-        progress = false;
         lock_acquire(&pages_lock);
-        for (struct span *span = runs_oldest();
-             n < PURGE_BATCH && span != NULL && (int32_t)(cutoff - span->freed_at_ms) >= 0;
-             span = runs_oldest()) {
-            runs_take_out(span);
-            runs_mark_used(span);
-            batch[n++] = span;
+        struct span *span = runs_oldest();
+        if (span == NULL || (int32_t)(cutoff - span->freed_at_ms) < 0) {
+            lock_release(&pages_lock);
+            return total;
         }
+        runs_take_out(span);
+        runs_mark_used(span);
         lock_release(&pages_lock);
-        bool purged[PURGE_BATCH];
-        for (int i = 0; i < n; i++) {
-            purged[i] = os_purge((void *)batch[i]->start, runs_bytes(batch[i]));
-        }
-        lock_acquire(&pages_lock);
-        for (int i = 0; i < n; i++) {
-            batch[i]->state = purged[i] ? SPAN_CLEAN : SPAN_DIRTY;
-            batch[i]->freed_at_ms = (uint32_t)now_ms;
-            total += purged[i] ? runs_bytes(batch[i]) : 0;
-            progress |= purged[i];
-            runs_insert_joined(batch[i]);
-        }
-        lock_bump(&purges, (uint64_t)(n > 0));
-        lock_release(&pages_lock);
-    } while (n == PURGE_BATCH && progress);
-    lock_acquire(&pages_lock);
-    lock_bump(&purged_bytes, total);
-    lock_release(&pages_lock);
+        bytes = purge(span, (uint32_t)now_ms);
+        total += bytes;
+    } while (bytes != 0);
     return total;
 }
 
+size_t pages_purge_oldest(size_t bytes) {
+    size_t granules = (bytes + GRANULE - 1) / GRANULE;
+    lock_acquire(&pages_lock);
+    struct span *span = runs_oldest();
+    if (span != NULL) {
+        runs_take_out(span);
+        span = runs_split_upper(span, runs_upper_part(span, granules));
+        runs_mark_used(span);
+    }
+    lock_release(&pages_lock);
+    return span != NULL ? purge(span, (uint32_t)os_coarse_ms()) : 0;
+}
+
+bool pages_oldest(uint32_t *freed_at_ms) {
+    lock_acquire(&pages_lock);
+    struct span *span = runs_oldest();
+    if (span != NULL) {
+        *freed_at_ms = span->freed_at_ms;
+    }
+    lock_release(&pages_lock);
+    return span != NULL;
+}
+
 uint64_t pages_used_bytes(void) {
-    uint64_t held = runs_free_bytes(SPAN_DIRTY) + runs_free_bytes(SPAN_CLEAN);
-    uint64_t committed = committed_bytes();
-    return committed > held ? committed - held : 0;
+    uint64_t free = runs_free_bytes(), committed = committed_bytes();
+    return committed > free ? committed - free : 0;
+}
+
+uint64_t pages_dirty_bytes(void) {
+    return runs_held_bytes();
 }
 
 void pages_stats(struct pages_stats *out) {
     int count = atomic_load_explicit(&range_count, memory_order_acquire);
     *out = (struct pages_stats){
         .committed = committed_bytes(),
-        .dirty = runs_free_bytes(SPAN_DIRTY),
+        .dirty = runs_held_bytes(),
         .purged = atomic_load_explicit(&purged_bytes, memory_order_relaxed),
         .purges = atomic_load_explicit(&purges, memory_order_relaxed),
     };
