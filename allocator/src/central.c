@@ -18,10 +18,16 @@
 #define DENSE_MAX ((size_t)4096)
 
 /* A class's spans with free blocks are in lists by the eighths of them that are free, and blocks are
- * taken from the fullest. From BARE on more than half are free, so that whole pages may be; RESTED
- * are those of them whose free pages were purged and have hardly a block back since. A span is in
- * the list span->listed - 1, or AWAY: being purged, with no lock held. */
-enum { BARE = 4, RESTED = 8, LISTS, AWAY };
+ * taken from the fullest. In the last of these lists, from bare() on, whole pages may be free;
+ * RESTED are the spans as bare whose free pages were purged and that have hardly a block back since.
+ * A span is in the list span->listed - 1, or AWAY: being purged, with no lock held. */
+enum { RESTED = 8, LISTS, AWAY };
+
+/* More than half free; of blocks shorter than a page three quarters, for before that hardly a page
+ * is, and a span that is still being emptied would be purged again and again. */
+static unsigned bare(unsigned cls) {
+    return sizeclass[cls].size < PAGE ? 6 : 4;
+}
 
 /* Blocks shed at once: this runs on whatever stack the program has. */
 #define SHED_BLOCKS 32
@@ -40,8 +46,8 @@ struct store {
     struct span *first[LISTS], *last[LISTS]; /* spans with at least one free block */
     _Atomic uint64_t spans, cut; /* spans of this class; blocks taken from them directly */
     _Atomic uint64_t purges;     /* calls made for their free pages */
-    _Atomic uint64_t bare;       /* bytes held by the free blocks of those from BARE to RESTED */
-    uint64_t hollow;             /* bytes of all free blocks of those from BARE on */
+    _Atomic uint64_t bare;       /* bytes held by free blocks of the bare ones */
+    uint64_t hollow;             /* bytes of free blocks of those and the rested */
     uint64_t told_bare, told_hollow; /* what the sums over all classes contain of the two */
     void **slot;
 };
@@ -71,13 +77,13 @@ void central_init(void) {
 static unsigned list_for(const struct span *span) {
     unsigned blocks = sizeclass[span->cls].blocks;
     unsigned eighth = span->free * 8u / (blocks + 1u);
-    return eighth >= BARE && span->held * 4 <= blocks ? RESTED : eighth;
+    return eighth >= bare(span->cls) && span->held * 4 <= blocks ? RESTED : eighth;
 }
 
 /* Counts what a span's free blocks hold, or no longer, as long as its list says that it counts. */
 static void count(struct store *store, const struct span *span, uint64_t sign) {
     unsigned list = span->listed - 1u;
-    if (list >= BARE && list < LISTS) {
+    if (list >= bare(span->cls) && list < LISTS) {
         uint64_t size = sizeclass[span->cls].size;
         store->hollow += sign * span->free * size;
         if (list < RESTED) {
@@ -115,13 +121,13 @@ static void place(struct store *store, struct span *span) {
 
 /* Releases SPANS, having told the sums what changed. */
 static void release_spans(struct store *store) {
-    uint64_t bare = atomic_load_explicit(&store->bare, memory_order_relaxed) - store->told_bare;
+    uint64_t held = atomic_load_explicit(&store->bare, memory_order_relaxed) - store->told_bare;
     uint64_t hollow = store->hollow - store->told_hollow;
-    store->told_bare += bare;
+    store->told_bare += held;
     store->told_hollow += hollow;
     lock_release(&store->spans_lock);
-    if (bare != 0 || hollow != 0) {
-        atomic_fetch_add_explicit(&bare_bytes, bare, memory_order_relaxed);
+    if (held != 0 || hollow != 0) {
+        atomic_fetch_add_explicit(&bare_bytes, held, memory_order_relaxed);
         atomic_fetch_add_explicit(&hollow_bytes, hollow, memory_order_relaxed);
     }
 }
@@ -373,7 +379,7 @@ static size_t purge_list(unsigned cls, unsigned list, uint32_t cutoff) {
 size_t central_purge(uint64_t now_ms, uint64_t age_ms) {
     size_t total = 0;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        for (unsigned list = BARE; list < RESTED && purgeable(cls); list++) {
+        for (unsigned list = bare(cls); list < RESTED && purgeable(cls); list++) {
             total += purge_list(cls, list, (uint32_t)(now_ms - age_ms));
         }
     }
@@ -427,9 +433,9 @@ size_t central_purge_barest(void) {
     unsigned cls = CLASS_NONE;
     uint64_t most = 0;
     for (unsigned i = CLASS_FIRST; i < CLASS_COUNT; i++) {
-        uint64_t bare = atomic_load_explicit(&stores[i].bare, memory_order_relaxed);
-        if (bare > most && purgeable(i)) {
-            most = bare;
+        uint64_t held = atomic_load_explicit(&stores[i].bare, memory_order_relaxed);
+        if (held > most && purgeable(i)) {
+            most = held;
             cls = i;
         }
     }
@@ -438,7 +444,7 @@ size_t central_purge_barest(void) {
     }
     struct store *store = &stores[cls];
     lock_acquire(&store->spans_lock);
-    for (unsigned list = RESTED; list-- > BARE;) {
+    for (unsigned list = RESTED; list-- > bare(cls);) {
         struct span *span = store->last[list];
         if (span != NULL) {
             size_t held = span->held * (size_t)sizeclass[cls].size;

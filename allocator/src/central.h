@@ -26,7 +26,7 @@ void central_decay(void);
 /* Returns everything to the spans. */
 void central_drain(void);
 
-/* Purges the free pages of spans more than half free that got their last block back at least age_ms
+/* Purges the free pages of spans that are mostly free and got their last block back at least age_ms
  * before now_ms. Returns bytes. */
 size_t central_purge(uint64_t now_ms, uint64_t age_ms);
 
@@ -37,7 +37,7 @@ size_t central_purge_barest(void);
 /* Purges the free pages of all spans. Returns bytes. */
 size_t central_trim(void);
 
-/* Bytes of free blocks in spans more than half free: those that may hold memory, since their span
+/* Bytes of free blocks in spans mostly free: those that may hold memory, since their span
  * was not purged lately, and all. Racy reads. */
 uint64_t central_bare_bytes(void);
 uint64_t central_hollow_bytes(void);

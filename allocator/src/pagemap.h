@@ -58,7 +58,9 @@ static inline struct range *pagemap_range(const void *address) {
 /* What the map holds for an address: a class, CLASS_RUN, CLASS_ROUTED, or CLASS_NONE. */
 static inline unsigned pagemap_class(const void *address) {
     struct range *range = pagemap_range(address);
-    return range == NULL ? 0 : range->class_of[((uintptr_t)address - range->base) >> GRANULE_SHIFT];
+    unsigned byte = range == NULL ? CLASS_NONE
+                                  : range->class_of[((uintptr_t)address - range->base) >> GRANULE_SHIFT];
+    return byte == CLASS_HELD ? CLASS_NONE : byte; /* the page heap's own word (runs.h) */
 }
 
 /* The span that holds an address whose map byte is not CLASS_NONE. */

@@ -172,11 +172,12 @@ bool pages_init(void) {
     return add_range(0);
 }
 
-/* Granules of the free run of a kind that ends where new address space begins. Requires the lock.
- */
+/* Granules of the free run of a kind that ends where new address space begins; 0 also while some of
+ * the range is not usable, for then descriptors may not be readable. Requires the lock. */
 static size_t free_at_frontier(enum run_kind kind) {
     struct range *range = &ranges[atomic_load_explicit(&range_count, memory_order_relaxed) - 1];
-    if (range->frontier == 0) {
+    if (range->frontier == 0 ||
+        range->frontier != atomic_load_explicit(&range->committed, memory_order_relaxed)) {
         return 0;
     }
     struct span *last = &range->spans[(range->frontier >> GRANULE_SHIFT) - 1];

@@ -232,7 +232,7 @@ PROMISE(a_run_whose_memory_was_refused_is_there_when_memory_is) {
 
 /* Two threads make neighbouring runs usable, with no lock held; one of them is refused while the
  * other is still at it. */
-#define RAW ((size_t)60000)
+#define RAW ((size_t)90000)
 static _Thread_local bool second;
 static sem_t second_is_at_it, first_is_refused;
 static struct span *second_span;
