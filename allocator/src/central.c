@@ -17,10 +17,10 @@
  * pages. */
 #define DENSE_MAX ((size_t)4096)
 
-/* A class's spans with free blocks are in lists by the eighths of them that are free, and blocks are
- * taken from the fullest. In the last of these lists, from bare() on, whole pages may be free;
- * RESTED are the spans as bare whose free pages were purged and that have hardly a block back since.
- * A span is in the list span->listed - 1, or AWAY: being purged, with no lock held. */
+/* A class's spans with free blocks are in lists by the eighths of them that are free, and blocks
+ * are taken from the fullest. In the last of these lists, from bare() on, whole pages may be free;
+ * RESTED are the spans as bare whose free pages were purged and that have hardly a block back
+ * since. A span is in the list span->listed - 1, or AWAY: being purged, with no lock held. */
 enum { RESTED = 8, LISTS, AWAY };
 
 /* More than half free; of blocks shorter than a page three quarters, for before that hardly a page
@@ -44,10 +44,10 @@ struct store {
     _Atomic uint64_t taken, given;
     struct lock spans_lock; /* SPANS: all down to slot, and bits of the class's spans */
     struct span *first[LISTS], *last[LISTS]; /* spans with at least one free block */
-    _Atomic uint64_t spans, cut; /* spans of this class; blocks taken from them directly */
-    _Atomic uint64_t purges;     /* calls made for their free pages */
-    _Atomic uint64_t bare;       /* bytes held by free blocks of the bare ones */
-    uint64_t hollow;             /* bytes of free blocks of those and the rested */
+    _Atomic uint64_t spans, cut;     /* spans of this class; blocks taken from them directly */
+    _Atomic uint64_t purges;         /* calls made for their free pages */
+    _Atomic uint64_t bare;           /* bytes held by free blocks of the bare ones */
+    uint64_t hollow;                 /* bytes of free blocks of those and the rested */
     uint64_t told_bare, told_hollow; /* what the sums over all classes contain of the two */
     void **slot;
 };

@@ -58,8 +58,9 @@ static inline struct range *pagemap_range(const void *address) {
 /* What the map holds for an address: a class, CLASS_RUN, CLASS_ROUTED, or CLASS_NONE. */
 static inline unsigned pagemap_class(const void *address) {
     struct range *range = pagemap_range(address);
-    unsigned byte = range == NULL ? CLASS_NONE
-                                  : range->class_of[((uintptr_t)address - range->base) >> GRANULE_SHIFT];
+    unsigned byte = range == NULL
+                        ? CLASS_NONE
+                        : range->class_of[((uintptr_t)address - range->base) >> GRANULE_SHIFT];
     return byte == CLASS_HELD ? CLASS_NONE : byte; /* the page heap's own word (runs.h) */
 }
 

@@ -5,9 +5,9 @@
  * anew a little longer stays where it was. A dirty run that nobody wanted for config.decay_ms is
  * purged.
  *
- * With config.hugepages, dense runs (short blocks) and sparse ones (long blocks) come from different
- * pieces of the range, and dense pieces ask for huge pages once a process is past its first
- * megabytes.
+ * With config.hugepages, dense runs (short blocks) and sparse ones (long blocks) come from
+ * different pieces of the range, and dense pieces ask for huge pages once a process is past its
+ * first megabytes.
  *
  * One lock, rank PAGES, the highest: held for list work only. Committing and purging happen outside
  * it, on runs that are in no list meanwhile.

@@ -4,8 +4,8 @@
  * which granules of a free run do (CLASS_HELD), held == their number, and a run is dirty if any
  * does.
  *
- * Owns no lock: every function that enters, finds or takes out requires PAGES; the others a run that
- * is the caller's alone.
+ * Owns no lock: every function that enters, finds or takes out requires PAGES; the others a run
+ * that is the caller's alone.
  */
 #ifndef HAK_RUNS_H
 #define HAK_RUNS_H
@@ -45,7 +45,8 @@ void runs_mark_clean(struct span *span);
 /* The granule of a run from which on `held` granules hold memory, or 0. */
 size_t runs_upper_part(const struct span *span, size_t held);
 
-/* The highest stretch of granules below *end that hold memory: [*from, *end); false if none does. */
+/* The highest stretch of granules below *end that hold memory: [*from, *end); false if none does.
+ */
 bool runs_held_stretch(const struct span *span, size_t *from, size_t *end);
 
 /* The run is used from now on, or at least nobody's to join. */

@@ -45,8 +45,8 @@ struct __attribute__((aligned(CACHE_LINE))) span {
         };
     };
     uint32_t freed_at_ms; /* when it became free; cut into blocks, when it last got some back */
-    /* Free: its granules that hold memory. Cut into blocks: its free blocks that came back since its
-     * free pages were last purged, and so may hold memory; held <= free. */
+    /* Free: its granules that hold memory. Cut into blocks: its free blocks that came back since
+     * its free pages were last purged, and so may hold memory; held <= free. */
     uint32_t held;
     /* These two under PAGES, by whoever has a neighbour; the others by the span's owner. Side by
      * side, as a compiler may read both at once and all that lies between them. */
