@@ -203,7 +203,7 @@ int hak_trim(void) {
     idle_drain();
     central_drain();
     size_t bytes = bigcache_decay(UINT64_MAX);
-    bytes += central_purge(os_coarse_ms(), 0);
+    bytes += central_trim();
     bytes += pages_purge(os_coarse_ms(), 0);
     bytes += cache_purge(0);
     return bytes != 0;

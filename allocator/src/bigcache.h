@@ -32,6 +32,13 @@ size_t bigcache_decay(uint64_t now_ms);
 /* In a child that starts afresh (fork.h): empty. */
 void bigcache_forget(void);
 
+/* Whether anything rests, and since when the oldest; ends that, and returns its bytes. */
+bool bigcache_oldest(uint64_t *since_ms);
+size_t bigcache_end_oldest(void);
+
+/* Bytes resting. A racy read. */
+uint64_t bigcache_bytes(void);
+
 struct bigcache_stats {
     uint64_t hits, misses, bytes;
 };

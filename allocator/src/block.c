@@ -9,6 +9,8 @@
 #include "pagemap.h"
 #include "route.h"
 
+#include <string.h>
+
 static void *take(size_t size, size_t alignment, bool *zero) {
     bool wanted = *zero;
     *zero = false;
@@ -76,6 +78,18 @@ size_t block_usable(const void *block) {
     return bytes != 0 ? bytes : guard_usable_size(block);
 }
 
+/* A run that cannot grow where it is becomes a mapping: copied once, and from then on its pages
+ * move, however often it grows. */
+static void *to_mapping(void *run, size_t old, size_t size) {
+    bool zero = false;
+    void *block = huge_take(size, ALIGN_LEAST, &zero);
+    if (block != NULL) {
+        memcpy(block, run, old);
+        run_free(run);
+    }
+    return block;
+}
+
 void *block_resize(void *block, size_t old, size_t size) {
     unsigned byte = pagemap_class(block);
     if (class_of_block(block, byte) != CLASS_NONE) {
@@ -83,7 +97,10 @@ void *block_resize(void *block, size_t old, size_t size) {
         return size <= old && (size >= old / 2 || old <= 128) ? block : NULL;
     }
     if (byte == CLASS_RUN) {
-        return size > LARGE_MAX / 2 && run_resize(block, size) ? block : NULL;
+        if (size <= LARGE_MAX / 2 || run_resize(block, size)) {
+            return size > LARGE_MAX / 2 ? block : NULL;
+        }
+        return size > old ? to_mapping(block, old, size) : NULL;
     }
     if (size <= LARGE_MAX / 2) {
         return NULL;

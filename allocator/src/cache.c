@@ -374,6 +374,7 @@ void cache_forget(void) {
         }
         atomic_store_explicit(&own->suspended, false, RELAXED);
     }
+    shelf_forget();
     cache_after_fork();
 }
 

@@ -47,6 +47,9 @@ static const struct option {
      "96M"},
     {"bigcache", offsetof(struct config, bigcache), NULL, 0, 64 * GIB, "0 to 64G, with K, M or G",
      "bytes of freed huge mappings kept for reuse"},
+    {"dirty", offsetof(struct config, dirty), NULL, 0, 64 * GIB, "0 to 64G, with K, M or G",
+     "bytes of free memory that may stay resident; a quarter of the memory in use, if that is "
+     "more"},
     {"decay_ms", offsetof(struct config, decay_ms), NULL, 0, 1000000, "0 to 1000000",
      "free pages older than this many milliseconds go back to the system"},
     {"idle", offsetof(struct config, idle), switch_names, 0, 0, "0 1",

@@ -3,6 +3,7 @@
 #include "cache.h"
 #include "central.h"
 #include "config.h"
+#include "dirty.h"
 #include "idle.h"
 #include "os.h"
 #include "pages.h"
@@ -37,6 +38,7 @@ void decay_run(void) {
     pages_purge(now, config.decay_ms);
     bigcache_decay(now);
     cache_purge(CACHE_PERIODS);
+    dirty_bound();
 }
 
 size_t decay_relieve(void) {

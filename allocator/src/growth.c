@@ -107,11 +107,30 @@ static struct span *map_frontier(size_t granules, size_t step, enum os_answer *a
     return span;
 }
 
-struct span *growth_take(enum run_kind kind, size_t granules) {
-    /* First a fair part of what there is, up to where a huge page may end; then just the run. */
+/* Granules of the free run of a kind that ends at the frontier from which this many more would
+ * come; 0 if there is none. */
+static size_t free_at_frontier(enum run_kind kind, size_t granules) {
+    size_t there = 0;
+    struct range *range = range_with(granules * GRANULE);
+    lock_acquire(&pages_lock);
+    if (range != NULL && range_frontier(range) != 0) {
+        struct span *last = &range->spans[(range_frontier(range) >> GRANULE_SHIFT) - 1];
+        if ((last->state == SPAN_DIRTY || last->state == SPAN_CLEAN) && last->kind == kind) {
+            there = last[-(ptrdiff_t)last->back].granules;
+        }
+    }
+    lock_release(&pages_lock);
+    return there < granules ? there : 0;
+}
+
+bool growth_add(enum run_kind kind, size_t granules) {
+    /* First a fair part of what there is, up to where a huge page may end; then just the run. What
+     * is free at the frontier is part of it, so that a block which is made anew a little longer
+     * each time stays where it is. */
+    size_t missing = granules - free_at_frontier(kind, granules);
     uint64_t part = growth_committed() / PIECE_PART / GRANULE;
     part = part < PIECE_MOST / GRANULE ? part : PIECE_MOST / GRANULE;
-    size_t sizes[2] = {part > granules ? part : granules, granules};
+    size_t sizes[2] = {part > missing ? part : missing, missing};
     size_t steps[2] = {growth_committed() < HUGE_PAGES_FROM ? PIECE_LEAST : HUGE_PAGE, GRANULE};
     struct span *span = NULL;
     for (int i = 0; i < 2 && span == NULL; i++) {
@@ -124,7 +143,7 @@ struct span *growth_take(enum run_kind kind, size_t granules) {
         } while (answer == OS_TAKEN); /* each time a raw run or a range less to try */
     }
     if (span == NULL) {
-        return NULL;
+        return false;
     }
     if (kind == RUN_DENSE && config.hugepages && growth_committed() >= HUGE_PAGES_FROM) {
         os_advise_huge((void *)span->start, runs_bytes(span));
@@ -132,14 +151,11 @@ struct span *growth_take(enum run_kind kind, size_t granules) {
     lock_acquire(&pages_lock);
     lock_bump(&committed, runs_bytes(span));
     span->state = SPAN_CLEAN;
+    span->held = 0;
     span->kind = (uint8_t)kind;
     runs_insert_joined(span);
-    span = runs_best_fit(kind, SPAN_CLEAN, granules);
-    runs_take_out(span);
-    runs_split(span, granules);
-    runs_mark_used(span);
     lock_release(&pages_lock);
-    return span;
+    return true;
 }
 
 bool growth_unmap(struct span *span) {
@@ -147,9 +163,10 @@ bool growth_unmap(struct span *span) {
     pagemap_set(span, span->granules, CLASS_AWAY);
     size_t bytes = runs_bytes(span);
     if (!os_unmap((void *)span->start, bytes)) {
-        pagemap_set(span, span->granules, CLASS_NONE);
+        runs_mark_held(span);
         return false;
     }
+    span->held = 0;
     lock_acquire(&pages_lock);
     lock_bump(&committed, -bytes);
     give_raw(span);

@@ -1,5 +1,6 @@
 #include "huge.h"
 #include "bigcache.h"
+#include "dirty.h"
 #include "lock.h"
 #include "os.h"
 #include "superreg.h"
@@ -94,6 +95,7 @@ bool huge_free(void *block) {
     atomic_fetch_add_explicit(&frees, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&bytes_mapped, bytes, memory_order_relaxed);
     bigcache_give(block, bytes);
+    dirty_bound();
     return true;
 }
 
@@ -133,10 +135,14 @@ void huge_forget(void) {
     unused_notes = NULL;
 }
 
+uint64_t huge_bytes(void) {
+    return atomic_load_explicit(&bytes_mapped, memory_order_relaxed);
+}
+
 void huge_stats(struct huge_stats *out) {
     *out = (struct huge_stats){
         .allocations = atomic_load_explicit(&allocations, memory_order_relaxed),
         .frees = atomic_load_explicit(&frees, memory_order_relaxed),
-        .bytes = atomic_load_explicit(&bytes_mapped, memory_order_relaxed),
+        .bytes = huge_bytes(),
     };
 }

@@ -28,6 +28,9 @@ size_t huge_usable(const void *block);
 /* In a child that starts afresh (fork.h): no descriptor is at hand. Live blocks stay known. */
 void huge_forget(void);
 
+/* Bytes of all blocks. A racy read. */
+uint64_t huge_bytes(void);
+
 struct huge_stats {
     uint64_t allocations, frees, bytes;
 };

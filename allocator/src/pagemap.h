@@ -80,7 +80,10 @@ static inline struct range *pagemap_range(const void *address) {
 /* What the map holds for an address: a class, CLASS_RUN, CLASS_ROUTED, CLASS_AWAY or CLASS_NONE. */
 static inline unsigned pagemap_class(const void *address) {
     struct range *range = pagemap_range(address);
-    return range == NULL ? 0 : range->class_of[((uintptr_t)address - range->base) >> GRANULE_SHIFT];
+    unsigned byte = range == NULL
+                        ? CLASS_NONE
+                        : range->class_of[((uintptr_t)address - range->base) >> GRANULE_SHIFT];
+    return byte == CLASS_HELD ? CLASS_NONE : byte; /* the page heap's own word (runs.h) */
 }
 
 /* Whether the address is the page heap's: what lies in a range may also be a stranger's mapping,

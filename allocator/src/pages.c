@@ -1,9 +1,8 @@
 #include "pages.h"
+#include "config.h"
 #include "growth.h"
 #include "os.h"
 #include "runs.h"
-
-#define PURGE_BATCH 64
 
 struct lock pages_lock;
 
@@ -22,9 +21,10 @@ static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
     if (span == NULL) {
         return NULL;
     }
-    *zero = span->state == SPAN_CLEAN;
     runs_take_out(span);
-    runs_split(span, granules);
+    span = runs_cut(span, granules);
+    *zero = span->held == 0;
+    runs_mark_clean(span);
     runs_mark_used(span);
     return span;
 }
@@ -38,18 +38,22 @@ bool pages_init(void) {
 static struct span *take(enum run_kind kind, size_t granules, bool *zero) {
     lock_acquire(&pages_lock);
     struct span *span = take_free(kind, granules, zero);
+    if (span == NULL && granules >= HUGE_PAGE / GRANULE) {
+        /* Whole huge pages of the other kind are as good as new ones. */
+        span = take_free(kind == RUN_DENSE ? RUN_SPARSE : RUN_DENSE, granules, zero);
+    }
     lock_release(&pages_lock);
     if (span != NULL) {
         return span;
     }
+    /* Others may take what was just added, but only those to whom it was at hand. */
+    bool added = true;
     lock_acquire(&growth_lock);
-    /* Perhaps somebody has just mapped a piece, or given a run back. */
-    lock_acquire(&pages_lock);
-    span = take_free(kind, granules, zero);
-    lock_release(&pages_lock);
-    if (span == NULL) {
-        span = growth_take(kind, granules);
-        *zero = true;
+    while (span == NULL && added) {
+        lock_acquire(&pages_lock);
+        span = take_free(kind, granules, zero);
+        lock_release(&pages_lock);
+        added = span == NULL && growth_add(kind, granules);
     }
     lock_release(&growth_lock);
     if (span == NULL) {
@@ -63,11 +67,53 @@ static struct span *take(enum run_kind kind, size_t granules, bool *zero) {
     return span;
 }
 
+/* A used run becomes free as it is: its granules hold what they are marked to hold. What is from
+ * before a fork that nobody announced has no neighbours that are known, and is forgotten. */
+static void give(struct span *span) {
+    uint64_t now = os_coarse_ms();
+    lock_acquire(&pages_lock);
+    bool forgotten = is_forgotten(span);
+    if (!forgotten) {
+        span->freed_at_ms = now;
+        span->state = SPAN_DIRTY;
+        runs_insert_joined(span);
+    }
+    lock_release(&pages_lock);
+    if (forgotten) {
+        os_purge((void *)span->start, runs_bytes(span));
+    }
+}
+
+static void give_untouched(struct span *span) {
+    span->held = 0;
+    give(span);
+}
+
+void pages_give(struct span *span) {
+    runs_mark_held(span);
+    give(span);
+}
+
+/* Cuts a used run in two used ones; returns the second. */
+static struct span *shorten(struct span *span, size_t granules) {
+    struct span *rest = span + granules;
+    lock_acquire(&pages_lock);
+    rest->start = span->start + granules * GRANULE;
+    rest->granules = (uint32_t)(span->granules - granules);
+    rest->kind = span->kind;
+    span->granules = (uint32_t)granules;
+    runs_mark_used(span);
+    runs_mark_used(rest);
+    lock_release(&pages_lock);
+    return rest;
+}
+
 struct span *pages_take(size_t granules, size_t align_granules, enum run_kind kind, bool *zero) {
     if (granules + align_granules > PTRDIFF_MAX / GRANULE ||
         granules + align_granules > UINT32_MAX) {
         return NULL;
     }
+    kind = config.hugepages ? kind : RUN_SPARSE;
     struct span *span = take(kind, granules + align_granules - 1, zero);
     if (span == NULL || align_granules == 1) {
         return span;
@@ -85,46 +131,17 @@ struct span *pages_take(size_t granules, size_t align_granules, enum run_kind ki
         runs_mark_used(span);
         runs_mark_used(front);
         lock_release(&pages_lock);
-        pages_give(front);
+        (*zero ? give_untouched : pages_give)(front);
     }
     if (span->granules > granules) {
-        pages_shorten(span, granules);
+        struct span *rest = shorten(span, granules);
+        (*zero ? give_untouched : pages_give)(rest);
     }
     return span;
 }
 
-void pages_give(struct span *span) {
-    uint64_t now = os_coarse_ms();
-    lock_acquire(&pages_lock);
-    bool forgotten = is_forgotten(span);
-    if (!forgotten) {
-        span->freed_at_ms = now;
-        span->state = SPAN_DIRTY;
-        runs_insert_joined(span);
-    }
-    lock_release(&pages_lock);
-    if (forgotten) {
-        os_purge((void *)span->start, runs_bytes(span));
-    }
-}
-
 void pages_shorten(struct span *span, size_t granules) {
-    uint64_t now = os_coarse_ms();
-    lock_acquire(&pages_lock);
-    struct span *rest = span + granules;
-    rest->start = span->start + granules * GRANULE;
-    rest->granules = (uint32_t)(span->granules - granules);
-    span->granules = (uint32_t)granules;
-    runs_mark_used(span);
-    if (is_forgotten(span)) {
-        lock_release(&pages_lock);
-        return;
-    }
-    rest->kind = span->kind;
-    rest->freed_at_ms = now;
-    rest->state = SPAN_DIRTY;
-    runs_insert_joined(rest);
-    lock_release(&pages_lock);
+    pages_give(shorten(span, granules));
 }
 
 bool pages_lengthen(struct span *span, size_t granules) {
@@ -136,6 +153,7 @@ bool pages_lengthen(struct span *span, size_t granules) {
         after->kind == span->kind && after->granules >= more) {
         runs_take_out(after);
         runs_split(after, more);
+        runs_mark_clean(after);
         span->granules = (uint32_t)granules;
         runs_mark_used(span);
         done = true;
@@ -144,52 +162,75 @@ bool pages_lengthen(struct span *span, size_t granules) {
     return done;
 }
 
-size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
-    size_t total = 0;
-    struct span *batch[PURGE_BATCH];
-    bool progress;
-    int n;
-    do {
-        n = 0;
-        progress = false;
-        lock_acquire(&pages_lock);
-        for (struct span *span = runs_oldest();
-             n < PURGE_BATCH && span != NULL && os_aged(span->freed_at_ms, now_ms, age_ms);
-             span = runs_oldest()) {
-            runs_take_out(span);
-            runs_mark_used(span);
-            batch[n++] = span;
+/* Purges what a run holds that is in no list, and makes it free. Returns bytes purged. */
+static size_t purge(struct span *span, uint64_t now_ms) {
+    size_t from, end = span->granules, granules = 0, calls = 0;
+    while (runs_held_stretch(span, &from, &end)) {
+        struct span part = {.start = span->start + from * GRANULE,
+                            .granules = (uint32_t)(end - from),
+                            .held = (uint32_t)(end - from)};
+        calls++;
+        if (os_purge((void *)part.start, runs_bytes(&part))) {
+            granules += part.granules;
+            runs_mark_clean(&part);
         }
-        lock_release(&pages_lock);
-        bool purged[PURGE_BATCH];
-        for (int i = 0; i < n; i++) {
-            size_t bytes = runs_bytes(batch[i]);
-            purged[i] = os_purge((void *)batch[i]->start, bytes);
-            /* Locked memory, on older kernels. */
-            if (!purged[i] && growth_unmap(batch[i])) {
-                batch[i] = NULL;
-                total += bytes;
-                progress = true;
-            }
-        }
-        lock_acquire(&pages_lock);
-        for (int i = 0; i < n; i++) {
-            if (batch[i] == NULL) {
-                continue;
-            }
-            batch[i]->state = purged[i] ? SPAN_CLEAN : SPAN_DIRTY;
-            batch[i]->freed_at_ms = now_ms;
-            total += purged[i] ? runs_bytes(batch[i]) : 0;
-            progress |= purged[i];
-            runs_insert_joined(batch[i]);
-        }
-        lock_bump(&purges, (uint64_t)(n > 0));
-        lock_release(&pages_lock);
-    } while (n == PURGE_BATCH && progress);
+        end = from;
+    }
+    size_t bytes = runs_bytes(span);
+    /* Locked memory, on older kernels. */
+    if (granules == 0 && calls != 0 && growth_unmap(span)) {
+        return bytes;
+    }
     lock_acquire(&pages_lock);
-    lock_bump(&purged_bytes, total);
+    span->held -= (uint32_t)granules;
+    span->freed_at_ms = now_ms;
+    span->state = SPAN_DIRTY;
+    runs_insert_joined(span);
+    lock_bump(&purges, calls);
+    lock_bump(&purged_bytes, granules * GRANULE);
     lock_release(&pages_lock);
+    return granules * GRANULE;
+}
+
+size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
+    size_t total = 0, bytes;
+    do {
+        lock_acquire(&pages_lock);
+        struct span *span = runs_oldest();
+        if (span == NULL || !os_aged(span->freed_at_ms, now_ms, age_ms)) {
+            lock_release(&pages_lock);
+            return total;
+        }
+        runs_take_out(span);
+        runs_mark_used(span);
+        lock_release(&pages_lock);
+        bytes = purge(span, now_ms);
+        total += bytes;
+    } while (bytes != 0);
     return total;
+}
+
+size_t pages_purge_oldest(size_t bytes) {
+    size_t granules = (bytes + GRANULE - 1) / GRANULE;
+    lock_acquire(&pages_lock);
+    struct span *span = runs_oldest();
+    if (span != NULL) {
+        runs_take_out(span);
+        span = runs_split_upper(span, runs_upper_part(span, granules));
+        runs_mark_used(span);
+    }
+    lock_release(&pages_lock);
+    return span != NULL ? purge(span, os_coarse_ms()) : 0;
+}
+
+bool pages_oldest(uint64_t *freed_at_ms) {
+    lock_acquire(&pages_lock);
+    struct span *span = runs_oldest();
+    if (span != NULL) {
+        *freed_at_ms = span->freed_at_ms;
+    }
+    lock_release(&pages_lock);
+    return span != NULL;
 }
 
 /* Unmaps the free runs of a state. */
@@ -232,15 +273,18 @@ void pages_forget(void) {
 }
 
 uint64_t pages_used_bytes(void) {
-    uint64_t held = runs_free_bytes(SPAN_DIRTY) + runs_free_bytes(SPAN_CLEAN);
-    uint64_t committed = growth_committed();
-    return committed > held ? committed - held : 0;
+    uint64_t free = runs_free_bytes(), committed = growth_committed();
+    return committed > free ? committed - free : 0;
+}
+
+uint64_t pages_dirty_bytes(void) {
+    return runs_held_bytes();
 }
 
 void pages_stats(struct pages_stats *out) {
     *out = (struct pages_stats){
         .committed = growth_committed(),
-        .dirty = runs_free_bytes(SPAN_DIRTY),
+        .dirty = runs_held_bytes(),
         .claimed = growth_claimed(),
         .purged = atomic_load_explicit(&purged_bytes, memory_order_relaxed),
         .purges = atomic_load_explicit(&purges, memory_order_relaxed),

@@ -102,6 +102,10 @@ void shelf_give_cold(struct place *place) {
     lock_release(&lock);
 }
 
+void shelf_forget(void) {
+    warmest = coolest = cold = NULL;
+}
+
 struct place *shelf_take_rested(uint32_t now, uint32_t age) {
     lock_acquire(&lock);
     struct place *place = coolest;

@@ -36,6 +36,10 @@ void shelf_give_cold(struct place *place);
  */
 struct place *shelf_take_rested(uint32_t now, uint32_t age);
 
+/* In a child that starts afresh (fork.h): what is on the shelf may be half put there, and is lost.
+ */
+void shelf_forget(void);
+
 /* Places there ever were, and the one of a number below that. */
 unsigned shelf_count(void);
 struct place *shelf_at(unsigned number);

@@ -40,6 +40,7 @@ static void class_box(struct hak_box_stats *box, const struct cache_stats *cache
         box->frees += central.given;
         box->refills += caches->refills[cls];
         box->flushes += caches->flushes[cls];
+        box->purges += central.purges;
         box->bytes_in_use += (out - cached) * size;
         box->bytes_cached += (cached + central.stored) * size;
         box->bytes_committed += central.spans * sizeclass[cls].granules * GRANULE;

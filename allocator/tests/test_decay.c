@@ -45,7 +45,9 @@ PROMISE(a_trim_returns_everything_at_once) {
     for (int i = 0; i < SIZES; i++) {
         size_t before = resident();
         spike(80 * MIB, sizes[i]);
-        CHECK_EQUAL(hak_trim(), 1);
+        /* A mapping beyond the bound is gone already. */
+        bool some = stats_now()->dirty_bytes + stats_now()->bigcache_bytes != 0;
+        CHECK_EQUAL(hak_trim(), some);
         CHECK_EQUAL(stats_now()->dirty_bytes, 0);
         CHECK_EQUAL(stats_now()->bigcache_bytes, 0);
         CHECK(SANITIZED || resident() < before + 8 * MIB);

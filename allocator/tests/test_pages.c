@@ -174,6 +174,71 @@ PROMISE(a_run_is_old_enough_after_days_and_after_weeks) {
     }
 }
 
+static uint64_t dirty_now(void) {
+    struct pages_stats stats;
+    pages_stats(&stats);
+    return stats.dirty;
+}
+
+PROMISE(free_neighbours_are_one_run_whether_they_hold_memory_or_not) {
+    bool zero;
+    struct span *low = pages_take(400, 1, RUN_SPARSE, &zero);
+    CHECK(low != NULL);
+    pages_shorten(low, 300);
+    pages_shorten(low, 200);
+    pages_shorten(low, 100);
+    pages_purge(os_coarse_ms() + 10, 0);
+    uintptr_t start = low->start;
+    mark(low, 3);
+    pages_give(low);
+    CHECK_EQUAL(dirty_now(), 100 * GRANULE);
+    struct span *whole = pages_take(400, 1, RUN_SPARSE, &zero);
+    CHECK(whole != NULL);
+    CHECK_EQUAL(whole->start, start);
+    CHECK(!zero);
+    CHECK_EQUAL(dirty_now(), 0);
+    pages_give(whole);
+}
+
+PROMISE(only_granules_that_hold_memory_are_purged) {
+    bool zero;
+    pages_purge(os_coarse_ms() + 10, 0);
+    struct span *span = pages_take(300, 1, RUN_SPARSE, &zero);
+    CHECK(span != NULL);
+    pages_shorten(span, 7);
+    pages_purge(os_coarse_ms() + 10, 0);
+    pages_give(span);
+    CHECK_EQUAL(dirty_now(), 7 * GRANULE);
+    CHECK_EQUAL(pages_purge(os_coarse_ms() + 10, 0), 7 * GRANULE);
+}
+
+PROMISE(the_oldest_run_is_purged_first_and_only_as_far_as_asked) {
+    bool zero;
+    pages_purge(os_coarse_ms() + 10, 0);
+    struct span *old = pages_take(100, 1, RUN_SPARSE, &zero), *between, *young;
+    between = pages_take(1, 1, RUN_SPARSE, &zero);
+    young = pages_take(100, 1, RUN_SPARSE, &zero);
+    CHECK(old != NULL && between != NULL && young != NULL);
+    mark(old, 1);
+    mark(young, 1);
+    uintptr_t *first = (uintptr_t *)old->start, *last = (uintptr_t *)(old->start + 99 * GRANULE);
+    uintptr_t *other = (uintptr_t *)young->start;
+    pages_give(old);
+    for (uint64_t then = os_coarse_ms(); os_coarse_ms() == then;) {
+        /* The other is to be younger. */
+    }
+    pages_give(young);
+    CHECK_EQUAL(pages_purge_oldest(30 * GRANULE), 30 * GRANULE);
+    CHECK_EQUAL(*first, 1);
+    CHECK_EQUAL(*last, 0);
+    CHECK_EQUAL(pages_purge_oldest(100 * GRANULE), 70 * GRANULE);
+    CHECK_EQUAL(*first, 0);
+    CHECK_EQUAL(*other, 1);
+    CHECK_EQUAL(pages_purge_oldest(200 * GRANULE), 100 * GRANULE);
+    CHECK_EQUAL(pages_purge_oldest(GRANULE), 0);
+    pages_give(between);
+}
+
 PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
     bool zero;
     struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
