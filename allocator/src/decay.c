@@ -32,5 +32,5 @@ void decay_run(void) {
     central_purge(now, config.decay_ms);
     pages_purge(now, config.decay_ms);
     bigcache_decay(now);
-    dirty_bound();
+    dirty_decay();
 }
