@@ -38,7 +38,7 @@ void decay_run(void) {
     pages_purge(now, config.decay_ms);
     bigcache_decay(now);
     cache_purge(CACHE_PERIODS);
-    dirty_bound();
+    dirty_decay();
 }
 
 size_t decay_relieve(void) {

@@ -5,17 +5,51 @@
 #include "huge.h"
 #include "pages.h"
 
+#include <stdatomic.h>
+
 /* The part of the memory in use that may be held beside it. */
 #define PART 4
+
+/* Given back by the bound since the last decay and not missed yet; allowed because it was missed.
+ * Racy: a few bytes more or less do not matter. */
+static _Atomic uint64_t returned, allowed;
+
+static uint64_t read(const _Atomic uint64_t *of) {
+    return atomic_load_explicit(of, memory_order_relaxed);
+}
+
+static void set(_Atomic uint64_t *of, uint64_t n) {
+    atomic_store_explicit(of, n, memory_order_relaxed);
+}
+
+void dirty_missed(size_t bytes) {
+    uint64_t back = read(&returned);
+    if (back != 0) {
+        uint64_t missed = bytes < back ? bytes : back, more = read(&allowed) + 2 * missed;
+        set(&returned, back - missed);
+        set(&allowed, more);
+    }
+}
+
+void dirty_decay(void) {
+    set(&returned, 0);
+    set(&allowed, read(&allowed) / 4 * 3);
+    dirty_bound();
+}
 
 uint64_t dirty_bytes(void) {
     return pages_dirty_bytes() + bigcache_bytes() + central_bare_bytes();
 }
 
-uint64_t dirty_limit(void) {
+static uint64_t used_bytes(void) {
     uint64_t used = pages_used_bytes() + huge_bytes(), hollow = central_hollow_bytes();
-    uint64_t part = (used > hollow ? used - hollow : 0) / PART;
-    return part > config.dirty ? part : config.dirty;
+    return used > hollow ? used - hollow : 0;
+}
+
+uint64_t dirty_limit(void) {
+    uint64_t used = used_bytes(), part = used / PART, more = read(&allowed);
+    uint64_t most = used > DIRTY_MORE ? used : DIRTY_MORE;
+    return (part > config.dirty ? part : config.dirty) + (more < most ? more : most);
 }
 
 /* Purges of the kind there is more of: where both are about as much, neither is for ever the one
@@ -38,7 +72,9 @@ void dirty_bound(void) {
         return;
     }
     uint64_t enough = limit / 4 * 3;
-    while (dirty > enough && purge(dirty - enough) != 0) {
+    size_t bytes;
+    while (dirty > enough && (bytes = purge(dirty - enough)) != 0) {
+        set(&returned, read(&returned) + bytes);
         dirty = dirty_bytes();
     }
 }

@@ -5,7 +5,11 @@
  * that is more, a quarter of what is in use; time (decay.h) takes the rest. So memory follows use:
  * a peak is at most a quarter above what was in use, whatever happens between two decays.
  *
- * No lock, no state: whoever gave memory back and finds too much purges, with no lock held, down to
+ * A load that takes anew, within a decay period, what the bound made it give back is steady, and is
+ * allowed more, up to what is in use, or DIRTY_MORE; that goes again by a quarter with each of
+ * decay's steps.
+ *
+ * No lock: whoever gave memory back and finds too much purges, with no lock held, down to
  * three quarters of the bound, so that a load that swings about it makes few calls.
  */
 #ifndef HAK_DIRTY_H
@@ -15,6 +19,14 @@
 
 /* Keeps the bound. For slow paths that gave memory back, holding no lock. */
 void dirty_bound(void);
+
+#define DIRTY_MORE (128 * MIB)
+
+/* Tells of `bytes` taken that hold no memory yet. */
+void dirty_missed(size_t bytes);
+
+/* One step of decay: what is allowed for steadiness goes by a quarter. */
+void dirty_decay(void);
 
 /* Bytes free and held now, and how many may be. Racy reads. */
 uint64_t dirty_bytes(void);

@@ -72,6 +72,7 @@ void *huge_take(size_t size, size_t alignment, bool *zero) {
     *zero = block == NULL;
     if (block == NULL) {
         block = os_map(bytes, alignment < PAGE ? PAGE : alignment);
+        dirty_missed(bytes);
     }
     if (block == NULL) {
         note_give(note);

@@ -1,5 +1,6 @@
 #include "pages.h"
 #include "config.h"
+#include "dirty.h"
 #include "growth.h"
 #include "os.h"
 #include "runs.h"
@@ -23,8 +24,10 @@ static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
     }
     runs_take_out(span);
     span = runs_cut(span, granules);
-    *zero = span->held == 0;
+    uint32_t held = span->held;
+    *zero = held == 0;
     runs_mark_clean(span);
+    span->held = held; /* for pages_take to see */
     runs_mark_used(span);
     return span;
 }
@@ -115,7 +118,11 @@ struct span *pages_take(size_t granules, size_t align_granules, enum run_kind ki
     }
     kind = config.hugepages ? kind : RUN_SPARSE;
     struct span *span = take(kind, granules + align_granules - 1, zero);
-    if (span == NULL || align_granules == 1) {
+    if (span == NULL) {
+        return NULL;
+    }
+    dirty_missed((span->granules - span->held) * GRANULE);
+    if (align_granules == 1) {
         return span;
     }
     size_t first = align_up(span->start, align_granules * GRANULE);

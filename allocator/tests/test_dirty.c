@@ -62,7 +62,7 @@ PROMISE(a_burst_of_blocks_of_any_size_leaves_no_more_than_the_bound) {
         }
         /* What caches and stores keep is not pages' to give. */
         CHECK(dirty_bytes() <= dirty_limit());
-        CHECK(dirty_limit() <= config.dirty + 4 * MIB);
+        CHECK(dirty_limit() <= config.dirty + DIRTY_MORE + 8 * MIB);
     }
 }
 
