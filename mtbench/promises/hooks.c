@@ -12,18 +12,18 @@
 #include "process.h"
 #include "team.h"
 
-enum { PATIENCE_S = 30 };
+enum { PATIENCE_S = 20, HELD = 400 };
 
 static void *churn(void *argument) {
     uint64_t random = (uint64_t)(uintptr_t)argument;
-    struct block held[24] = {0};
-    for (int round = 0; round < 600; round++) {
-        struct block *block = &held[random_below(&random, 24)];
+    struct block held[HELD] = {0};
+    for (int round = 0; round < 1500; round++) {
+        struct block *block = &held[random_below(&random, HELD)];
         block_drop(block);
         block_take(block, (enum kind)random_below(&random, KINDS),
-                   block_size_draw(&random, round % 64 == 0 ? 3 * MIB : 32 * KIB), 1);
+                   block_size_draw(&random, round % 128 == 0 ? 3 * MIB : 32 * KIB), 1);
     }
-    for (size_t i = 0; i < 24; i++)
+    for (size_t i = 0; i < HELD; i++)
         block_drop(&held[i]);
     return NULL;
 }
