@@ -2,6 +2,7 @@
 #include "bigcache.h"
 #include "central.h"
 #include "config.h"
+#include "growth.h"
 #include "huge.h"
 #include "pages.h"
 
@@ -13,6 +14,9 @@
 /* Given back by the bound since the last decay and not missed yet; allowed because it was missed.
  * Racy: a few bytes more or less do not matter. */
 static _Atomic uint64_t returned, allowed;
+
+/* The most that was in use lately. Racy, too. */
+static _Atomic uint64_t peak;
 
 static uint64_t read(const _Atomic uint64_t *of) {
     return atomic_load_explicit(of, memory_order_relaxed);
@@ -31,12 +35,6 @@ void dirty_missed(size_t bytes) {
     }
 }
 
-void dirty_decay(void) {
-    set(&returned, 0);
-    set(&allowed, read(&allowed) / 4 * 3);
-    dirty_bound();
-}
-
 uint64_t dirty_bytes(void) {
     return pages_dirty_bytes() + bigcache_bytes() + central_bare_bytes();
 }
@@ -46,10 +44,34 @@ static uint64_t used_bytes(void) {
     return used > hollow ? used - hollow : 0;
 }
 
+/* What is in use, and the peak with it. */
+static uint64_t note_used(void) {
+    uint64_t used = used_bytes();
+    if (used > read(&peak)) {
+        set(&peak, used);
+    }
+    return used;
+}
+
+static uint64_t bound_of(uint64_t used) {
+    return used / PART > config.dirty ? used / PART : config.dirty;
+}
+
 uint64_t dirty_limit(void) {
-    uint64_t used = used_bytes(), part = used / PART, more = read(&allowed);
-    uint64_t most = used > DIRTY_MORE ? used : DIRTY_MORE;
-    return (part > config.dirty ? part : config.dirty) + (more < most ? more : most);
+    uint64_t used = note_used(), bound = bound_of(used), more = read(&allowed);
+    uint64_t top = read(&peak), mapped = growth_committed();
+    top += bound_of(top);
+    uint64_t there = (mapped > top ? mapped : top) - used;
+    more = more < there ? more : there;
+    return bound > more ? bound : more;
+}
+
+void dirty_decay(void) {
+    uint64_t used = note_used(), top = read(&peak);
+    set(&peak, top - (top - used) / 4);
+    set(&returned, 0);
+    set(&allowed, read(&allowed) / 4 * 3);
+    dirty_bound();
 }
 
 /* Purges of the kind there is more of: where both are about as much, neither is for ever the one

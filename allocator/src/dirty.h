@@ -6,8 +6,9 @@
  * a peak is at most a quarter above what was in use, whatever happens between two decays.
  *
  * A load that takes anew, within a decay period, what the bound made it give back is steady, and is
- * allowed more, up to what is in use, or DIRTY_MORE; that goes again by a quarter with each of
- * decay's steps.
+ * allowed to keep so much more; that goes again by a quarter with each of decay's steps. However
+ * steady, what is in use and what is kept are together at most what the page heap has mapped, or
+ * the latest peak of use and its bound.
  *
  * No lock: whoever gave memory back and finds too much purges, with no lock held, down to
  * three quarters of the bound, so that a load that swings about it makes few calls.
@@ -19,8 +20,6 @@
 
 /* Keeps the bound. For slow paths that gave memory back, holding no lock. */
 void dirty_bound(void);
-
-#define DIRTY_MORE (128 * MIB)
 
 /* Tells of `bytes` taken that hold no memory yet. */
 void dirty_missed(size_t bytes);

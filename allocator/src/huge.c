@@ -73,6 +73,7 @@ void *huge_take(size_t size, size_t alignment, bool *zero) {
     if (block == NULL) {
         block = os_map(bytes, alignment < PAGE ? PAGE : alignment);
         dirty_missed(bytes);
+        dirty_bound();
     }
     if (block == NULL) {
         note_give(note);
