@@ -17,7 +17,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -99,27 +98,25 @@ def record(files: Sequence[str]) -> None:
 
 
 def seed_faults() -> None:
-    """Compiles the faulty malloc and records which probe finds each of its faults."""
+    """Compiles the faulty mallocs and records which probe finds each of their faults."""
     sys.path.insert(0, str(TESTS))
-    from promises.test_faulty import FOUND_BY, HANGS
+    from promises.conftest import compiled, with_fault
+    from promises.test_faulty import FOUND_BY, HANGS, HOARDS
 
-    from mtbench.allocators import Allocator
     from mtbench.verify import catalogue, probe_path, select, verify
 
     rows = []
     probe = probe_path()
     with tempfile.TemporaryDirectory() as folder:
-        library = Path(folder) / "libfaulty.so"
-        flags = ["-O1", "-fno-builtin", "-fPIC", "-shared", "-D_GNU_SOURCE", "-pthread"]
-        source = TESTS / "promises" / "faulty.c"
-        subprocess.run(["cc", *flags, str(source), "-o", str(library)], check=True)
-        for fault, pattern in (FOUND_BY | HANGS).items():
-            subject = Allocator(fault, "peer", str(library), {"FAULTY": fault})
-            chosen = select(catalogue(probe), pattern)
-            limit = 10.0 if fault in HANGS else 120.0
-            report = verify(subject, chosen, quick=True, timeout=limit, probe=probe)
-            found = [{"probe": v.promise.name, "why": v.why} for v in report.promises("broken")]
-            rows.append({"fault": fault, "found": found})
+        for source, faults in (("faulty", FOUND_BY | HANGS), ("hoarder", HOARDS)):
+            library = compiled(Path(folder), source)
+            for fault, pattern in faults.items():
+                chosen = select(catalogue(probe), pattern)
+                limit = 10.0 if fault in HANGS else 120.0
+                subject = with_fault(library, fault)
+                report = verify(subject, chosen, quick=True, timeout=limit, probe=probe)
+                found = [{"probe": v.promise.name, "why": v.why} for v in report.promises("broken")]
+                rows.append({"fault": fault, "found": found})
     store("faults.json", {"schema": 1, "kind": "mtbench-faults", "rows": rows})
 
 

@@ -69,7 +69,8 @@ HAK_EXPORT const char *hak_config_help(int index);
 #define HAK_STATS_LOCKS 320
 #define HAK_STATS_BOXES 8
 
-/* One lock's counters, the ones jemalloc's users know. Times in nanoseconds. */
+/* One lock's counters, the ones jemalloc's users know. Times in nanoseconds; they are taken from the
+ * first call of hak_stats or hak_stats_restart_peaks on: not every program may read that clock. */
 struct hak_lock_stats {
     char name[32];
     uint64_t acquisitions;   /* all */
@@ -104,7 +105,7 @@ struct hak_stats {
     uint32_t threads;        /* thread caches in use */
     uint64_t active_threads; /* of these, active in the last decay period */
     uint64_t cache_budget;   /* bytes one thread may cache now */
-    uint64_t reserved_bytes; /* address space reserved */
+    uint64_t reserved_bytes; /* address space claimed so far */
     uint64_t committed_bytes;
     uint64_t dirty_bytes;   /* free pages that still hold memory */
     uint64_t purged_bytes;  /* returned to the system since start */

@@ -15,6 +15,15 @@
 #include <errno.h>
 #include <string.h>
 
+size_t fast_sizes;
+
+void fast_open(void) {
+    if (cache_now() != NULL) {
+        pagemap.fast_base = pagemap.base;
+        fast_sizes = SMALL_MAX + 1;
+    }
+}
+
 static void *no_memory(void) {
     errno = ENOMEM;
     return NULL;
@@ -194,7 +203,8 @@ int hak_trim(void) {
     idle_drain();
     central_drain();
     size_t bytes = bigcache_decay(UINT64_MAX);
-    bytes += central_purge(os_coarse_ms(), 0);
+    bytes += central_trim();
     bytes += pages_purge(os_coarse_ms(), 0);
+    bytes += cache_purge(0);
     return bytes != 0;
 }

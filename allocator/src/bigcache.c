@@ -10,11 +10,11 @@ static struct resting {
 } slots[BIGCACHE_SLOTS];
 
 static struct lock lock;
-static size_t bytes_resting;
+static _Atomic uint64_t bytes_resting;
 static uint64_t hits, misses;
 
 void bigcache_init(void) {
-    lock_init(&lock, "bigcache", -1);
+    lock_init(&lock, "bigcache", -1, RANK_BIGCACHE);
 }
 
 size_t bigcache_round(size_t size) {
@@ -34,8 +34,12 @@ static void end(void *mapping, size_t bytes) {
 }
 
 static void vacate(struct resting *slot) {
-    bytes_resting -= slot->bytes;
+    lock_bump(&bytes_resting, -(uint64_t)slot->bytes);
     slot->mapping = NULL;
+}
+
+uint64_t bigcache_bytes(void) {
+    return atomic_load_explicit(&bytes_resting, memory_order_relaxed);
 }
 
 void *bigcache_take(size_t bytes, size_t alignment, size_t *got) {
@@ -81,7 +85,7 @@ static struct resting *make_room(size_t bytes, struct resting *out) {
             free_slot = &slots[i];
         }
     }
-    if (free_slot != NULL && bytes_resting + bytes <= config.bigcache) {
+    if (free_slot != NULL && bigcache_bytes() + bytes <= config.bigcache) {
         return free_slot;
     }
     struct resting *leaving = oldest();
@@ -102,7 +106,7 @@ void bigcache_give(void *mapping, size_t bytes) {
         struct resting *slot = make_room(bytes, &leaving);
         if (slot != NULL) {
             *slot = (struct resting){mapping, bytes, now};
-            bytes_resting += bytes;
+            lock_bump(&bytes_resting, bytes);
         }
         lock_release(&lock);
         if (slot != NULL) {
@@ -112,27 +116,51 @@ void bigcache_give(void *mapping, size_t bytes) {
     }
 }
 
-size_t bigcache_decay(uint64_t now_ms) {
-    size_t total = 0;
-    for (;;) {
-        struct resting leaving = {0};
-        lock_acquire(&lock);
-        struct resting *slot = oldest();
-        if (slot != NULL && (now_ms == UINT64_MAX || slot->since_ms + config.decay_ms <= now_ms)) {
-            leaving = *slot;
-            vacate(slot);
-        }
-        lock_release(&lock);
-        if (leaving.mapping == NULL) {
-            return total;
-        }
-        end(leaving.mapping, leaving.bytes);
-        total += leaving.bytes;
+bool bigcache_oldest(uint64_t *since_ms) {
+    lock_acquire(&lock);
+    struct resting *slot = oldest();
+    *since_ms = slot != NULL ? slot->since_ms : 0;
+    lock_release(&lock);
+    return slot != NULL;
+}
+
+/* Ends the oldest if it has rested for age_ms; returns its bytes, or 0. */
+static size_t end_oldest(uint64_t now_ms, uint64_t age_ms) {
+    struct resting leaving = {0};
+    lock_acquire(&lock);
+    struct resting *slot = oldest();
+    if (slot != NULL && (now_ms == UINT64_MAX || os_aged(slot->since_ms, now_ms, age_ms))) {
+        leaving = *slot;
+        vacate(slot);
     }
+    lock_release(&lock);
+    if (leaving.mapping != NULL) {
+        end(leaving.mapping, leaving.bytes);
+    }
+    return leaving.bytes;
+}
+
+size_t bigcache_end_oldest(void) {
+    return end_oldest(UINT64_MAX, 0);
+}
+
+size_t bigcache_decay(uint64_t now_ms) {
+    size_t total = 0, bytes;
+    while ((bytes = end_oldest(now_ms, config.decay_ms)) != 0) {
+        total += bytes;
+    }
+    return total;
+}
+
+void bigcache_forget(void) {
+    for (int i = 0; i < BIGCACHE_SLOTS; i++) {
+        slots[i].mapping = NULL;
+    }
+    atomic_store_explicit(&bytes_resting, 0, memory_order_relaxed);
 }
 
 void bigcache_stats(struct bigcache_stats *out) {
     lock_acquire(&lock);
-    *out = (struct bigcache_stats){hits, misses, bytes_resting};
+    *out = (struct bigcache_stats){hits, misses, bigcache_bytes()};
     lock_release(&lock);
 }

@@ -4,7 +4,7 @@
  * blocks of about one size hit. Bounded by config.bigcache bytes and BIGCACHE_SLOTS mappings, the
  * oldest leaving first; what lies longer than config.decay_ms leaves too.
  *
- * Lock: HUGE; mappings are made and ended outside it.
+ * Lock: BIGCACHE; mappings are made and ended outside it.
  */
 #ifndef HAK_BIGCACHE_H
 #define HAK_BIGCACHE_H
@@ -28,6 +28,16 @@ void bigcache_give(void *mapping, size_t bytes);
 
 /* Ends what has been here too long; returns the bytes. now_ms of UINT64_MAX: everything. */
 size_t bigcache_decay(uint64_t now_ms);
+
+/* In a child that starts afresh (fork.h): empty. */
+void bigcache_forget(void);
+
+/* Whether anything rests, and since when the oldest; ends that, and returns its bytes. */
+bool bigcache_oldest(uint64_t *since_ms);
+size_t bigcache_end_oldest(void);
+
+/* Bytes resting. A racy read. */
+uint64_t bigcache_bytes(void);
 
 struct bigcache_stats {
     uint64_t hits, misses, bytes;

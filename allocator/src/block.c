@@ -1,5 +1,6 @@
 #include "block.h"
 #include "cache.h"
+#include "decay.h"
 #include "elo.h"
 #include "guard.h"
 #include "huge.h"
@@ -8,13 +9,11 @@
 #include "pagemap.h"
 #include "route.h"
 
-void *block_take(size_t size, size_t alignment, bool *zero) {
+#include <string.h>
+
+static void *take(size_t size, size_t alignment, bool *zero) {
     bool wanted = *zero;
     *zero = false;
-    if (unlikely(size > PTRDIFF_MAX || alignment > PTRDIFF_MAX)) {
-        return NULL;
-    }
-    elo_note(size);
     /* An alignment beyond the threshold would have a run of that length cut out of the heap. */
     if (size <= elo_threshold() && alignment <= elo_threshold()) {
         unsigned cls = sizeclass_aligned(size, alignment);
@@ -30,6 +29,20 @@ void *block_take(size_t size, size_t alignment, bool *zero) {
     return huge_take(size, alignment, zero);
 }
 
+void *block_take(size_t size, size_t alignment, bool *zero) {
+    if (unlikely(size > PTRDIFF_MAX || alignment > PTRDIFF_MAX)) {
+        return NULL;
+    }
+    elo_note(size);
+    bool wanted = *zero;
+    void *block = take(size, alignment, zero);
+    if (unlikely(block == NULL) && decay_relieve() != 0) {
+        *zero = wanted;
+        block = take(size, alignment, zero);
+    }
+    return block;
+}
+
 void block_give(void *block) {
     unsigned cls = pagemap_class(block);
     if (class_is_block(cls)) {
@@ -38,9 +51,10 @@ void block_give(void *block) {
         route_free(block);
     } else if (cls == CLASS_RUN) {
         run_free(block);
-    } else if (pagemap_range(block) != NULL) {
-        os_die("free(): invalid pointer", block);
     } else if (!huge_free(block)) {
+        if (pagemap_owns(block)) {
+            os_die("free(): invalid pointer", block);
+        }
         guard_free(block);
     }
 }
@@ -64,6 +78,18 @@ size_t block_usable(const void *block) {
     return bytes != 0 ? bytes : guard_usable_size(block);
 }
 
+/* A run that cannot grow where it is becomes a mapping: copied once, and from then on its pages
+ * move, however often it grows. */
+static void *to_mapping(void *run, size_t old, size_t size) {
+    bool zero = false;
+    void *block = huge_take(size, ALIGN_LEAST, &zero);
+    if (block != NULL) {
+        memcpy(block, run, old);
+        run_free(run);
+    }
+    return block;
+}
+
 void *block_resize(void *block, size_t old, size_t size) {
     unsigned byte = pagemap_class(block);
     if (class_of_block(block, byte) != CLASS_NONE) {
@@ -71,8 +97,18 @@ void *block_resize(void *block, size_t old, size_t size) {
         return size <= old && (size >= old / 2 || old <= 128) ? block : NULL;
     }
     if (byte == CLASS_RUN) {
-        return size > LARGE_MAX / 2 && run_resize(block, size) ? block : NULL;
+        if (size <= LARGE_MAX / 2 || run_resize(block, size)) {
+            return size > LARGE_MAX / 2 ? block : NULL;
+        }
+        return size > old ? to_mapping(block, old, size) : NULL;
+    }
+    if (size <= LARGE_MAX / 2) {
+        return NULL;
     }
     bool known;
-    return size > LARGE_MAX / 2 ? huge_resize(block, size, &known) : NULL;
+    void *same = huge_resize(block, size, &known);
+    if (unlikely(same == NULL) && known && decay_relieve() != 0) {
+        same = huge_resize(block, size, &known);
+    }
+    return same;
 }

@@ -22,8 +22,9 @@ void block_give(void *block);
 /* Bytes that may be used at a block of ours; strangers are asked of libc. */
 size_t block_usable(const void *block);
 
-/* Resizes without moving contents, `old` being its usable size; NULL if that cannot be. A huge
- * block may get another address (its pages move). */
+/* Resizes, `old` being its usable size; NULL, and nothing has happened, if it takes a new block and
+ * a copy. Another address may be returned: a huge block's pages move, and a run that cannot grow in
+ * place becomes huge, so that the next growth copies nothing. */
 void *block_resize(void *block, size_t old, size_t size);
 
 #endif

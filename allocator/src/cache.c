@@ -4,6 +4,7 @@
 #include "decay.h"
 #include "os.h"
 #include "room.h"
+#include "stack.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -14,7 +15,7 @@ static void *nothing[2];
 #define NO_SLOTS {NULL, &nothing[1], &nothing[1], NULL}
 
 /* Before the first operation of a thread, after the last, and while its cache is suspended. */
-static struct cache cache_none = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
+struct cache cache_none = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
 static struct cache cache_gone = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
 struct cache cache_suspended = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
 
@@ -22,75 +23,75 @@ _Thread_local struct cache *_Atomic cache_self __attribute__((tls_model("initial
     &cache_none;
 
 struct lock cache_lock;
-static struct cache *all, *unused;
-static uint64_t owners; /* adoptions so far; CACHES */
 static pthread_key_t key;
+static _Atomic bool key_made;
 
 /* What cache_self points to while nothing stands in for it. */
 static _Thread_local struct cache *own __attribute__((tls_model("initial-exec")));
-static size_t slots_total;
+
+/* Blocks that one refill brings at most: less than a page of pointers. */
+#define REFILL_MOST ((size_t)256)
 
 #define RELAXED memory_order_relaxed
+
+/* What the caches counted whose threads have ended; CACHES. */
+static struct cache_stats ended;
 
 static void retire(void *cache);
 
 void cache_init(void) {
-    lock_init(&cache_lock, "caches", -1);
-    pthread_key_create(&key, retire);
-    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        slots_total += sizeclass[cls].slots + 1u;
-    }
+    lock_init(&cache_lock, "caches", -1, RANK_CACHES);
+    shelf_init();
+    stack_init();
 }
 
-static struct cache *cache_new(void) {
-    struct cache *cache =
-        os_map(align_up(sizeof(struct cache) + slots_total * sizeof(void *), PAGE), PAGE);
-    if (cache == NULL) {
-        return NULL;
+void cache_init_threads(void) {
+    life_init();
+    atomic_store_explicit(&key_made, pthread_key_create(&key, retire) == 0, memory_order_release);
+}
+
+/* Every bin empty, its stack where it belongs, without room. */
+static void lay_out(struct cache *cache) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        cache->base[cls] = stack_origin(cache, cls);
+        cache->bin[cls].head = NULL;
+        bin_set_top(&cache->bin[cls], cache->base[cls] - 1);
+        cache->bin[cls].end = cache->base[cls] - 1;
     }
+    atomic_store_explicit(&cache->room_bytes, 0, RELAXED);
+}
+
+/* A cache in memory that reads as zero. */
+static void prepare(struct cache *cache, struct place *place) {
     for (unsigned i = 0; i < CLASS_LIMIT; i++) {
         bin_set_top(&cache->bin[i], &nothing[1]);
         cache->bin[i].end = &nothing[1];
     }
-    void **slot = cache->slots;
-    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        *slot++ = NULL;
-        cache->base[cls] = slot;
-        bin_set_top(&cache->bin[cls], slot - 1);
-        cache->bin[cls].end = slot - 1;
-        slot += sizeclass[cls].slots;
-    }
-    return cache;
+    lay_out(cache);
+    cache->place = place;
+    cache->prepared = true;
 }
 
 static void set_self(struct cache *cache) {
     atomic_store_explicit(&cache_self, cache, RELAXED);
 }
 
-/* Gives the calling thread a cache; false if it cannot have one (no memory, or it is ending), or
- * must not (checked mode sees every operation). */
+/* Gives the calling thread a cache; false if it cannot have one (no memory, or it is ending, or all
+ * is only just coming up), or must not (checked mode sees every operation). */
 static bool adopt(void) {
-    if (cache_now() == &cache_gone || config.check) {
+    if (cache_now() == &cache_gone || cache_now() == NULL || config.check ||
+        !atomic_load_explicit(&key_made, memory_order_acquire)) {
         return false;
     }
-    lock_acquire(&cache_lock);
-    struct cache *cache = unused;
-    if (cache != NULL) {
-        unused = cache->next_unused;
-        cache->used = true;
+    struct place *place = shelf_take();
+    if (place == NULL) {
+        return false;
     }
-    lock_release(&cache_lock);
-    if (cache == NULL) {
-        cache = cache_new();
-        if (cache == NULL) {
-            return false;
-        }
-        lock_acquire(&cache_lock);
-        cache->used = true;
-        cache->next = all;
-        all = cache;
-        lock_release(&cache_lock);
+    struct cache *cache = place->memory;
+    if (!cache->prepared) {
+        prepare(cache, place);
     }
+    atomic_store_explicit(&place->taken, true, memory_order_release);
     atomic_fetch_add_explicit(&room_active, 1, RELAXED);
     cache->tick = decay_period();
     atomic_store_explicit(&cache->active, cache->tick, RELAXED);
@@ -99,6 +100,7 @@ static bool adopt(void) {
     set_self(cache);
     /* May allocate (keys above 32): from the cache that has just been set. */
     int saved = errno;
+    life_begin(&cache->life);
     bool kept = pthread_setspecific(key, cache) == 0;
     errno = saved;
     if (!kept) {
@@ -107,29 +109,17 @@ static bool adopt(void) {
         set_self(&cache_none);
         return false;
     }
-    int thread = os_thread();
-    bool ours = os_process_is_ours();
     lock_acquire(&cache_lock);
-    cache->thread = thread;
-    cache->owner = ++owners;
-    cache->self = ours ? &cache_self : NULL;
+    cache->self = &cache_self;
     lock_release(&cache_lock);
     return true;
 }
 
-/* Where each bin's array begins is changed by whoever took from a sleeping thread's: moves what is
+/* Where each bin's stack begins is changed by whoever took from a sleeping thread's: moves what is
  * left to where it was. */
 static void restore(struct cache *cache) {
-    void **origin = cache->slots + 1;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        void **base = cache->base[cls];
-        if (base != origin) {
-            size_t filled = (size_t)(bin_top(&cache->bin[cls]) - base);
-            memmove(origin, base, filled * sizeof *base);
-            cache->base[cls] = origin;
-            bin_set_top(&cache->bin[cls], origin + filled);
-        }
-        origin += sizeclass[cls].slots + 1u;
+        stack_restore(cache, cls);
     }
     cache->emptied = false;
     atomic_store_explicit(&cache->suspended, false, RELAXED);
@@ -158,9 +148,9 @@ COLD static struct cache *resume(void) {
 
 /* The slow paths' way in: the thread's cache, which nobody takes from until it leaves, or NULL if
  * it has none. The barrier between the store and the load is for the compiler: whoever suspends
- * the cache has the kernel make it one for the processor. */
+ * the cache waits until no processor can still have the one before the other (idle.h). */
 static struct cache *enter(void) {
-    struct cache *cache = cache_now();
+    struct cache *cache = cache_here();
     if (unlikely(cache == &cache_none || cache == &cache_gone)) {
         if (!adopt()) {
             return NULL;
@@ -210,27 +200,34 @@ COLD void *cache_refill(unsigned cls) {
     lock_bump(&cache->refills[cls], 1);
     cache->drawn[cls] = 1;
     room_grow(cache, cls);
-    /* Half of the room, so that frees find room too. */
-    size_t want = (room_of(cache, cls) + 1) / 2;
-    if (want == 0) {
-        want = 1;
+    size_t room = room_of(cache, cls);
+    if (unlikely(room == 0)) {
+        void *block;
+        unsigned got = central_take(cls, &block, 1);
+        leave(cache);
+        return got == 1 ? block : NULL;
     }
-    void *batch[256];
-    unsigned got = central_take(cls, batch, (unsigned)(want < 256 ? want : 256));
-    if (got == 0) {
+    /* Half of the room, so that frees find room too; straight into the stack, whose pages are
+     * touched before the store's lock is taken. */
+    size_t want = (room + 1) / 2 < REFILL_MOST ? (room + 1) / 2 : REFILL_MOST;
+    void **base = cache->base[cls];
+    base[0] = base[want - 1] = NULL;
+    unsigned got = central_take(cls, base, (unsigned)want);
+    if (unlikely(got == 0)) {
         leave(cache);
         return NULL;
     }
     /* Reversed, so that the first taken are the first out: neighbours in memory, in order. */
-    bin_open(bin);
-    void **top = bin_top(bin);
-    for (unsigned i = got; i > 1; i--) {
-        *top++ = batch[i - 1];
+    for (unsigned low = 0, high = got - 1; low < high; low++, high--) {
+        void *block = base[low];
+        base[low] = base[high];
+        base[high] = block;
     }
-    bin_set_top(bin, top);
+    void *block = base[got - 1];
+    bin_set_top(bin, base + got - 1);
     bin_close(bin);
     leave(cache);
-    return batch[0];
+    return block;
 }
 
 COLD void cache_flush(unsigned cls, void *block) {
@@ -265,15 +262,21 @@ void cache_drain(void) {
     struct cache *cache = own != NULL ? enter() : NULL;
     if (cache != NULL) {
         room_empty(cache);
+        stack_narrow(cache);
         leave(cache);
     }
 }
 
-/* Requires CACHES. */
-static void shelve(struct cache *cache) {
-    cache->used = false;
-    cache->next_unused = unused;
-    unused = cache;
+/* Adds what the cache counted to what the ended ones did, and begins anew. Requires CACHES. */
+static void remember(struct cache *cache) {
+    memset(cache->events, 0, sizeof cache->events);
+    memset(cache->drawn, 0, sizeof cache->drawn);
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        ended.refills[cls] += atomic_exchange_explicit(&cache->refills[cls], 0, RELAXED);
+        ended.flushes[cls] += atomic_exchange_explicit(&cache->flushes[cls], 0, RELAXED);
+    }
+    ended.registry_lookups += atomic_exchange_explicit(&cache->registry_lookups, 0, RELAXED);
+    ended.leaked += atomic_exchange_explicit(&cache->leaked, 0, RELAXED);
 }
 
 /* The thread's destructor. Other destructors, and libc's own, may still allocate and free: they go
@@ -285,6 +288,7 @@ static void retire(void *value) {
     lock_release(&cache_lock);
     own = NULL;
     set_self(&cache_gone);
+    life_end(&cache->life);
     cache_bury(cache);
 }
 
@@ -299,25 +303,48 @@ void cache_bury(struct cache *cache) {
     while (active > 1 && !atomic_compare_exchange_weak_explicit(&room_active, &active, active - 1,
                                                                 RELAXED, RELAXED)) {
     }
+    struct place *place = cache->place;
     lock_acquire(&cache_lock);
-    shelve(cache);
+    remember(cache);
+    atomic_store_explicit(&place->taken, false, RELAXED);
     lock_release(&cache_lock);
+    shelf_give(place, decay_period());
 }
 
-struct cache *cache_first(void) {
-    lock_acquire(&cache_lock);
-    struct cache *first = all;
-    lock_release(&cache_lock);
-    return first;
+size_t cache_purge(uint32_t age) {
+    size_t bytes = 0;
+    struct place *place;
+    while ((place = shelf_take_rested(decay_period(), age)) != NULL) {
+        void **long_stacks = ((struct cache *)place->memory)->long_stacks;
+        if (!os_purge(place->memory, SHELF_PLACE)) {
+            shelf_give(place, decay_period());
+            return bytes;
+        }
+        shelf_give_cold(place);
+        bytes += SHELF_PLACE + stack_end(long_stacks);
+    }
+    return bytes;
+}
+
+struct cache *cache_own(void) {
+    return own;
+}
+
+unsigned cache_count(void) {
+    return shelf_count();
+}
+
+struct cache *cache_at(unsigned number) {
+    struct place *place = shelf_at(number);
+    return atomic_load_explicit(&place->taken, memory_order_acquire) ? place->memory : NULL;
 }
 
 void cache_count_active(void) {
     uint32_t active = 0, now = decay_period();
-    lock_acquire(&cache_lock);
-    for (struct cache *cache = all; cache != NULL; cache = cache->next) {
-        active += cache->used && now - atomic_load_explicit(&cache->active, RELAXED) <= 1;
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = cache_at(i);
+        active += cache != NULL && now - atomic_load_explicit(&cache->active, RELAXED) <= 1;
     }
-    lock_release(&cache_lock);
     atomic_store_explicit(&room_active, active != 0 ? active : 1, RELAXED);
 }
 
@@ -325,21 +352,41 @@ void cache_after_fork(void) {
     /* The other threads ran on while the kernel copied page after page, so their caches and slots
      * may be of different moments: a block could stand in two of them. They are given up, as
      * glibc gives up its own; at most config.budget bytes, and only in the child. */
-    all = own;
-    unused = NULL;
-    if (own != NULL) {
-        own->next = NULL;
-        own->thread = os_thread();
+    for (unsigned i = 0; i < shelf_count(); i++) {
+        struct place *place = shelf_at(i);
+        atomic_store_explicit(&place->taken, own != NULL && place == own->place, RELAXED);
     }
     atomic_store_explicit(&room_total, own != NULL ? own->reported_bytes : 0, RELAXED);
     atomic_store_explicit(&room_active, 1, RELAXED);
 }
 
+void cache_live_again(void) {
+    if (own != NULL && own->self != NULL) {
+        life_begin(&own->life);
+    }
+}
+
+void cache_forget(void) {
+    if (own != NULL) {
+        if (cache_now() == &cache_suspended) {
+            lay_out(own);
+            own->emptied = true;
+        }
+        atomic_store_explicit(&own->suspended, false, RELAXED);
+    }
+    shelf_forget();
+    cache_after_fork();
+}
+
 void cache_stats(struct cache_stats *out) {
-    memset(out, 0, sizeof *out);
     lock_acquire(&cache_lock);
-    for (struct cache *cache = all; cache != NULL; cache = cache->next) {
-        out->threads += cache->used;
+    *out = ended;
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = cache_at(i);
+        if (cache == NULL) {
+            continue;
+        }
+        out->threads++;
         out->registry_lookups += atomic_load_explicit(&cache->registry_lookups, RELAXED);
         out->leaked += atomic_load_explicit(&cache->leaked, RELAXED);
         for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {

@@ -18,7 +18,9 @@
 #ifndef HAK_CACHE_H
 #define HAK_CACHE_H
 
+#include "life.h"
 #include "lock.h"
+#include "shelf.h"
 #include "sizeclass.h"
 
 #include <stdatomic.h>
@@ -68,17 +70,14 @@ static inline __attribute__((always_inline)) bool bin_push(struct bin *bin, void
 
 struct cache {
     struct bin bin[CLASS_LIMIT]; /* all the fast path touches */
-    struct cache *next;          /* in the list of all caches; CACHES */
-    struct cache *next_unused;   /* CACHES */
-    bool used;                   /* some thread owns it; CACHES */
+    struct place *place;         /* where it lies */
+    bool prepared;               /* it is more than fresh memory */
     bool emptied;                /* since it was suspended; CACHES */
     _Atomic bool suspended; /* its thread's next operation must come through `resume`; CACHES */
     _Atomic bool slow;      /* its thread is in a slow path */
-    int thread;             /* the kernel's number of it; CACHES */
     struct cache *_Atomic *self; /* its thread's cache_self, or NULL: nobody's to suspend; CACHES */
-    uint32_t since;              /* the decay period in which it was suspended; CACHES */
+    struct life life;            /* its thread's, from before `self` is set until after */
     uint64_t turn;               /* the number of its suspension; CACHES */
-    uint64_t owner;              /* the number of its adoption; CACHES */
     uint32_t victim;             /* class whose idle room is looked at next */
     uint32_t tick;               /* the decay period in which the cache was last trimmed */
     _Atomic uint32_t active;     /* the decay period of the last slow path */
@@ -90,16 +89,28 @@ struct cache {
     _Atomic uint64_t registry_lookups, leaked;
     uint32_t events[CLASS_COUNT]; /* slow paths of this bin since the last trim */
     uint8_t drawn[CLASS_COUNT];   /* 1: malloc needed a refill since the last trim */
-    void **base[CLASS_COUNT];
-    void *slots[];
+    uint8_t wide[CLASS_COUNT];    /* 1: the bin's stack is its long one; CACHES */
+    void **base[CLASS_COUNT];     /* of the stack; CACHES */
+    void **long_stacks;           /* of all bins, a mapping of its own; NULL before the first */
+    void *short_stacks[];         /* of all bins */
 };
 
-/* The calling thread's cache. Never NULL: before the first slow path, while it is suspended, and
- * after the thread's destructors ran, it is a constant one whose bins are all empty and full. */
+/* The calling thread's cache. Before the first slow path, while it is suspended, and after the
+ * thread's destructors ran, it is a constant one whose bins are all empty and full. NULL only
+ * before the loader has filled in the first thread's storage (an ifunc resolver allocates): until
+ * then the fast paths are closed (fast.h), and slow ones ask cache_here. */
 extern _Thread_local struct cache *_Atomic cache_self __attribute__((tls_model("initial-exec")));
 
 static inline struct cache *cache_now(void) {
     return atomic_load_explicit(&cache_self, memory_order_relaxed);
+}
+
+/* Stands in for the cache of a thread that has none. */
+extern struct cache cache_none;
+
+static inline struct cache *cache_here(void) {
+    struct cache *cache = cache_now();
+    return likely(cache != NULL) ? cache : &cache_none;
 }
 
 /* A bin of this thread's. The empty statement hides how the address came about: else gcc computes
@@ -112,6 +123,9 @@ static inline __attribute__((always_inline)) struct bin *cache_bin(unsigned numb
 
 void cache_init(void);
 
+/* May allocate, so after all else is up; until then threads have no caches. */
+void cache_init_threads(void);
+
 /* ---- For idle.h ---- */
 
 extern struct lock cache_lock; /* CACHES */
@@ -119,8 +133,12 @@ extern struct lock cache_lock; /* CACHES */
 /* Stands in for a suspended cache. */
 extern struct cache cache_suspended;
 
-/* All caches there ever were: the list only grows, at its head. */
-struct cache *cache_first(void);
+/* Numbers of caches there ever were, and the cache of one; NULL if no thread has it now. */
+unsigned cache_count(void);
+struct cache *cache_at(unsigned number);
+
+/* The calling thread's, or NULL. */
+struct cache *cache_own(void);
 
 /* Takes all from the cache of a thread that ended without telling, and shelves it. */
 void cache_bury(struct cache *cache);
@@ -136,12 +154,12 @@ void cache_flush(unsigned cls, void *block);
 /* malloc and free through the bin where there is something in it, else as above: for callers that
  * learned the class on their own (large blocks, routed frees). */
 static inline void *cache_pop(unsigned cls) {
-    void *block = bin_pop(cache_bin(cls));
+    void *block = bin_pop(&cache_here()->bin[cls]);
     return likely(block != NULL) ? block : cache_refill(cls);
 }
 
 static inline void cache_push(unsigned cls, void *block) {
-    if (unlikely(!bin_push(cache_bin(cls), block))) {
+    if (unlikely(!bin_push(&cache_here()->bin[cls], block))) {
         cache_flush(cls, block);
     }
 }
@@ -152,8 +170,18 @@ void cache_drain(void);
 /* Counts the threads active in this decay period or the last; the budget is divided by it. */
 void cache_count_active(void);
 
+/* Gives the memory of caches back whose threads ended `age` decay periods ago. Returns bytes. */
+size_t cache_purge(uint32_t age);
+
 /* In the child of a fork, which holds CACHES: the threads of the other caches are no more. */
 void cache_after_fork(void);
+
+/* After it, with no lock held: the calling thread is another to the kernel. */
+void cache_live_again(void);
+
+/* In a child that starts afresh (fork.h): the same, and the thread's own blocks are kept only if
+ * nobody can have been taking from them. */
+void cache_forget(void);
 
 struct cache_stats {
     uint64_t threads, active, share;

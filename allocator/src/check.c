@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "check.h"
+#include "aside.h"
 #include "block.h"
 #include "config.h"
 #include "lock.h"
@@ -7,10 +8,10 @@
 #include "pagemap.h"
 #include "superreg.h"
 
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define FILL_NEW 0xa5
 #define FILL_FREED 0xdf
@@ -49,8 +50,17 @@ static void *waiting[QUARANTINE_BLOCKS];
 static size_t first, count, waiting_bytes;
 static size_t waiting_mapped; /* of these, in mappings of their own */
 
+/* The thread is in here; what comes now is a signal handler's. */
+static _Thread_local volatile sig_atomic_t inside __attribute__((tls_model("initial-exec")));
+
+/* What handlers freed meanwhile, linked through the blocks' first words: this thread ends it. */
+static _Thread_local void *_Atomic deferred __attribute__((tls_model("initial-exec")));
+
 void check_init(void) {
-    lock_init(&lock, "check", -1);
+    lock_init(&lock, "check", -1, RANK_CHECK);
+    if (config.check) {
+        aside_init();
+    }
 }
 
 static struct header *header_of(const void *block) {
@@ -104,7 +114,7 @@ static _Noreturn void fault(const char *what, const void *block, const struct he
         out = put_number(out, h->thread, 10);
     }
     out = put_text(out, ", noticed by thread ");
-    out = put_number(out, (uint64_t)syscall(SYS_gettid), 10);
+    out = put_number(out, (uint64_t)os_thread(), 10);
     *out = '\0';
     os_say(line);
     abort();
@@ -135,7 +145,7 @@ static struct header *live_header(const char *verb_double, const char *verb_inva
                                   const void *block) {
     uintptr_t at = (uintptr_t)block;
     struct header *h = header_of(block);
-    bool ours = pagemap_range(block) != NULL;
+    bool ours = pagemap_owns(block);
     if (at % ALIGN_LEAST != 0) {
         fault(verb_invalid, block, NULL);
     }
@@ -184,40 +194,8 @@ static bool all(const unsigned char *bytes, size_t n, unsigned char value) {
 
 static void seal(struct header *h, uint64_t state, void *block) {
     h->state = state ^ (uintptr_t)block;
-    h->thread = (uint32_t)syscall(SYS_gettid);
+    h->thread = (uint32_t)os_thread();
     h->sum = sum_of(h);
-}
-
-void *check_take(size_t size, size_t alignment, bool *zero) {
-    size_t before = align_up(sizeof(struct header), alignment);
-    if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX ||
-        size + before + BEHIND_LEAST > PTRDIFF_MAX) {
-        return NULL;
-    }
-    char *inner = block_take(size + before + BEHIND_LEAST, alignment, zero);
-    if (inner == NULL) {
-        /* What waits in quarantine is memory too. */
-        check_drain();
-        inner = block_take(size + before + BEHIND_LEAST, alignment, zero);
-        if (inner == NULL) {
-            return NULL;
-        }
-    }
-    char *block = inner + before;
-    struct header *h = header_of(block);
-    bool was_zero = *zero;
-    *h = (struct header){
-        .size = size,
-        .inner = (uintptr_t)inner,
-        .inner_size = block_usable(inner),
-        .align = (uint32_t)__builtin_ctzll(alignment),
-    };
-    seal(h, LIVE, block);
-    if (!was_zero) {
-        memset(block, FILL_NEW, size < WATCH_MOST ? size : WATCH_MOST);
-    }
-    memset(block + size, FILL_BEHIND, behind(h, block));
-    return block;
 }
 
 static void watch(unsigned char *block, size_t size, void (*each)(unsigned char *, size_t, void *),
@@ -255,7 +233,7 @@ static void release(void *block) {
 }
 
 static size_t mapped_bytes(const struct header *h) {
-    return pagemap_range((void *)h->inner) == NULL ? h->inner_size : 0;
+    return pagemap_owns((void *)h->inner) ? 0 : h->inner_size;
 }
 
 /* Takes one block out of the quarantine if it is over its bounds with `bytes` more, NULL else. */
@@ -271,7 +249,51 @@ static void *overdue(size_t bytes) {
     return block;
 }
 
-void check_give(void *block) {
+static void drain(void) {
+    for (;;) {
+        lock_acquire(&lock);
+        void *block = overdue(QUARANTINE_BYTES + 1);
+        lock_release(&lock);
+        if (block == NULL) {
+            return;
+        }
+        release(block);
+    }
+}
+
+static void *take(size_t size, size_t alignment, bool *zero) {
+    size_t before = align_up(sizeof(struct header), alignment);
+    if (size > PTRDIFF_MAX || alignment > PTRDIFF_MAX ||
+        size + before + BEHIND_LEAST > PTRDIFF_MAX) {
+        return NULL;
+    }
+    char *inner = block_take(size + before + BEHIND_LEAST, alignment, zero);
+    if (inner == NULL) {
+        /* What waits in quarantine is memory too. */
+        drain();
+        inner = block_take(size + before + BEHIND_LEAST, alignment, zero);
+        if (inner == NULL) {
+            return NULL;
+        }
+    }
+    char *block = inner + before;
+    struct header *h = header_of(block);
+    bool was_zero = *zero;
+    *h = (struct header){
+        .size = size,
+        .inner = (uintptr_t)inner,
+        .inner_size = block_usable(inner),
+        .align = (uint32_t)__builtin_ctzll(alignment),
+    };
+    seal(h, LIVE, block);
+    if (!was_zero) {
+        memset(block, FILL_NEW, size < WATCH_MOST ? size : WATCH_MOST);
+    }
+    memset(block + size, FILL_BEHIND, behind(h, block));
+    return block;
+}
+
+static void give(void *block) {
     struct header *h = live_header("double free", "free of an invalid pointer", block);
     if (!all((unsigned char *)block + h->size, behind(h, block), FILL_BEHIND)) {
         fault("write past the end of the block (overflow)", block, h);
@@ -295,38 +317,91 @@ void check_give(void *block) {
     }
 }
 
+void *check_take(size_t size, size_t alignment, bool *zero) {
+    if (inside) {
+        *zero = false;
+        return aside_take(size, alignment);
+    }
+    inside = 1;
+    void *block = take(size, alignment, zero);
+    inside = 0;
+    return block;
+}
+
+/* The link of a short block lies in part where the pattern behind it belongs. */
+static void give_deferred(void) {
+    char *next, *block = atomic_exchange_explicit(&deferred, NULL, memory_order_relaxed);
+    for (; block != NULL; block = next) {
+        memcpy(&next, block, sizeof next);
+        size_t size = header_of(block)->size;
+        if (size < sizeof next) {
+            memset(block + size, FILL_BEHIND, sizeof next - size);
+        }
+        give(block);
+    }
+}
+
+void check_give(void *block) {
+    if (aside_owns(block)) {
+        aside_give(block);
+    } else if (inside) {
+        void *next = atomic_load_explicit(&deferred, memory_order_relaxed);
+        memcpy(block, &next, sizeof next);
+        atomic_store_explicit(&deferred, block, memory_order_relaxed);
+    } else {
+        inside = 1;
+        give(block);
+        give_deferred();
+        inside = 0;
+    }
+}
+
+void check_drain(void) {
+    if (config.check && !inside) {
+        inside = 1;
+        drain();
+        inside = 0;
+    }
+}
+
+/* The header of a live block, whose end the caller may not live to see; NULL if nobody can tell
+ * now. */
+static const struct header *known_header(const char *verb_double, const char *verb_invalid,
+                                         const void *block) {
+    if (inside || aside_owns(block)) {
+        return NULL;
+    }
+    inside = 1;
+    const struct header *h = live_header(verb_double, verb_invalid, block);
+    inside = 0;
+    return h;
+}
+
 size_t check_usable(const void *block) {
-    return live_header("use after free", "invalid pointer", block)->size;
+    if (aside_owns(block)) {
+        return aside_size(block);
+    }
+    const struct header *h = known_header("use after free", "invalid pointer", block);
+    return h != NULL ? h->size : header_of(block)->size;
 }
 
 void check_size(const void *block, size_t size) {
-    const struct header *h = live_header("double free", "free of an invalid pointer", block);
-    if (h->size != size) {
+    const struct header *h = known_header("double free", "free of an invalid pointer", block);
+    if (h != NULL && h->size != size) {
         fault("free with another size than the block's", block, h);
     }
 }
 
 void check_alignment(const void *block, size_t alignment) {
-    const struct header *h = live_header("double free", "free of an invalid pointer", block);
-    if (alignment == 0 || (alignment & (alignment - 1)) != 0 ||
-        ((size_t)1 << h->align) < alignment) {
+    const struct header *h = known_header("double free", "free of an invalid pointer", block);
+    if (h != NULL && (alignment == 0 || (alignment & (alignment - 1)) != 0 ||
+                      ((size_t)1 << h->align) < alignment)) {
         fault("free with another alignment than the block's", block, h);
     }
 }
 
-void check_drain(void) {
-    if (!config.check) {
-        return;
-    }
-    for (;;) {
-        lock_acquire(&lock);
-        void *block = overdue(QUARANTINE_BYTES + 1);
-        lock_release(&lock);
-        if (block == NULL) {
-            return;
-        }
-        release(block);
-    }
+void check_forget(void) {
+    first = count = waiting_bytes = waiting_mapped = 0;
 }
 
 size_t check_waiting(void) {

@@ -6,6 +6,9 @@
  * before, behind or after a block's life, a size or alignment given to free that is not the
  * block's. Memory that was never written reads as 0xa5, freed memory as 0xdf.
  *
+ * A signal handler that allocates while its thread is in here is served aside (aside.h), and what
+ * it frees is freed when the thread comes out.
+ *
  * Lock: CHECK, below all others' ranks; the quarantine. Costs a few times the default mode's time.
  */
 #ifndef HAK_CHECK_H
@@ -28,6 +31,9 @@ void check_alignment(const void *block, size_t alignment);
 
 /* Ends every quarantine, having looked at it. */
 void check_drain(void);
+
+/* In a child that starts afresh (fork.h): nothing waits. */
+void check_forget(void);
 
 /* Bytes of the blocks that wait, those with a mapping of their own left out: freed, though the
  * boxes they came from still count them. */

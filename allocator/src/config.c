@@ -5,10 +5,8 @@
 
 #include "hakmem.h"
 
-#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 
 #ifndef HAK_FIXED
 struct config config = CONFIG_DEFAULTS;
@@ -49,12 +47,17 @@ static const struct option {
      "96M"},
     {"bigcache", offsetof(struct config, bigcache), NULL, 0, 64 * GIB, "0 to 64G, with K, M or G",
      "bytes of freed huge mappings kept for reuse"},
+    {"dirty", offsetof(struct config, dirty), NULL, 0, 64 * GIB, "0 to 64G, with K, M or G",
+     "bytes of free memory that may stay resident; a quarter of the memory in use, if that is "
+     "more"},
     {"decay_ms", offsetof(struct config, decay_ms), NULL, 0, 1000000, "0 to 1000000",
      "free pages older than this many milliseconds go back to the system"},
     {"idle", offsetof(struct config, idle), switch_names, 0, 0, "0 1",
      "take the blocks that sleeping threads keep"},
     {"hugepages", offsetof(struct config, hugepages), switch_names, 0, 0, "0 1",
      "ask for huge pages where blocks up to 4 KiB lie, beyond the first 8 MiB"},
+    {"deepbind", offsetof(struct config, deepbind), switch_names, 0, 0, "0 1",
+     "let dlopen keep RTLD_DEEPBIND, which gives a plug-in libc's malloc instead of this one"},
 };
 
 enum { OPTIONS = sizeof options / sizeof options[0] };
@@ -164,39 +167,27 @@ static void apply(const char *setting) {
     complain(setting, NULL);
 }
 
-/* The environment as the kernel gave it, for a first malloc that comes before libc has set
- * `environ`. Settings beyond the first 64 KiB, or longer than 255 bytes, are not ours. */
-static void apply_from_kernel(void) {
-    int fd = open("/proc/self/environ", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return;
+/* Where the kernel put the arguments, and behind them the environment: glibc's dynamic linker says
+ * so from the first instruction on. */
+extern void *__libc_stack_end __attribute__((weak));
+
+/* The environment; as the kernel gave it for a first malloc that comes before libc has set
+ * `environ`. NULL if there is none to be found. */
+static char **settings(void) {
+    extern char **environ;
+    if (environ != NULL || &__libc_stack_end == NULL || __libc_stack_end == NULL) {
+        return environ;
     }
-    char setting[256], chunk[512];
-    size_t used = 0;
-    ssize_t n;
-    for (size_t total = 0; total < 64 * KIB && (n = read(fd, chunk, sizeof chunk)) > 0;
-         total += (size_t)n) {
-        for (ssize_t i = 0; i < n; i++) {
-            if (chunk[i] == '\0') {
-                setting[used < sizeof setting ? used : 0] = '\0';
-                apply(setting);
-                used = 0;
-            } else if (used < sizeof setting) {
-                setting[used++] = chunk[i];
-            }
-        }
+    char **at = (char **)__libc_stack_end + 1;
+    while (*at != NULL) {
+        at++;
     }
-    close(fd);
+    return at + 1;
 }
 
 void config_init(void) {
-    extern char **environ;
-    if (environ == NULL) {
-        apply_from_kernel();
-    } else {
-        for (char **setting = environ; *setting != NULL; setting++) {
-            apply(*setting);
-        }
+    for (char **setting = settings(); setting != NULL && *setting != NULL; setting++) {
+        apply(*setting);
     }
     lock_choose((enum lock_kind)config.lock);
 }

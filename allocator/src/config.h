@@ -45,8 +45,10 @@ enum route_kind { ROUTE_DIRECT, ROUTE_CASCADE, ROUTE_CASCADE_LEAK };
      .threshold = 32 * MIB,                                                                        \
      .budget = BUDGET_AUTO,                                                                        \
      .bigcache = 64 * MIB,                                                                         \
+     .dirty = 8 * MIB,                                                                             \
      .decay_ms = 1000,                                                                             \
      .idle = 1,                                                                                    \
+     .deepbind = 0,                                                                                \
      .hugepages = 0}
 
 struct config {
@@ -58,8 +60,10 @@ struct config {
     uint64_t threshold; /* bytes; larger blocks are mapped one by one */
     uint64_t budget;    /* bytes all thread caches together may hold, or BUDGET_AUTO */
     uint64_t bigcache;  /* bytes of freed huge mappings kept for reuse */
+    uint64_t dirty;     /* bytes of free memory that may stay resident whatever is in use */
     uint64_t idle;      /* 1: what sleeping threads hold is taken from them */
     uint64_t hugepages; /* 1: ask for huge pages where short blocks lie */
+    uint64_t deepbind;  /* 1: dlopen keeps RTLD_DEEPBIND, and such a plug-in libc's malloc */
     uint64_t decay_ms;  /* free pages older than this go back to the system */
 };
 

@@ -23,6 +23,10 @@ static inline uint32_t decay_period(void) {
 bool decay_due(void);
 void decay_run(void);
 
+/* For when the system refuses memory: what is free and can be unmapped at once is. Returns bytes:
+ * if any, asking again may help. */
+size_t decay_relieve(void);
+
 static inline void decay_run_if_due(void) {
     if (unlikely(decay_due())) {
         decay_run();

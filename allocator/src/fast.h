@@ -11,11 +11,18 @@
 #include "cache.h"
 #include "pagemap.h"
 
+/* Sizes below this are fast: 0 until fast_open, before which no block is in free's range
+ * either. */
+extern HIDDEN size_t fast_sizes;
+
+/* Opens the fast paths once the calling thread's storage is there; before, nothing happens. */
+void fast_open(void);
+
 void *malloc_slow(size_t size);
 void free_slow(void *block);
 
 static inline __attribute__((always_inline)) void *fast_malloc(size_t size) {
-    if (likely(size <= SMALL_MAX)) {
+    if (likely(size < fast_sizes)) {
         void *block = bin_pop(cache_bin(sizeclass_small(size)));
         if (likely(block != NULL)) {
             return block;
@@ -25,8 +32,8 @@ static inline __attribute__((always_inline)) void *fast_malloc(size_t size) {
 }
 
 static inline __attribute__((always_inline)) void fast_free(void *block) {
-    uintptr_t offset = (uintptr_t)block - pagemap.base;
-    if (likely(offset < pagemap.bytes)) {
+    uintptr_t offset = (uintptr_t)block - pagemap.fast_base;
+    if (likely(offset < range_bytes(&pagemap))) {
         if (likely(bin_push(cache_bin(pagemap.class_of[offset >> GRANULE_SHIFT]), block))) {
             return;
         }

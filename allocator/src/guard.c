@@ -8,41 +8,41 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-/* glibc exports its own malloc under these names too, for just this purpose. */
-extern void __libc_free(void *) __attribute__((weak));
-extern void *__libc_realloc(void *, size_t) __attribute__((weak));
+/* The C library exports its own malloc under a second set of names, for just this purpose;
+ * preloaded, we stand before those too. Found when the first stranger comes. */
+static void *of_libc(const char *name, const char *complaint, const void *block) {
+    int saved = errno;
+    void *function = ((uintptr_t)block & 15) == 0 ? dlsym(RTLD_NEXT, name) : NULL;
+    errno = saved;
+    if (function == NULL) {
+        os_die(complaint, block);
+    }
+    return function;
+}
 
 static _Atomic uint64_t count;
 
 bool guard_knows(const void *block) {
-    return pagemap_range(block) == NULL && superreg_find(block) == NULL;
+    return !pagemap_owns(block) && superreg_find(block) == NULL;
 }
 
 void guard_free(void *block) {
     atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
-    if (__libc_free == NULL || ((uintptr_t)block & 15) != 0) {
-        os_die("free(): invalid pointer", block);
-    }
-    __libc_free(block);
+    ((void (*)(void *))of_libc("__libc_free", "free(): invalid pointer", block))(block);
 }
 
 void *guard_realloc(void *block, size_t size) {
     atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
-    if (__libc_realloc == NULL || ((uintptr_t)block & 15) != 0) {
-        os_die("realloc(): invalid pointer", block);
-    }
-    return __libc_realloc(block, size);
+    void *function = of_libc("__libc_realloc", "realloc(): invalid pointer", block);
+    return ((void *(*)(void *, size_t))function)(block, size);
 }
 
 size_t guard_usable_size(const void *block) {
-    int saved = errno;
-    size_t (*usable)(const void *) =
-        (size_t (*)(const void *))dlsym(RTLD_NEXT, "malloc_usable_size");
-    errno = saved;
-    if (usable == NULL || !guard_knows(block)) {
-        os_die("malloc_usable_size(): invalid pointer", block);
+    const char *complaint = "malloc_usable_size(): invalid pointer";
+    if (!guard_knows(block)) {
+        os_die(complaint, block);
     }
-    return usable(block);
+    return ((size_t (*)(const void *))of_libc("malloc_usable_size", complaint, block))(block);
 }
 
 uint64_t guard_count(void) {

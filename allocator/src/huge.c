@@ -1,42 +1,54 @@
 #include "huge.h"
 #include "bigcache.h"
+#include "dirty.h"
 #include "lock.h"
 #include "os.h"
 #include "superreg.h"
 
-static struct lock lock; /* HUGE: unused_notes */
+static struct lock lock; /* HUGE: all notes */
 static struct mapping *unused_notes;
+static struct mapping *fresh_notes; /* of the newest piece, those that never were in use */
+static size_t fresh;
 static _Atomic uint64_t allocations, frees, bytes_mapped;
 
 #define NOTES_BYTES (64 * KIB)
 
 void huge_init(void) {
-    lock_init(&lock, "huge", -1);
+    lock_init(&lock, "huge", -1, RANK_HUGE);
 }
 
-/* A descriptor of a mapping, from a free list that grows by whole pages and never shrinks. */
-static struct mapping *note_take(void) {
-    lock_acquire(&lock);
+/* One that is at hand, or NULL. Requires the lock. */
+static struct mapping *note_at_hand(void) {
     struct mapping *note = unused_notes;
     if (note != NULL) {
         unused_notes = note->next;
+    } else if (fresh > 0) {
+        note = &fresh_notes[--fresh];
     }
+    return note;
+}
+
+/* A descriptor of a mapping, from a list that grows by whole pages and never shrinks. */
+static struct mapping *note_take(void) {
+    lock_acquire(&lock);
+    struct mapping *note = note_at_hand();
     lock_release(&lock);
     if (note != NULL) {
         return note;
     }
-    note = os_map(NOTES_BYTES, PAGE);
-    if (note == NULL) {
-        return NULL;
-    }
-    size_t count = NOTES_BYTES / sizeof *note;
-    for (size_t i = 1; i + 1 < count; i++) {
-        note[i].next = &note[i + 1];
-    }
+    struct mapping *more = os_map(NOTES_BYTES, PAGE);
     lock_acquire(&lock);
-    note[count - 1].next = unused_notes;
-    unused_notes = &note[1];
+    note = note_at_hand();
+    if (note == NULL && more != NULL) {
+        fresh_notes = more;
+        fresh = NOTES_BYTES / sizeof *more;
+        note = note_at_hand();
+        more = NULL;
+    }
     lock_release(&lock);
+    if (more != NULL) {
+        os_unmap(more, NOTES_BYTES); /* another thread has mapped some meanwhile */
+    }
     return note;
 }
 
@@ -48,7 +60,7 @@ static void note_give(struct mapping *note) {
 }
 
 void *huge_take(size_t size, size_t alignment, bool *zero) {
-    size_t bytes = bigcache_round(size);
+    size_t bytes = bigcache_round(size != 0 ? size : 1);
     if (bytes < size || bytes > PTRDIFF_MAX) {
         return NULL;
     }
@@ -60,6 +72,8 @@ void *huge_take(size_t size, size_t alignment, bool *zero) {
     *zero = block == NULL;
     if (block == NULL) {
         block = os_map(bytes, alignment < PAGE ? PAGE : alignment);
+        dirty_missed(bytes);
+        dirty_bound();
     }
     if (block == NULL) {
         note_give(note);
@@ -83,6 +97,7 @@ bool huge_free(void *block) {
     atomic_fetch_add_explicit(&frees, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&bytes_mapped, bytes, memory_order_relaxed);
     bigcache_give(block, bytes);
+    dirty_bound();
     return true;
 }
 
@@ -118,10 +133,18 @@ size_t huge_usable(const void *block) {
     return note != NULL ? note->bytes : 0;
 }
 
+void huge_forget(void) {
+    unused_notes = NULL;
+}
+
+uint64_t huge_bytes(void) {
+    return atomic_load_explicit(&bytes_mapped, memory_order_relaxed);
+}
+
 void huge_stats(struct huge_stats *out) {
     *out = (struct huge_stats){
         .allocations = atomic_load_explicit(&allocations, memory_order_relaxed),
         .frees = atomic_load_explicit(&frees, memory_order_relaxed),
-        .bytes = atomic_load_explicit(&bytes_mapped, memory_order_relaxed),
+        .bytes = huge_bytes(),
     };
 }

@@ -25,6 +25,12 @@ void *huge_resize(void *block, size_t size, bool *known);
 /* Usable bytes of a huge block; 0 if it is not one. */
 size_t huge_usable(const void *block);
 
+/* In a child that starts afresh (fork.h): no descriptor is at hand. Live blocks stay known. */
+void huge_forget(void);
+
+/* Bytes of all blocks. A racy read. */
+uint64_t huge_bytes(void);
+
 struct huge_stats {
     uint64_t allocations, frees, bytes;
 };

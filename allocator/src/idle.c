@@ -8,15 +8,14 @@
 
 #include <string.h>
 
-/* Periods between two questions whether the thread of an emptied cache still lives. */
-#define ASK_PERIODS 16
-
-static bool possible;
 static _Atomic uint64_t taken;
-static uint64_t turns; /* suspensions so far; CACHES */
 
-void idle_init(void) {
-    possible = config.idle && !config.check && os_barrier_init();
+/* Suspensions so far; those up to `settled` are long past; those up to `marked` will be
+ * IDLE_SETTLE_MS after marked_ms. CACHES. */
+static uint64_t turns, settled, marked, marked_ms;
+
+static bool is_possible(void) {
+    return config.idle && !config.check;
 }
 
 static bool is_suspended(const struct cache *cache) {
@@ -37,29 +36,21 @@ static unsigned take(struct cache *cache, unsigned cls, void **out, size_t most)
     return (unsigned)n;
 }
 
-/* Makes a barrier; then `*passed` is the number of the last suspension before it. */
-static bool barrier(uint64_t *passed) {
-    lock_acquire(&cache_lock);
-    uint64_t turn = turns;
-    lock_release(&cache_lock);
-    if (!os_barrier()) {
-        return false;
-    }
-    *passed = turn;
-    return true;
+/* Requires CACHES: nobody can be in an operation any more that began before the suspension. */
+static bool is_settled(const struct cache *cache) {
+    return cache->turn <= settled && is_suspended(cache) &&
+           !atomic_load_explicit(&cache->slow, memory_order_acquire);
 }
 
-static void empty(struct cache *cache, uint64_t passed) {
-    void *blocks[128];
+static void empty(struct cache *cache) {
+    void *blocks[32]; /* few: stacks may be short */
     unsigned n, cls = CLASS_FIRST;
     do {
         lock_acquire(&cache_lock);
         n = 0;
         /* Its thread may have come back at any time, and is then the only one to touch it; it may
-         * also have been suspended again, after the barrier. */
-        bool still = cache->turn <= passed &&
-                     atomic_load_explicit(&cache->suspended, memory_order_relaxed) &&
-                     !atomic_load_explicit(&cache->slow, memory_order_acquire);
+         * also have been suspended again. */
+        bool still = is_settled(cache);
         while (still && cls < CLASS_COUNT &&
                (n = take(cache, cls, blocks, sizeof blocks / sizeof *blocks)) == 0) {
             cls++;
@@ -77,89 +68,104 @@ static void empty(struct cache *cache, uint64_t passed) {
 }
 
 /* Suspends a cache that is not, so that its thread's next operation finds the stand-in; or takes
- * it from a thread that is no more.
- *
- * A thread whose first operation came in the last round of its destructors has ended without
- * telling, and where its cache_self was is now somebody else's memory: hence the question to the
- * kernel, outside the lock. Meanwhile the thread may tell after all, and another have its cache. */
+ * it from a thread that is no more: one whose first operation came in the last round of its
+ * destructors has ended without telling, and where its cache_self was is now somebody else's
+ * memory. */
 static void suspend(struct cache *cache) {
     lock_acquire(&cache_lock);
-    bool known = cache->self != NULL;
-    uint64_t owner = cache->owner;
-    int thread = cache->thread;
-    lock_release(&cache_lock);
-    if (!known) {
-        return;
-    }
-    bool ended = os_thread_ended(thread);
-    lock_acquire(&cache_lock);
-    bool same = cache->self != NULL && cache->owner == owner;
-    if (same && ended) {
+    bool ended = cache->self != NULL && life_is_over(&cache->life);
+    if (ended) {
         cache->self = NULL; /* whoever does this buries it */
-    } else if (same && !is_suspended(cache) &&
+    } else if (cache->self != NULL && !is_suspended(cache) &&
                !atomic_load_explicit(&cache->slow, memory_order_relaxed)) {
-        cache->since = decay_period();
         cache->turn = ++turns;
         atomic_store_explicit(&cache->suspended, true, memory_order_relaxed);
-        atomic_store_explicit(cache->self, &cache_suspended, memory_order_relaxed);
+        /* Sequentially consistent: from here on it is a matter of time. */
+        atomic_store(cache->self, &cache_suspended);
     }
     lock_release(&cache_lock);
-    if (same && ended) {
+    if (ended) {
         cache_bury(cache);
     }
 }
 
-/* What to do about a suspended cache: its thread had time to come back and did not. */
-enum due { NOTHING, EMPTY, ASK };
-
-static enum due due_for(struct cache *cache, uint32_t now) {
+/* What was marked long ago is settled; and, where nothing is marked, what is suspended now will be.
+ * The time of the mark is read here: the caller's may be old, as it can have been stopped since. */
+static void settle(uint64_t now_ms) {
     lock_acquire(&cache_lock);
-    uint32_t periods = now - cache->since;
-    enum due due = !cache->emptied ? EMPTY : periods % ASK_PERIODS == 0 ? ASK : NOTHING;
+    if (settled < marked && now_ms >= marked_ms + IDLE_SETTLE_MS) {
+        settled = marked;
+    }
+    if (settled >= marked) {
+        marked = turns;
+        marked_ms = os_coarse_ms();
+    }
     lock_release(&cache_lock);
-    return periods == 0 ? NOTHING : due;
 }
 
-void idle_decay(void) {
-    if (!possible || !os_process_is_ours()) {
+static bool is_due(struct cache *cache) {
+    lock_acquire(&cache_lock);
+    bool due = is_settled(cache) && !cache->emptied;
+    lock_release(&cache_lock);
+    return due;
+}
+
+void idle_decay(uint64_t now_ms) {
+    if (!is_possible()) {
         return;
     }
     uint32_t now = decay_period();
-    uint64_t passed = 0;
-    for (struct cache *cache = cache_first(); cache != NULL; cache = cache->next) {
-        if (!is_suspended(cache)) {
-            uint32_t active = atomic_load_explicit(&cache->active, memory_order_relaxed);
-            if (now - active > IDLE_PERIODS && now - active < UINT32_MAX / 2) {
-                suspend(cache);
-            }
+    settle(now_ms);
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = cache_at(i);
+        if (cache == NULL) {
             continue;
         }
-        enum due due = due_for(cache, now);
-        if (due == ASK) {
+        uint32_t rested = now - atomic_load_explicit(&cache->active, memory_order_relaxed);
+        if (is_due(cache)) {
+            empty(cache);
+        } else if (is_suspended(cache) || (rested > IDLE_PERIODS && rested < UINT32_MAX / 2)) {
             suspend(cache);
-        } else if (due == EMPTY) {
-            if (passed == 0 && !barrier(&passed)) {
-                return;
-            }
-            empty(cache, passed);
         }
     }
+    settle(now_ms);
+}
+
+/* Waits until every suspension so far is past. False if that cannot be had now. */
+static bool wait_until_past(void) {
+    lock_acquire(&cache_lock);
+    uint64_t turn = turns;
+    bool past = turn == settled;
+    lock_release(&cache_lock);
+    if (past) {
+        return true;
+    }
+    if (!os_pause_ms(IDLE_PAUSE_MS)) {
+        return false;
+    }
+    lock_acquire(&cache_lock);
+    settled = turn > settled ? turn : settled;
+    lock_release(&cache_lock);
+    return true;
 }
 
 void idle_drain(void) {
-    if (!possible || !os_process_is_ours()) {
+    if (!is_possible()) {
         return;
     }
-    for (struct cache *cache = cache_first(); cache != NULL; cache = cache->next) {
-        suspend(cache);
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = cache_at(i);
+        if (cache != NULL && cache != cache_own()) {
+            suspend(cache);
+        }
     }
-    uint64_t passed;
-    if (!barrier(&passed)) {
+    if (!wait_until_past()) {
         return;
     }
-    for (struct cache *cache = cache_first(); cache != NULL; cache = cache->next) {
-        if (is_suspended(cache)) {
-            empty(cache, passed);
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = cache_at(i);
+        if (cache != NULL && is_suspended(cache)) {
+            empty(cache);
         }
     }
 }

@@ -9,8 +9,12 @@
  * above: everything deeper in the stack can be taken from under it, and is. So the fast paths pay
  * nothing, and of each class at most three blocks stay behind.
  *
- * That no later operation is in flight needs a barrier in every running thread: membarrier(2).
- * Where the kernel has none, sleeping threads keep what they have, within config.budget.
+ * That no later operation is in flight, and that what the thread wrote before can be seen, is a
+ * matter of time: a store reaches memory within microseconds, and no processor holds a load back
+ * for longer. (Morrison and Afek, "Temporally Bounding TSO for Fence-Free Asymmetric
+ * Synchronization", ASPLOS 2015: whoever waits for the bound needs no barrier on the other side.)
+ * So between a suspension and the emptying a decay period passes, and IDLE_SETTLE_MS at least;
+ * malloc_trim waits IDLE_PAUSE_MS for it, a thousand times the bound.
  *
  * A thread with no slow path for IDLE_PERIODS decay periods is suspended; one period later, if it
  * has not come back, its cache is emptied. A busy thread comes back at once, and nothing has
@@ -23,11 +27,12 @@
 
 #define IDLE_PERIODS 2
 
-/* Also in the child of a fork. */
-void idle_init(void);
+/* By the coarse clock, which is some milliseconds late; and by the kernel's timers. */
+#define IDLE_SETTLE_MS 20
+#define IDLE_PAUSE_MS 2
 
-/* One decay period's work. */
-void idle_decay(void);
+/* One decay period's work, at a time of os_coarse_ms. */
+void idle_decay(uint64_t now_ms);
 
 /* Takes from every thread's cache now, asleep or not. */
 void idle_drain(void);

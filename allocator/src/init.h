@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-extern _Atomic int init_state; /* 0 not begun, 1 under way, 2 done */
+extern _Atomic uint32_t init_state; /* 0 not begun, 1 under way, 2 done */
 
 void init_run(void);
 

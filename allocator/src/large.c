@@ -1,5 +1,6 @@
 #include "large.h"
 #include "decay.h"
+#include "dirty.h"
 #include "os.h"
 #include "pages.h"
 
@@ -36,6 +37,7 @@ void run_free(void *block) {
     atomic_fetch_add_explicit(&frees, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&bytes_in_runs, span->granules * GRANULE, memory_order_relaxed);
     pages_give(span);
+    dirty_bound();
     decay_run_if_due();
 }
 
@@ -51,6 +53,7 @@ bool run_resize(void *block, size_t size) {
     }
     if (granules < old) {
         pages_shorten(span, granules);
+        dirty_bound();
     } else if (granules > old && !pages_lengthen(span, granules)) {
         return false;
     }

@@ -1,12 +1,10 @@
 #define _GNU_SOURCE
 #include "lock.h"
 #include "os.h"
+#include "syscall.h"
 
-#include <errno.h>
 #include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* A critical section here is some 20 to 100 ns; spinning for about a microsecond covers a running
  * holder and gives up soon on one that was preempted. */
@@ -19,7 +17,8 @@
 
 enum lock_kind lock_kind_now = LOCK_FUTEX;
 
-static uint64_t epoch_ns; /* sums of starts count from here, to stay within 48 bits */
+/* Sums of starts count from here, to stay within 48 bits. 0: nothing is timed. */
+static _Atomic uint64_t epoch_ns;
 
 static struct lock *locks[LOCKS_MAX];
 static int locks_named;
@@ -33,16 +32,33 @@ uint32_t lock_self(void) {
 
 void lock_choose(enum lock_kind kind) {
     lock_kind_now = kind;
-    epoch_ns = os_now_ns();
 }
 
+static uint64_t epoch(void) {
+    return atomic_load_explicit(&epoch_ns, memory_order_relaxed);
+}
+
+void lock_time(void) {
+    uint64_t never = 0;
+    if (epoch() == never) {
+        atomic_compare_exchange_strong(&epoch_ns, &never, os_now_ns());
+    }
+}
+
+/* Since the epoch; who began to wait before it has waited since then. */
 static uint64_t ticks(uint64_t ns) {
-    return (ns - epoch_ns) >> WAIT_TICK_BITS;
+    return ns != 0 ? (ns - epoch()) >> WAIT_TICK_BITS : 0;
 }
 
-void lock_init(struct lock *lock, const char *name, int number) {
+/* 0 while nothing is timed. */
+static uint64_t timed_now(void) {
+    return epoch() != 0 ? os_now_ns() : 0;
+}
+
+void lock_init(struct lock *lock, const char *name, int number, enum lock_rank rank) {
     memset(lock, 0, sizeof *lock);
-    pthread_mutex_init(&lock->mutex, NULL);
+    lock->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    lock->rank = rank;
     size_t n = strlen(name);
     memcpy(lock->name, name, n);
     if (number >= 0) {
@@ -57,9 +73,10 @@ void lock_init(struct lock *lock, const char *name, int number) {
             lock->name[n++] = digits[--count];
         }
     }
-    if (locks_named < LOCKS_MAX) {
-        locks[locks_named++] = lock;
+    if (locks_named == LOCKS_MAX) {
+        os_die("more locks than a fork could hold", lock);
     }
+    locks[locks_named++] = lock;
 }
 
 int lock_count(void) {
@@ -85,16 +102,12 @@ static bool try_state(struct lock *lock, uint32_t held) {
                                                    memory_order_relaxed);
 }
 
-static void futex(struct lock *lock, int operation, uint32_t value) {
-    int saved = errno;
-    syscall(SYS_futex, &lock->state, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
-    errno = saved;
-}
-
 bool lock_try(struct lock *lock) {
+    fork_notice();
     bool got =
         lock_kind_now == LOCK_MUTEX ? pthread_mutex_trylock(&lock->mutex) == 0 : try_state(lock, 1);
     if (got) {
+        witness_acquire(lock);
         lock_count_acquisition(lock);
     }
     return got;
@@ -104,7 +117,7 @@ COLD void lock_slow(struct lock *lock) {
     if (lock_kind_now == LOCK_MUTEX && pthread_mutex_trylock(&lock->mutex) == 0) {
         return;
     }
-    uint64_t start = os_now_ns();
+    uint64_t start = timed_now();
     uint64_t mark = WAITER + ticks(start);
     atomic_fetch_add_explicit(&lock->waiting, mark, memory_order_relaxed);
     bool slept = false;
@@ -123,7 +136,7 @@ COLD void lock_slow(struct lock *lock) {
             if (atomic_exchange_explicit(&lock->state, 2, memory_order_acquire) == 0) {
                 break;
             }
-            futex(lock, FUTEX_WAIT, 2);
+            sys_futex(&lock->state, FUTEX_WAIT, 2, NULL);
         }
     }
     /* Counted by the holder, which waits no more: on arrival, one that has the lock but has not
@@ -131,7 +144,7 @@ COLD void lock_slow(struct lock *lock) {
     uint64_t waiting =
         (atomic_fetch_sub_explicit(&lock->waiting, mark, memory_order_relaxed) - mark) >> 48;
     waiting = waiting > 0 ? waiting : 1;
-    uint64_t waited = os_now_ns() - start;
+    uint64_t waited = start != 0 ? os_now_ns() - start : 0;
     lock_bump(slept ? &lock->waited : &lock->spun, 1);
     lock_bump(&lock->wait_ns, waited);
     if (waited > atomic_load_explicit(&lock->max_wait_ns, memory_order_relaxed)) {
@@ -143,6 +156,9 @@ COLD void lock_slow(struct lock *lock) {
 }
 
 uint64_t lock_waited_ns(const struct lock *lock) {
+    if (epoch() == 0) {
+        return 0;
+    }
     uint64_t ended, still;
     int attempts = 8; /* a wait that ends between the readings would be in both or neither */
     do {
@@ -156,11 +172,11 @@ uint64_t lock_waited_ns(const struct lock *lock) {
 }
 
 COLD void lock_wake(struct lock *lock) {
-    futex(lock, FUTEX_WAKE, 1);
+    sys_futex(&lock->state, FUTEX_WAKE, 1, NULL);
 }
 
 COLD void lock_sampled_acquire(struct lock *lock) {
-    lock->hold_start = os_now_ns();
+    lock->hold_start = timed_now();
 }
 
 COLD void lock_sampled_release(struct lock *lock) {
@@ -169,9 +185,22 @@ COLD void lock_sampled_release(struct lock *lock) {
     lock->hold_start = 0;
 }
 
+void lock_acquire_all(void) {
+    fork_notice();
+    for (int i = 0; i < locks_named; i++) {
+        lock_take(locks[i]);
+    }
+}
+
+void lock_release_all(void) {
+    for (int i = locks_named; i-- > 0;) {
+        lock_give(locks[i]);
+    }
+}
+
 void lock_after_fork(struct lock *lock) {
     atomic_store_explicit(&lock->state, 0, memory_order_relaxed);
     atomic_store_explicit(&lock->waiting, 0, memory_order_relaxed);
     lock->hold_start = 0;
-    pthread_mutex_init(&lock->mutex, NULL);
+    lock->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }

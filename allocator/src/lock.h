@@ -1,24 +1,45 @@
 /* lock: short critical sections that may sleep, and say what they cost.
  *
  * A lock spins briefly, then sleeps on a futex: with more threads than cores the holder is often
- * not running, and a waiter that spins keeps it from running. No lock is ever held across a system
- * call, a page fault of fresh memory, or a walk of unbounded length.
+ * not running, and a waiter that spins keeps it from running. No lock is held across a system call
+ * or a walk of unbounded length, with two exceptions: GROWTH, because whoever waits for it wants
+ * the same calls made, and REGISTRY in the `locked` rung, which is measured as it was shipped.
  *
- * Ranks, low taken first (a thread holding one only takes a higher): CHECK < CACHES < ELO <
- * SUPERREG < HUGE < BIGCACHE < CENTRAL < SPANS < REGISTRY < LOOKUP < RANGES < PAGES. Within a rank
- * at most one is held, except by fork, which takes all in the order in which they were named.
+ * Ranks, low taken first: a thread that holds one only takes higher ones. Within a rank at most one
+ * is held, except by fork, which takes all in the order in which they were named. Builds with
+ * HAK_WITNESS see to both rules (witness.h).
  *
  * Counters are plain fields, written while the lock is held and read racily by the statistics.
+ * Times are taken only from the first reading of statistics on (lock_time): the clock that is
+ * exact needs an instruction that not every program may execute.
  */
 #ifndef HAK_LOCK_H
 #define HAK_LOCK_H
 
 #include "base.h"
+#include "fork.h"
+#include "witness.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 enum lock_kind { LOCK_FUTEX, LOCK_SPIN, LOCK_MUTEX };
+
+enum lock_rank {
+    RANK_CHECK,
+    RANK_CACHES,
+    RANK_SHELF,
+    RANK_ELO,
+    RANK_SUPERREG,
+    RANK_HUGE,
+    RANK_BIGCACHE,
+    RANK_CENTRAL,
+    RANK_SPANS,
+    RANK_REGISTRY,
+    RANK_LOOKUP,
+    RANK_GROWTH,
+    RANK_PAGES
+};
 
 struct lock {
     _Atomic uint32_t state;   /* 0 free, 1 held, 2 held and somebody may sleep */
@@ -28,23 +49,32 @@ struct lock {
     _Atomic uint64_t spun, waited, wait_ns, max_wait_ns, owner_switches, max_waiters;
     _Atomic uint64_t hold_ns, hold_samples;
     uint64_t hold_start; /* when a sampled acquisition began, else 0 */
+    enum lock_rank rank;
     pthread_mutex_t mutex;
     char name[24];
 } __attribute__((aligned(CACHE_LINE)));
 
-/* 1 acquisition in this many has its hold time measured. A power of two. */
+/* 1 acquisition in this many has its hold time measured, once times are. A power of two. */
 #define LOCK_HOLD_SAMPLE 64
 
 /* Which kind all locks are; set once, before the first lock is taken. */
 void lock_choose(enum lock_kind kind);
 
-/* Names the lock and enters it in the list that the statistics read. Call once, before use. */
-void lock_init(struct lock *lock, const char *name, int number);
+/* Names the lock and enters it in the list that the statistics and fork read; more locks than the
+ * list holds end the process. Call once, before use; a `number` below 0 is left out of the name. */
+void lock_init(struct lock *lock, const char *name, int number, enum lock_rank rank);
+
+/* From now on waits, and one hold in LOCK_HOLD_SAMPLE, are timed. */
+void lock_time(void);
 
 void lock_slow(struct lock *lock);
 void lock_wake(struct lock *lock);
 void lock_sampled_release(struct lock *lock);
 void lock_sampled_acquire(struct lock *lock);
+
+/* Every lock there is, in the order of naming, and back: for fork alone. */
+void lock_acquire_all(void);
+void lock_release_all(void);
 
 /* In the child of a fork, which owns every lock: makes it free. */
 void lock_after_fork(struct lock *lock);
@@ -90,7 +120,7 @@ static inline void lock_count_acquisition(struct lock *lock) {
     }
 }
 
-static inline void lock_acquire(struct lock *lock) {
+static inline void lock_take(struct lock *lock) {
     uint32_t free = 0;
     if (unlikely(lock_kind_now == LOCK_MUTEX) ||
         unlikely(!atomic_compare_exchange_strong_explicit(
@@ -100,7 +130,7 @@ static inline void lock_acquire(struct lock *lock) {
     lock_count_acquisition(lock);
 }
 
-static inline void lock_release(struct lock *lock) {
+static inline void lock_give(struct lock *lock) {
     if (unlikely(lock->hold_start != 0)) {
         lock_sampled_release(lock);
     }
@@ -109,6 +139,17 @@ static inline void lock_release(struct lock *lock) {
     } else if (unlikely(atomic_exchange_explicit(&lock->state, 0, memory_order_release) == 2)) {
         lock_wake(lock);
     }
+}
+
+static inline void lock_acquire(struct lock *lock) {
+    fork_notice();
+    witness_acquire(lock);
+    lock_take(lock);
+}
+
+static inline void lock_release(struct lock *lock) {
+    witness_release(lock);
+    lock_give(lock);
 }
 
 #endif

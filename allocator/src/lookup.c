@@ -32,7 +32,7 @@ bool lookup_init(void) {
             return false;
         }
         for (unsigned i = 0; i < shard_count[table]; i++) {
-            lock_init(&shards[table][i].lock, names[table], (int)i);
+            lock_init(&shards[table][i].lock, names[table], (int)i, RANK_LOOKUP);
             shards[table][i].slots = (struct slot *)(memory + i * bytes);
         }
     }

@@ -1,91 +1,137 @@
 #define _GNU_SOURCE
 #include "os.h"
+#include "syscall.h"
+#include "vdso.h"
+#include "witness.h"
 
 #include <errno.h>
-#include <linux/membarrier.h>
+#include <linux/futex.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-static void *map_aligned(size_t bytes, size_t alignment, int protection) {
-    int saved = errno;
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | (protection == PROT_NONE ? MAP_NORESERVE : 0);
-    char *at = NULL;
-    if (bytes <= PTRDIFF_MAX) {
-        at = mmap(NULL, bytes, protection, flags, -1, 0);
-        if (at == MAP_FAILED) {
-            at = NULL;
-        } else if ((uintptr_t)at & (alignment - 1)) {
-            /* Not aligned by luck: map more and give the ends back. */
-            munmap(at, bytes);
-            at = NULL;
-            if (bytes + alignment > bytes) {
-                char *wide = mmap(NULL, bytes + alignment, protection, flags, -1, 0);
-                if (wide != MAP_FAILED) {
-                    at = (char *)align_up((uintptr_t)wide, alignment);
-                    size_t before = (size_t)(at - wide);
-                    if (before != 0) {
-                        munmap(wide, before);
-                    }
-                    munmap(at + bytes, alignment - before);
-                }
-            }
-        }
+/* Since Linux 4.17 and 5.18; older ones take the first for a hint and know nothing of the second.
+ */
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+/* Not so far that it is of another part of the address space. */
+#define NEAR (64 * GIB)
+
+#define USABLE (PROT_READ | PROT_WRITE)
+#define OURS (MAP_PRIVATE | MAP_ANONYMOUS)
+
+enum os_answer os_map_at(void *at, size_t bytes) {
+    witness_no_lock();
+    void *got = sys_mmap(at, bytes, USABLE, OURS | MAP_FIXED_NOREPLACE);
+    if (sys_is_error(got)) {
+        return got == sys_error(EEXIST) ? OS_TAKEN : OS_REFUSED;
     }
-    errno = saved;
+    if (got != at) {
+        sys_munmap(got, bytes);
+        return OS_TAKEN;
+    }
+    return OS_DONE;
+}
+
+uintptr_t os_place(void) {
+    void *at = sys_mmap(NULL, PAGE, PROT_NONE, OURS | MAP_NORESERVE);
+    if (sys_is_error(at)) {
+        return 0;
+    }
+    sys_munmap(at, PAGE);
+    return (uintptr_t)at;
+}
+
+/* Maps more and gives the ends back. What is given back never counts as memory. */
+static char *map_wide(size_t bytes, size_t alignment) {
+    if (bytes + alignment < bytes) {
+        return NULL;
+    }
+    char *wide = sys_mmap(NULL, bytes + alignment, PROT_NONE, OURS | MAP_NORESERVE);
+    if (sys_is_error(wide)) {
+        return NULL;
+    }
+    char *at = (char *)align_up((uintptr_t)wide, alignment);
+    size_t before = (size_t)(at - wide);
+    if (before != 0) {
+        sys_munmap(wide, before);
+    }
+    sys_munmap(at + bytes, alignment - before);
+    if (sys_mprotect(at, bytes, USABLE) != 0) {
+        sys_munmap(at, bytes);
+        return NULL;
+    }
     return at;
 }
 
-void *os_reserve(size_t bytes, size_t alignment) {
-    return map_aligned(bytes, alignment, PROT_NONE);
-}
-
-bool os_commit(void *at, size_t bytes) {
-    int saved = errno;
-    bool done = mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0;
-    errno = saved;
-    return done;
+void *os_map(size_t bytes, size_t alignment) {
+    witness_no_lock();
+    if (bytes > PTRDIFF_MAX) {
+        return NULL;
+    }
+    char *at = sys_mmap(NULL, bytes, USABLE, OURS);
+    if (sys_is_error(at)) {
+        return NULL;
+    }
+    if ((uintptr_t)at & (alignment - 1)) {
+        /* Not aligned by luck: just below there is most likely room. */
+        sys_munmap(at, bytes);
+        at -= (uintptr_t)at & (alignment - 1);
+        if (alignment > NEAR || os_map_at(at, bytes) != OS_DONE) {
+            at = map_wide(bytes, alignment);
+        }
+    }
+    return at;
 }
 
 bool os_purge(void *at, size_t bytes) {
-    int saved = errno;
-    bool done = madvise(at, bytes, MADV_DONTNEED) == 0;
-    errno = saved;
-    return done;
+    witness_no_lock();
+    int result = sys_madvise(at, bytes, MADV_DONTNEED);
+    return result == 0 || (result == -EINVAL && sys_madvise(at, bytes, MADV_DONTNEED_LOCKED) == 0);
 }
 
 void os_advise_huge(void *at, size_t bytes) {
-    int saved = errno;
-    madvise(at, bytes, MADV_HUGEPAGE);
-    errno = saved;
+    witness_no_lock();
+    sys_madvise(at, bytes, MADV_HUGEPAGE);
 }
 
-void *os_map(size_t bytes, size_t alignment) {
-    return map_aligned(bytes, alignment, PROT_READ | PROT_WRITE);
+bool os_wipe_on_fork(void *at, size_t bytes) {
+    return sys_madvise(at, bytes, MADV_WIPEONFORK) == 0;
 }
 
 bool os_unmap(void *at, size_t bytes) {
-    int saved = errno;
-    bool done = munmap(at, bytes) == 0;
-    errno = saved;
-    return done;
+    witness_no_lock();
+    return sys_munmap(at, bytes) == 0;
 }
 
 void *os_remap(void *at, size_t old_bytes, size_t new_bytes) {
-    int saved = errno;
-    void *moved = mremap(at, old_bytes, new_bytes, MREMAP_MAYMOVE);
-    errno = saved;
-    return moved == MAP_FAILED ? NULL : moved;
+    witness_no_lock();
+    void *moved = sys_mremap(at, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    return sys_is_error(moved) ? NULL : moved;
+}
+
+static int (*vdso_clock)(clockid_t clock, struct timespec *out);
+
+void os_init(void) {
+#if defined(__aarch64__)
+    vdso_clock = vdso_symbol("__kernel_clock_gettime");
+#else
+    vdso_clock = vdso_symbol("__vdso_clock_gettime");
+#endif
 }
 
 static uint64_t now(clockid_t clock) {
-    struct timespec t;
-    clock_gettime(clock, &t);
+    struct timespec t = {0};
+    if (vdso_clock == NULL || vdso_clock(clock, &t) != 0) {
+        sys_clock_gettime(clock, &t);
+    }
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
@@ -97,64 +143,48 @@ uint64_t os_coarse_ms(void) {
     return now(CLOCK_MONOTONIC_COARSE) / 1000000u;
 }
 
-size_t os_address_limit(void) {
-    struct rlimit limit;
-    int saved = errno;
-    size_t bytes = SIZE_MAX;
-    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
-        bytes = (size_t)limit.rlim_cur;
+bool os_pause_ms(unsigned ms) {
+    static _Atomic uint32_t nobody_changes_this;
+    struct timespec most = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    long result = -EINTR;
+    for (int attempt = 0; result == -EINTR && attempt < 8; attempt++) {
+        result = sys_futex(&nobody_changes_this, FUTEX_WAIT, 0, &most);
     }
-    errno = saved;
-    return bytes;
+    return result == -ETIMEDOUT;
 }
 
 void os_costs(uint64_t *cpu_ns, uint64_t *faults) {
     struct rusage usage;
-    int saved = errno;
     *cpu_ns = *faults = 0;
-    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+    if (sys_getrusage(RUSAGE_SELF, &usage) == 0) {
         *cpu_ns = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000u +
                   (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000u;
         *faults = (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
     }
-    errno = saved;
 }
 
-static bool membarrier(int command) {
-    int saved = errno;
-    bool done = syscall(SYS_membarrier, command, 0, 0) == 0;
-    errno = saved;
-    return done;
-}
-
-static _Atomic int process;
-
-bool os_barrier_init(void) {
-    atomic_store_explicit(&process, (int)getpid(), memory_order_relaxed);
-    return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
-}
-
-bool os_process_is_ours(void) {
-    return atomic_load_explicit(&process, memory_order_relaxed) == (int)getpid();
-}
-
-bool os_barrier(void) {
-    return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
-}
+static _Thread_local int thread_number __attribute__((tls_model("initial-exec")));
 
 int os_thread(void) {
-    return (int)syscall(SYS_gettid);
+    if (thread_number == 0) {
+#ifdef __GLIBC__
+        /* The C library knows the number and writes it into every mutex that a thread holds. */
+        pthread_mutex_t mine = PTHREAD_MUTEX_INITIALIZER;
+        pthread_mutex_lock(&mine);
+        thread_number = mine.__data.__owner;
+        pthread_mutex_unlock(&mine);
+#else
+        thread_number = sys_gettid();
+#endif
+    }
+    return thread_number;
 }
 
-bool os_thread_ended(int thread) {
-    int saved = errno;
-    bool ended = syscall(SYS_tgkill, getpid(), thread, 0) != 0 && errno == ESRCH;
-    errno = saved;
-    return ended;
+void os_thread_is_another(void) {
+    thread_number = 0;
 }
 
 void os_say(const char *line) {
-    int saved = errno;
     char text[512];
     size_t n = strlen(line);
     if (n > sizeof text - 1) {
@@ -162,9 +192,7 @@ void os_say(const char *line) {
     }
     memcpy(text, line, n);
     text[n] = '\n';
-    ssize_t written = write(STDERR_FILENO, text, n + 1);
-    (void)written;
-    errno = saved;
+    sys_write(STDERR_FILENO, text, n + 1);
 }
 
 _Noreturn void os_die(const char *what, const void *address) {

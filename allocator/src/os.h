@@ -1,26 +1,51 @@
-/* os: the kernel's memory and clock. Nothing above this file makes a system call for memory.
+/* os: the kernel's memory and clock. Nothing above this file makes a system call, but for a lock's
+ * futex.
  *
- * Owns no state. Takes no lock; no caller may hold one (a system call under a lock stalls every
- * thread that wants it). All functions leave errno as it was: failure is in the return value.
+ * Owns what os_init finds out, the kernel's clock; immutable afterwards. Takes no lock. No caller
+ * holds one across the calls about memory (a system call under a lock stalls every thread that
+ * wants it), but for GROWTH, and REGISTRY in the `locked` rung; witness builds check it. errno
+ * stays as it was: failure is in the return value.
+ *
+ * The system calls (syscall.h), and what they are for:
+ *
+ *   mmap munmap mremap      runs, huge blocks, tables
+ *   mprotect                a huge block of an alignment that luck did not give
+ *   madvise                 purging; once, MADV_WIPEONFORK (may be refused)
+ *   futex                   a lock's waiter sleeps; malloc_trim waits a moment
+ *   write                   the one line before an abort, or about a switch
+ *   clock_gettime           only where the kernel lends no function for it (vdso.h)
+ *   getrusage               only with HAKMEM_LEARN=1
+ *
+ * The exact clock may execute rdtsc: it is read only for statistics of time (lock.h) and by the
+ * learner. All else goes by the coarse one, which reads memory.
  */
 #ifndef HAK_OS_H
 #define HAK_OS_H
 
 #include "base.h"
 
-/* Address space without memory, aligned to `alignment` (a power of two >= PAGE). NULL if refused.
- */
-void *os_reserve(size_t bytes, size_t alignment);
+/* What became of a wish for memory at one place: the mapping stands, the system refuses memory or
+ * address space, or something else lies there. */
+enum os_answer { OS_DONE, OS_REFUSED, OS_TAKEN };
 
-/* Makes [at, at+bytes) of a reservation usable; it reads as zero. False if refused. */
-bool os_commit(void *at, size_t bytes);
+/* Once, before all else. */
+void os_init(void);
 
-/* Gives the pages of [at, at+bytes) back; they read as zero when touched again. False if refused:
- * then the contents are as they were. */
+/* Usable, zero memory at [at, at+bytes), which replaces nothing. */
+enum os_answer os_map_at(void *at, size_t bytes);
+
+/* An address near which the system now places mappings that may lie anywhere; 0 if it refuses. */
+uintptr_t os_place(void);
+
+/* Gives the pages of [at, at+bytes) back, locked ones too where the kernel can; they read as zero
+ * when touched again. False if refused: then the contents are as they were. */
 bool os_purge(void *at, size_t bytes);
 
 /* Asks for huge pages in [at, at+bytes), where the system grants them on request. */
 void os_advise_huge(void *at, size_t bytes);
+
+/* Asks that a child of a fork read zero there. False if refused. */
+bool os_wipe_on_fork(void *at, size_t bytes);
 
 /* Usable, zero memory of its own mapping, aligned to `alignment`. NULL if refused. */
 void *os_map(size_t bytes, size_t alignment);
@@ -36,25 +61,24 @@ void *os_remap(void *at, size_t old_bytes, size_t new_bytes);
 uint64_t os_now_ns(void);
 uint64_t os_coarse_ms(void);
 
-/* Bytes this process may map (RLIMIT_AS), SIZE_MAX if unlimited. */
-size_t os_address_limit(void);
+/* Lets so much time pass; false if signals, or a system that refuses, cut it short. */
+bool os_pause_ms(unsigned ms);
+
+/* Whether `since_ms` lies at least age_ms before now_ms. A time long after now, as there is when
+ * the clock was set back, does too; one just after now is another thread's. */
+static inline bool os_aged(uint64_t since_ms, uint64_t now_ms, uint64_t age_ms) {
+    uint64_t just = 1000;
+    return now_ms + just - since_ms >= age_ms + just;
+}
 
 /* CPU time of this process in ns, and its page faults: the learner's costs. */
 void os_costs(uint64_t *cpu_ns, uint64_t *faults);
 
-/* membarrier(2): makes every thread of this process that is running pass a barrier; those that are
- * not have passed one. False where the kernel has it not. Call os_barrier_init once before. */
-bool os_barrier_init(void);
-bool os_barrier(void);
-
-/* False in a child that shares this process's memory, or copied it unnoticed, since the last
- * os_barrier_init: there, threads of the same numbers are others. */
-bool os_process_is_ours(void);
-
-/* The kernel's number of the calling thread, and whether the thread of this number has ended: false
- * also if that cannot be known. */
+/* The kernel's number of the calling thread. */
 int os_thread(void);
-bool os_thread_ended(int thread);
+
+/* In the child of a fork: it has another. */
+void os_thread_is_another(void);
 
 /* Writes one line to standard error without allocating; `abort` variant then ends the process. */
 void os_say(const char *line);

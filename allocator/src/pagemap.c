@@ -1,62 +1,177 @@
 #include "pagemap.h"
-#include "os.h"
 
 #include <string.h>
 
 struct range ranges[RANGES_MAX];
 _Atomic int range_count;
 
-static bool commit_pages(void *from, size_t bytes) {
-    uintptr_t start = (uintptr_t)from & ~(PAGE - 1);
-    uintptr_t end = align_up((uintptr_t)from + bytes, PAGE);
-    return os_commit((void *)start, end - start);
+/* The most data of one range. */
+#define WINDOW (256 * GIB)
+
+/* Of the map (a byte for 64 KiB) and of descriptors (1 KiB for 1 MiB), mapped at a time. */
+#define MAP_STEP (64 * KIB)
+#define SPANS_STEP (64 * KIB)
+
+/* How a range lies: the map, the descriptors with a sentinel at either end, the data. */
+struct layout {
+    size_t map, spans, data_at;
+};
+
+static struct layout lay_out(size_t bytes) {
+    struct layout lies;
+    size_t granules = bytes >> GRANULE_SHIFT;
+    lies.map = align_up(granules, PAGE);
+    lies.spans = align_up((granules + 2) * sizeof(struct span), PAGE);
+    lies.data_at = align_up(lies.map + lies.spans, bytes < GIB ? GRANULE : HUGE_PAGE);
+    return lies;
 }
 
-/* One reservation holds, in this order: the map, the descriptors with a sentinel at either end, the
- * data. The map is made usable whole (a byte for 64 KiB), the rest as it is claimed. */
-bool pagemap_add_range(size_t bytes) {
+/* Enters a range that begins at `at` and of which this much is mapped. */
+static void enter(char *at, size_t limit, size_t mapped, size_t ready, size_t spans_ready) {
+    struct layout lies = lay_out(limit);
     int index = atomic_load_explicit(&range_count, memory_order_relaxed);
-    if (index == RANGES_MAX) {
+    struct range *range = &ranges[index];
+    range->fast_base = FAST_CLOSED;
+    range->base = (uintptr_t)at + lies.data_at;
+    range->class_of = (uint8_t *)at;
+    range->spans = (struct span *)(at + lies.map) + 1;
+    range->limit = limit;
+    range->ready = ready;
+    range->spans_ready = spans_ready;
+    atomic_store_explicit(&range->bytes, mapped, memory_order_relaxed);
+    atomic_store_explicit(&range_count, index + 1, memory_order_release);
+}
+
+/* A window that begins at `at`, with the first step of its map and of its descriptors. */
+static bool open_window(uintptr_t at, size_t limit) {
+    struct layout lies = lay_out(limit);
+    char *map = (char *)at;
+    if (os_map_at(map, MAP_STEP) != OS_DONE) {
         return false;
     }
-    size_t granules = bytes >> GRANULE_SHIFT;
-    size_t map_bytes = align_up(granules, PAGE);
-    size_t span_bytes = align_up((granules + 2) * sizeof(struct span), PAGE);
-    size_t data_at = align_up(map_bytes + span_bytes, HUGE_PAGE);
-    char *at = os_reserve(data_at + (granules << GRANULE_SHIFT), HUGE_PAGE);
+    if (os_map_at(map + lies.map, SPANS_STEP) != OS_DONE) {
+        os_unmap(map, MAP_STEP);
+        return false;
+    }
+    enter(map, limit, MAP_STEP << GRANULE_SHIFT, 0, SPANS_STEP);
+    return true;
+}
+
+/* A window lies this part of the address space below where the system places its mappings (4 TiB of
+ * 128), so that those come down to ours late; if something is there, one window below; at last as
+ * near as this. ThreadSanitizer accepts no memory far away. */
+#define DISTANCE_NEAR 2048
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define ONLY_NEAR
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__) || defined(ONLY_NEAR)
+#define DISTANCE DISTANCE_NEAR
+#define WINDOWS_TRIED 1
+#else
+#define DISTANCE 32
+#define WINDOWS_TRIED 8
+#endif
+
+static bool choose_window(size_t bytes) {
+    uintptr_t place = os_place();
+    size_t limit = WINDOW;
+    while (limit > place / 4) {
+        limit /= 2;
+    }
+    /* Whole steps of the map. */
+    if (limit < MAP_STEP << GRANULE_SHIFT || limit < bytes) {
+        return false;
+    }
+    size_t whole = lay_out(limit).data_at + limit;
+    for (int i = 0; i <= WINDOWS_TRIED; i++) {
+        size_t below =
+            i < WINDOWS_TRIED ? place / DISTANCE + (size_t)i * whole : place / DISTANCE_NEAR;
+        if (below + whole < place &&
+            open_window((place - below - whole) & ~(HUGE_PAGE - 1), limit)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A range where the system likes, mapped whole. */
+static bool take_anywhere(size_t bytes) {
+    struct layout lies = lay_out(bytes);
+    char *at = os_map(lies.data_at + bytes, GRANULE);
     if (at == NULL) {
         return false;
     }
-    struct span *spans = (struct span *)(at + map_bytes) + 1;
-    if (!os_commit(at, map_bytes) || !commit_pages(&spans[-1], sizeof(struct span)) ||
-        !commit_pages(&spans[granules], sizeof(struct span))) {
-        os_unmap(at, data_at + (granules << GRANULE_SHIFT));
-        return false;
-    }
-    struct range *range = &ranges[index];
-    range->class_of = (uint8_t *)at;
-    range->spans = spans;
-    range->base = (uintptr_t)at + data_at;
-    range->frontier = 0;
-    range->bytes = granules << GRANULE_SHIFT;
-    atomic_store_explicit(&range_count, index + 1, memory_order_release);
+    enter(at, bytes, bytes, bytes, lies.spans);
     return true;
 }
 
-bool pagemap_commit_spans(struct range *range, size_t offset, size_t bytes) {
-    size_t first = offset >> GRANULE_SHIFT, count = bytes >> GRANULE_SHIFT;
-    /* One descriptor further at either end: the neighbours' states are read when runs are joined,
-     * and the one before may be claimed by a thread that has not made it usable yet. */
-    return commit_pages(range->spans + first - 1, (count + 2) * sizeof(struct span));
+bool pagemap_add_range(size_t bytes) {
+    return atomic_load_explicit(&range_count, memory_order_relaxed) < RANGES_MAX &&
+           (choose_window(bytes) || take_anywhere(align_up(bytes, GRANULE)));
 }
 
-bool pagemap_commit(struct range *range, size_t offset, size_t bytes) {
-    if (!pagemap_commit_spans(range, offset, bytes) ||
-        !os_commit((void *)(range->base + offset), bytes)) {
-        return false;
+/* Makes the first `end` bytes of data readable in the map. */
+static enum os_answer extend_map(struct range *range, size_t end) {
+    size_t from = range_bytes(range);
+    if (end <= from) {
+        return OS_DONE;
     }
-    atomic_fetch_add_explicit(&range->committed, bytes, memory_order_relaxed);
-    return true;
+    size_t to = align_up(end, MAP_STEP << GRANULE_SHIFT);
+    enum os_answer answer =
+        os_map_at(range->class_of + (from >> GRANULE_SHIFT), (to - from) >> GRANULE_SHIFT);
+    if (answer == OS_DONE) {
+        atomic_store_explicit(&range->bytes, to, memory_order_release);
+    }
+    return answer;
+}
+
+/* Gives them descriptors, one further at either end: neighbours' states are read when runs are
+ * joined. Untouched descriptors say that their granule is used. */
+static enum os_answer extend_spans(struct range *range, size_t end) {
+    size_t wanted = ((end >> GRANULE_SHIFT) + 2) * sizeof(struct span);
+    if (wanted <= range->spans_ready) {
+        return OS_DONE;
+    }
+    size_t most = lay_out(range->limit).spans;
+    size_t to = align_up(wanted, SPANS_STEP) < most ? align_up(wanted, SPANS_STEP) : most;
+    enum os_answer answer =
+        os_map_at((char *)&range->spans[-1] + range->spans_ready, to - range->spans_ready);
+    if (answer == OS_DONE) {
+        range->spans_ready = to;
+    }
+    return answer;
+}
+
+enum os_answer pagemap_extend(struct range *range, size_t bytes) {
+    size_t end = range_frontier(range) + bytes;
+    if (end > range->ready) {
+        enum os_answer answer = extend_map(range, end);
+        answer = answer == OS_DONE ? extend_spans(range, end) : answer;
+        answer = answer == OS_DONE
+                     ? os_map_at((void *)(range->base + range->ready), end - range->ready)
+                     : answer;
+        if (answer != OS_DONE) {
+            return answer;
+        }
+        range->ready = end;
+    }
+    atomic_store_explicit(&range->frontier, end, memory_order_release);
+    return OS_DONE;
+}
+
+void pagemap_forget(void) {
+    int count = atomic_load_explicit(&range_count, memory_order_relaxed);
+    for (int i = 0; i < count; i++) {
+        struct range *range = &ranges[i];
+        /* Between what is forgotten and what comes next stands a granule that is never free, as
+         * neighbours are looked at when runs are joined. Without it the range ends here. */
+        if (range_frontier(range) == range->limit || pagemap_extend(range, GRANULE) != OS_DONE) {
+            range->limit = range_frontier(range);
+        }
+        range->forgotten = range_frontier(range);
+    }
 }
 
 void pagemap_set(struct span *span, uint32_t granules, unsigned class_byte) {

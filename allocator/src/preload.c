@@ -1,11 +1,14 @@
 /* preload: the process's malloc. Every allocating symbol of libc that a program can reach, so that
  * no block is made by one library and freed by another. */
+#define _GNU_SOURCE
 #include "hakmem.h"
 
+#include "config.h"
 #include "fast.h"
-#include "os.h"
+#include "init.h"
 #include "stats.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -40,6 +43,42 @@ HAK_EXPORT void *valloc(size_t size) {
 HAK_EXPORT void *pvalloc(size_t size) {
     return hak_pvalloc(size);
 }
+
+/* What glibc calls the same functions, for programs that go round a malloc put before them, and the
+ * name that free had for programs from before glibc 2.26. No header declares them any more. */
+HAK_EXPORT void *__libc_malloc(size_t size);
+HAK_EXPORT void *__libc_malloc(size_t size) {
+    return hak_malloc(size);
+}
+HAK_EXPORT void __libc_free(void *block);
+HAK_EXPORT void __libc_free(void *block) {
+    hak_free(block);
+}
+HAK_EXPORT void cfree(void *block);
+HAK_EXPORT void cfree(void *block) {
+    hak_free(block);
+}
+HAK_EXPORT void *__libc_calloc(size_t count, size_t size);
+HAK_EXPORT void *__libc_calloc(size_t count, size_t size) {
+    return hak_calloc(count, size);
+}
+HAK_EXPORT void *__libc_realloc(void *block, size_t size);
+HAK_EXPORT void *__libc_realloc(void *block, size_t size) {
+    return hak_realloc(block, size);
+}
+HAK_EXPORT void *__libc_memalign(size_t alignment, size_t size);
+HAK_EXPORT void *__libc_memalign(size_t alignment, size_t size) {
+    return hak_memalign(alignment, size);
+}
+HAK_EXPORT void *__libc_valloc(size_t size);
+HAK_EXPORT void *__libc_valloc(size_t size) {
+    return hak_valloc(size);
+}
+HAK_EXPORT void *__libc_pvalloc(size_t size);
+HAK_EXPORT void *__libc_pvalloc(size_t size) {
+    return hak_pvalloc(size);
+}
+
 HAK_EXPORT void free_sized(void *block, size_t size) {
     hak_free_sized(block, size);
 }
@@ -75,6 +114,21 @@ HAK_EXPORT struct mallinfo2 mallinfo2(void) {
     };
 }
 #endif
+
+/* A plug-in that is opened with RTLD_DEEPBIND finds the C library's malloc before ours, and what it
+ * allocates and we free, or the other way round, ends the process. So the flag is dropped, unless
+ * config.deepbind says that the program needs it. The last call is a jump, so that the loader finds
+ * the search path of whoever called us. */
+HAK_EXPORT void *dlopen(const char *file, int mode) {
+    static void *(*_Atomic real)(const char *, int);
+    init_ensure();
+    void *(*open)(const char *, int) = atomic_load_explicit(&real, memory_order_relaxed);
+    if (open == NULL) {
+        open = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
+        atomic_store_explicit(&real, open, memory_order_relaxed);
+    }
+    return open(file, config.deepbind ? mode : mode & ~RTLD_DEEPBIND);
+}
 
 static int clip(size_t n) {
     return n > 0x7fffffff ? 0x7fffffff : (int)n;

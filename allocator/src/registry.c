@@ -25,14 +25,16 @@ static _Atomic uint64_t retries, growths;
 
 #define RELAXED memory_order_relaxed
 
-bool registry_init(void) {
-    lock_init(&lock, "registry", -1);
+void registry_init(void) {
+    lock_init(&lock, "registry", -1, RANK_REGISTRY);
     if (config.registry == REGISTRY_FLAT) {
-        return true;
+        return;
     }
     capacity = config.registry == REGISTRY_LOCKED ? REGISTRY_FIRST : REGISTRY_CAPACITY;
     table = os_map(align_up(capacity * sizeof *table, PAGE), PAGE);
-    return table != NULL;
+    if (table == NULL) {
+        os_die("no address space for the registry's table", NULL);
+    }
 }
 
 static uintptr_t get(const _Atomic uintptr_t *field) {
@@ -194,6 +196,14 @@ void registry_stats(struct registry_stats *out) {
         .retries = atomic_load_explicit(&retries, RELAXED),
         .growths = atomic_load_explicit(&growths, RELAXED),
     };
+}
+
+void registry_forget(void) {
+    registry_after_fork();
+#ifndef HAK_FIXED
+    config.registry = REGISTRY_FLAT;
+    config.route = ROUTE_DIRECT;
+#endif
 }
 
 void registry_after_fork(void) {

@@ -24,8 +24,9 @@
 /* Where the growing table begins. */
 #define REGISTRY_FIRST ((size_t)64)
 
-/* Requires nothing; false if a preallocated table could not be mapped (then flat is in force). */
-bool registry_init(void);
+/* Ends the process if a table could not be mapped: another rung in its place would be measured
+ * under a wrong name. */
+void registry_init(void);
 
 /* Enters or removes a span of Mid blocks. registry_add fails only for want of memory or capacity.
  */
@@ -42,5 +43,9 @@ void registry_stats(struct registry_stats *out);
 
 /* In the child of a fork, which holds REGISTRY: forgets readers that are no more. */
 void registry_after_fork(void);
+
+/* In a child that starts afresh (fork.h): no table can be trusted, nor those of lookup.h. From here
+ * on the page map is asked, which still knows every block. */
+void registry_forget(void);
 
 #endif

@@ -3,6 +3,7 @@
 #include "config.h"
 #include "decay.h"
 #include "pages.h"
+#include "stack.h"
 
 #include <string.h>
 
@@ -36,6 +37,11 @@ static size_t bytes_of(const struct cache *cache) {
 static size_t room_least(unsigned cls) {
     size_t lines = ROOM_LEAST_BYTES / sizeclass[cls].size;
     return lines > ROOM_LEAST ? lines : ROOM_LEAST; /* every class has as many slots */
+}
+
+size_t room_early(unsigned cls) {
+    size_t least = room_least(cls);
+    return least > ROOM_EARLY ? least : ROOM_EARLY;
 }
 
 static void set_room(struct cache *cache, unsigned cls, size_t room) {
@@ -117,7 +123,7 @@ void room_grow(struct cache *cache, unsigned cls) {
     const struct sizeclass *class = &sizeclass[cls];
     size_t room = room_of(cache, cls), least = room_least(cls);
     if (room == class->slots ||
-        (room >= least && room >= ROOM_EARLY && cache->events[cls] % GROWTH_EVENTS != 0)) {
+        (room >= room_early(cls) && cache->events[cls] % GROWTH_EVENTS != 0)) {
         return;
     }
     size_t more = room < class->batch ? room : class->batch;
@@ -137,7 +143,8 @@ void room_grow(struct cache *cache, unsigned cls) {
             take(cache, cls);
         }
     }
-    if (bytes_of(cache) + more * class->size <= cache->share_bytes) {
+    if (bytes_of(cache) + more * class->size <= cache->share_bytes &&
+        (cache->wide[cls] || room + more <= room_early(cls) || stack_widen(cache, cls))) {
         set_room(cache, cls, room + more);
     }
 }

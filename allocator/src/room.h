@@ -58,6 +58,9 @@ void room_grow(struct cache *cache, unsigned cls);
 /* Once a decay period: bins that rested give half of what they hold back. */
 void room_trim(struct cache *cache);
 
+/* Room that a bin may have before it proves useful: what its short stack holds. */
+size_t room_early(unsigned cls);
+
 /* Blocks that a thread may keep of a class it only frees: a batch or two, for somebody else needs
  * them. */
 size_t room_one_way(unsigned cls);

@@ -8,8 +8,11 @@
 #include "registry.h"
 #include "superreg.h"
 
-bool route_init(void) {
-    return registry_init() && lookup_init();
+void route_init(void) {
+    registry_init();
+    if (!lookup_init()) {
+        os_die("no address space for the cascade's tables", NULL);
+    }
 }
 
 /* The table of the box that owns a class; only the cascade has them filled. */
@@ -41,7 +44,7 @@ void route_leave(struct span *span, unsigned cls) {
 }
 
 bool mid_route_free(void *block) {
-    lock_bump(&cache_now()->registry_lookups, 1);
+    lock_bump(&cache_here()->registry_lookups, 1);
     unsigned cls = registry_find(block);
     if (!class_is_mid(cls)) {
         return false;
@@ -65,13 +68,19 @@ static bool cascade(void *block) {
 }
 
 void route_free(void *block) {
+    fork_notice();
+    if (config.route == ROUTE_DIRECT && config.registry == REGISTRY_FLAT) {
+        /* Announced to tables that were forgotten at a fork. */
+        cache_push(pagemap_span(block)->cls, block);
+        return;
+    }
     if (config.route != ROUTE_DIRECT) {
         if (cascade(block)) {
             return;
         }
         if (config.route == ROUTE_CASCADE_LEAK) {
             /* A thread that only frees never has a cache of its own: the count is then shared. */
-            atomic_fetch_add_explicit(&cache_now()->leaked, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&cache_here()->leaked, 1, memory_order_relaxed);
             return;
         }
     }

@@ -13,7 +13,8 @@
 
 #include "span.h"
 
-bool route_init(void);
+/* Ends the process if a table that the configuration wants could not be mapped. */
+void route_init(void);
 
 /* Makes a cut span known: its map bytes, and the table of the box that owns its class. False for
  * want of memory in a table; the span is then unknown. */

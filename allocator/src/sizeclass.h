@@ -28,6 +28,8 @@ enum {
     CLASS_COUNT = 73,
     CLASS_RUN = 73,    /* first granule of a page run that is one block */
     CLASS_ROUTED = 74, /* ask the route (registry ladder, checked mode) */
+    CLASS_AWAY = 75,   /* of a free run that was unmapped: what is here now is not ours */
+    CLASS_HELD = 76,   /* a granule of a free run that holds memory */
     CLASS_LIMIT = 80
 };
 

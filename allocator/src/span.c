@@ -13,6 +13,7 @@ void span_cut(struct span *span, unsigned cls) {
     const struct sizeclass *class = &sizeclass[cls];
     span->cls = (uint8_t)cls;
     span->free = class->blocks;
+    span->held = class->blocks;
     span->hint = 0;
     span->listed = 0;
     uint64_t *words = words_of(span, class);
@@ -42,6 +43,7 @@ unsigned span_take(struct span *span, void **out, unsigned n) {
     }
     span->hint = (uint16_t)word;
     span->free = (uint16_t)(span->free - taken);
+    span->held -= span->held < taken ? span->held : taken;
     return taken;
 }
 
@@ -65,7 +67,37 @@ unsigned span_put(struct span *span, void *const *blocks, unsigned n) {
     } while (offset < length);
     span->hint = (uint16_t)hint;
     span->free = (uint16_t)(span->free + put);
+    span->held += put;
     return put;
+}
+
+/* The first block from `at` on that is free, or, with `flip` all ones, not; `end` if none is. */
+static unsigned next_block(const uint64_t *words, unsigned at, unsigned end, uint64_t flip) {
+    while (at < end) {
+        uint64_t bits = (words[at / 64] ^ flip) >> (at % 64);
+        if (bits != 0) {
+            at += (unsigned)__builtin_ctzll(bits);
+            return at < end ? at : end;
+        }
+        at = (at / 64 + 1) * 64;
+    }
+    return end;
+}
+
+bool span_free_pages(struct span *span, size_t *from, size_t *to) {
+    const struct sizeclass *class = &sizeclass[span->cls];
+    const uint64_t *words = words_of(span, class);
+    unsigned first = (unsigned)((*from + class->size - 1) / class->size), after;
+    while ((first = next_block(words, first, class->blocks, 0)) < class->blocks) {
+        after = next_block(words, first, class->blocks, ~(uint64_t)0);
+        *from = align_up((size_t)first * class->size, PAGE);
+        *to = (size_t)after * class->size & ~(PAGE - 1);
+        if (*from < *to) {
+            return true;
+        }
+        first = after;
+    }
+    return false;
 }
 
 void *span_block_of(const struct span *span, const void *address) {

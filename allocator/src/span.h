@@ -16,9 +16,9 @@
 
 enum span_state {
     SPAN_USED,  /* also the sentinels' */
-    SPAN_DIRTY, /* free, holds memory */
+    SPAN_DIRTY, /* free, some of its granules hold memory */
     SPAN_CLEAN, /* free, usable, reads as zero */
-    SPAN_RAW,   /* free, not usable until committed */
+    SPAN_RAW,   /* free, not mapped */
 };
 
 /* What a run is for, and so whether huge pages suit it. Address space once claimed for one kind
@@ -44,7 +44,10 @@ struct __attribute__((aligned(CACHE_LINE))) span {
             struct span *older, *newer;
         };
     };
-    uint32_t freed_at_ms; /* when it became free; cut into blocks, when it last got some back */
+    uint64_t freed_at_ms; /* when it became free; cut into blocks, when it last got some back */
+    /* Free: its granules that hold memory. Cut into blocks: its free blocks that came back since
+     * its free pages were last purged, and so may hold memory; held <= free. */
+    uint32_t held;
     /* These two under PAGES, by whoever has a neighbour; the others by the span's owner. Side by
      * side, as a compiler may read both at once and all that lies between them. */
     uint8_t state;  /* enum span_state */
@@ -66,6 +69,10 @@ unsigned span_take(struct span *span, void **out, unsigned n);
  * do too; returns how many. Fewer, and 0 if it is the first, if one is not the start of a block or
  * is free already: the caller's caller freed it twice or freed something else. */
 unsigned span_put(struct span *span, void *const *blocks, unsigned n);
+
+/* The next whole pages that lie under free blocks alone, as offsets from the span's start: looked
+ * for from *from on; false if there are none. */
+bool span_free_pages(struct span *span, size_t *from, size_t *to);
 
 /* The start of the block that holds `address`. */
 void *span_block_of(const struct span *span, const void *address);

@@ -40,6 +40,7 @@ static void class_box(struct hak_box_stats *box, const struct cache_stats *cache
         box->frees += central.given;
         box->refills += caches->refills[cls];
         box->flushes += caches->flushes[cls];
+        box->purges += central.purges;
         box->bytes_in_use += (out - cached) * size;
         box->bytes_cached += (cached + central.stored) * size;
         box->bytes_committed += central.spans * sizeclass[cls].granules * GRANULE;
@@ -99,6 +100,7 @@ static void locks(struct hak_stats *out) {
 }
 
 void hak_stats_restart_peaks(void) {
+    lock_time();
     for (int i = 0; i < lock_count(); i++) {
         struct lock *lock = lock_at(i);
         atomic_store_explicit(&lock->max_wait_ns, 0, memory_order_relaxed);
@@ -111,6 +113,7 @@ int hak_stats(struct hak_stats *out, size_t bytes) {
         return -1;
     }
     init_ensure();
+    lock_time();
     memset(out, 0, sizeof *out);
     struct cache_stats caches;
     struct pages_stats pages;
@@ -126,7 +129,7 @@ int hak_stats(struct hak_stats *out, size_t bytes) {
     out->threads = (uint32_t)caches.threads;
     out->active_threads = caches.active;
     out->cache_budget = caches.share;
-    out->reserved_bytes = pages.reserved;
+    out->reserved_bytes = pages.claimed;
     out->committed_bytes = pages.committed;
     out->dirty_bytes = pages.dirty;
     out->purged_bytes = pages.purged;

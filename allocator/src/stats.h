@@ -5,7 +5,7 @@
 #include "base.h"
 
 struct stats_summary {
-    size_t mapped;     /* bytes of the ranges made usable */
+    size_t mapped;     /* bytes of the ranges that are mapped */
     size_t huge_count; /* live mappings of their own */
     size_t huge_bytes;
     size_t used;     /* bytes in the program's hands, huge ones not counted */

@@ -1,10 +1,12 @@
 /* superreg: the super registry, which knows the blocks that are mappings of their own.
  *
  * A hash of 4096 slots, at most 8 linear probes, read without a lock and written under one; a
- * mapping that finds its 8 slots taken waits in a list, which readers search (under the lock) only
- * while it is not empty. A reader asks about a block it owns, so the entry it wants stands still.
+ * mapping that finds its 8 slots taken goes into a second table, which readers search (under the
+ * lock) only while it is not empty, and whose chains become more as it fills. A reader asks about a
+ * block it owns, so the entry it wants stands still.
  *
- * Lock: HUGE, of the caller's writes too.
+ * Lock: SUPERREG. The second table's memory is mapped outside it. A mapping is its owner's to
+ * write, as long as it is not in here.
  */
 #ifndef HAK_SUPERREG_H
 #define HAK_SUPERREG_H

@@ -6,10 +6,8 @@
 #include "check.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/types.h>
 
 enum refuse_call {
     CALL_MMAP = 1,
@@ -50,41 +48,40 @@ static bool refuse_this(enum refuse_call call, size_t bytes) {
     if (n < atomic_load(&refuse_from) || n > atomic_load(&refuse_to)) {
         return false;
     }
-    errno = ENOMEM;
     return true;
 }
 
-void *__real_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
-int __real_munmap(void *at, size_t bytes);
-int __real_mprotect(void *at, size_t bytes, int protection);
-int __real_madvise(void *at, size_t bytes, int advice);
-void *__real_mremap(void *at, size_t old_bytes, size_t new_bytes, int flags, ...);
+void *__real_sys_mmap(void *at, size_t bytes, int protection, int flags);
+int __real_sys_munmap(void *at, size_t bytes);
+int __real_sys_mprotect(void *at, size_t bytes, int protection);
+int __real_sys_madvise(void *at, size_t bytes, int advice);
+void *__real_sys_mremap(void *at, size_t old_bytes, size_t new_bytes, int flags);
 
-void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset) {
+void *__wrap_sys_mmap(void *at, size_t bytes, int protection, int flags);
+void *__wrap_sys_mmap(void *at, size_t bytes, int protection, int flags) {
     return refuse_this(CALL_MMAP, bytes) ? MAP_FAILED
-                                         : __real_mmap(at, bytes, protection, flags, fd, offset);
+                                         : __real_sys_mmap(at, bytes, protection, flags);
 }
 
-int __wrap_munmap(void *at, size_t bytes);
-int __wrap_munmap(void *at, size_t bytes) {
-    return refuse_this(CALL_MUNMAP, bytes) ? -1 : __real_munmap(at, bytes);
+int __wrap_sys_munmap(void *at, size_t bytes);
+int __wrap_sys_munmap(void *at, size_t bytes) {
+    return refuse_this(CALL_MUNMAP, bytes) ? -ENOMEM : __real_sys_munmap(at, bytes);
 }
 
-int __wrap_mprotect(void *at, size_t bytes, int protection);
-int __wrap_mprotect(void *at, size_t bytes, int protection) {
-    return refuse_this(CALL_MPROTECT, bytes) ? -1 : __real_mprotect(at, bytes, protection);
+int __wrap_sys_mprotect(void *at, size_t bytes, int protection);
+int __wrap_sys_mprotect(void *at, size_t bytes, int protection) {
+    return refuse_this(CALL_MPROTECT, bytes) ? -ENOMEM : __real_sys_mprotect(at, bytes, protection);
 }
 
-int __wrap_madvise(void *at, size_t bytes, int advice);
-int __wrap_madvise(void *at, size_t bytes, int advice) {
-    return refuse_this(CALL_MADVISE, bytes) ? -1 : __real_madvise(at, bytes, advice);
+int __wrap_sys_madvise(void *at, size_t bytes, int advice);
+int __wrap_sys_madvise(void *at, size_t bytes, int advice) {
+    return refuse_this(CALL_MADVISE, bytes) ? -ENOMEM : __real_sys_madvise(at, bytes, advice);
 }
 
-void *__wrap_mremap(void *at, size_t old_bytes, size_t new_bytes, int flags, ...);
-void *__wrap_mremap(void *at, size_t old_bytes, size_t new_bytes, int flags, ...) {
+void *__wrap_sys_mremap(void *at, size_t old_bytes, size_t new_bytes, int flags);
+void *__wrap_sys_mremap(void *at, size_t old_bytes, size_t new_bytes, int flags) {
     return refuse_this(CALL_MREMAP, old_bytes) ? MAP_FAILED
-                                               : __real_mremap(at, old_bytes, new_bytes, flags);
+                                               : __real_sys_mremap(at, old_bytes, new_bytes, flags);
 }
 
 #endif

@@ -1,5 +1,5 @@
 /* cache: a thread's own free blocks; how caches come, go, grow and shrink. Linked with --wrap, so
- * that a test can count the caches made and refuse a thread its destructor. */
+ * that a test can refuse memory for a cache, and a thread its destructor. */
 #include "cache.h"
 #include "central.h"
 #include "config.h"
@@ -36,12 +36,11 @@ static uint64_t cached_blocks(void) {
     return sum;
 }
 
-static _Atomic int maps;
+static _Atomic bool refuse_maps;
 void *__real_os_map(size_t bytes, size_t alignment);
 void *__wrap_os_map(size_t bytes, size_t alignment);
 void *__wrap_os_map(size_t bytes, size_t alignment) {
-    atomic_fetch_add(&maps, 1);
-    return __real_os_map(bytes, alignment);
+    return atomic_load(&refuse_maps) ? NULL : __real_os_map(bytes, alignment);
 }
 
 /* ThreadSanitizer's own runtime comes by here too, before a thread is ready for its checks. */
@@ -73,6 +72,28 @@ static void use_every_class(int index) {
         for (int i = 0; i < 3; i++) {
             parcel_end(&parcels[cls][i]);
         }
+    }
+}
+
+/* Many blocks of one class at once, so that its bin is pressed to grow. */
+static void press(unsigned cls, unsigned n) {
+    void *blocks[1024];
+    for (int round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < n; i++) {
+            blocks[i] = hak_malloc(sizeclass[cls].size);
+            CHECK(blocks[i] != NULL);
+        }
+        for (unsigned i = 0; i < n; i++) {
+            hak_free(blocks[i]);
+        }
+    }
+}
+
+static void press_all(int index) {
+    (void)index;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        press(cls, sizeclass[cls].size > 64 * KIB ? 8 : 600);
+        CHECK(atomic_load(&cache_self->room_bytes) <= cache_self->share_bytes + floor_bytes());
     }
 }
 
@@ -110,12 +131,57 @@ PROMISE(an_ended_thread_leaves_no_block_in_its_cache) {
 }
 
 PROMISE(the_caches_of_ended_threads_are_used_again) {
-    crew_run(1, use_every_class);
-    int before = atomic_load(&maps);
     for (int i = 0; i < 100; i++) {
         crew_run(1, use_every_class);
     }
-    CHECK_EQUAL(atomic_load(&maps), before);
+    CHECK(cache_count() < 100);
+}
+
+PROMISE(an_ended_thread_leaves_no_memory_of_its_cache) {
+    crew_run(8, press_all);
+    uint64_t refills = stats_now().refills[CLASS_FIRST];
+    CHECK(refills > 0);
+    /* At least the long stacks of eight, which nobody took over meanwhile. */
+    CHECK(cache_purge(0) > 0);
+    CHECK_EQUAL(cache_purge(0), 0);
+    for (unsigned i = 0; i < cache_count(); i++) {
+        struct cache *cache = shelf_at(i)->memory;
+        CHECK(cache_at(i) != NULL || (!cache->prepared && cache->long_stacks == NULL));
+    }
+    CHECK_EQUAL(stats_now().refills[CLASS_FIRST], refills);
+    crew_run(8, press_all);
+}
+
+static void use_a_little(int index) {
+    use_every_class(index);
+    CHECK(cache_self->long_stacks == NULL);
+}
+
+PROMISE(a_quiet_thread_has_no_long_stacks) {
+    hak_trim(); /* else it may take over the cache of a busy one */
+    crew_run(4, use_a_little);
+}
+
+PROMISE(a_bin_that_outgrows_its_short_stack_keeps_its_blocks) {
+    hak_trim();
+    unsigned cls = sizeclass_small(100);
+    press(cls, 64);
+    if (config.budget != 0) {
+        CHECK(cache_self->wide[cls]);
+        CHECK(cached_blocks() >= room_early(cls));
+    }
+    hak_trim();
+    CHECK(!cache_self->wide[cls]);
+    CHECK_EQUAL(cached_blocks(), 0);
+    press(cls, 64);
+}
+
+PROMISE(a_refused_long_stack_leaves_the_bin_as_it_was) {
+    hak_trim();
+    refuse_maps = true;
+    crew_run(1, press_all);
+    refuse_maps = false;
+    press(sizeclass_small(100), 64);
 }
 
 PROMISE(a_drained_cache_is_empty_and_works_on) {
@@ -125,28 +191,6 @@ PROMISE(a_drained_cache_is_empty_and_works_on) {
     CHECK_EQUAL(cached_blocks(), 0);
     CHECK_EQUAL(atomic_load(&cache_self->room_bytes), 0);
     use_every_class(2);
-}
-
-/* Many blocks of one class at once, so that its bin is pressed to grow. */
-static void press(unsigned cls, unsigned n) {
-    void *blocks[1024];
-    for (int round = 0; round < 3; round++) {
-        for (unsigned i = 0; i < n; i++) {
-            blocks[i] = hak_malloc(sizeclass[cls].size);
-            CHECK(blocks[i] != NULL);
-        }
-        for (unsigned i = 0; i < n; i++) {
-            hak_free(blocks[i]);
-        }
-    }
-}
-
-static void press_all(int index) {
-    (void)index;
-    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        press(cls, sizeclass[cls].size > 64 * KIB ? 8 : 600);
-        CHECK(atomic_load(&cache_self->room_bytes) <= cache_self->share_bytes + floor_bytes());
-    }
 }
 
 /* Sixteen threads' first blocks of 32 bytes. */

@@ -212,6 +212,66 @@ PROMISE(a_span_that_was_purged_serves_again_after_full_ones) {
     central_drain();
 }
 
+PROMISE(a_trim_reaches_bare_spans_behind_many_nearly_full_ones_and_spans_of_many_blocks) {
+    static void *blocks[400 * 64];
+    if (config.check) {
+        return;
+    }
+    static const size_t sizes[] = {64, 1024};
+    for (int s = 0; s < 2; s++) {
+        unsigned cls = sizeclass_small(sizes[s]), per = sizeclass[cls].blocks;
+        unsigned n = sizeof blocks / sizeof blocks[0] / per * per, bare = 4 * per;
+        take(cls, blocks, n);
+        for (unsigned i = 0; i < n; i++) {
+            memset(blocks[i], 1, sizes[s]);
+        }
+        /* All but the first of each span in a few; then one of each newer span. */
+        for (unsigned i = 0; i < bare; i++) {
+            if (i % per != 0) {
+                central_give(cls, &blocks[i], 1);
+            }
+        }
+        for (unsigned i = bare; i < n; i += per) {
+            central_give(cls, &blocks[i], 1);
+        }
+        central_drain();
+        CHECK(central_trim() >= (bare / per) * (GRANULE - 4 * PAGE));
+        CHECK_EQUAL(central_bare_bytes(), 0);
+        CHECK_EQUAL(central_trim(), 0);
+        for (unsigned i = 0; i < n; i++) {
+            bool gone = i < bare ? i % per != 0 : (i - bare) % per == 0;
+            CHECK(gone || *(unsigned char *)blocks[i] == 1);
+            if (!gone) {
+                central_give(cls, &blocks[i], 1);
+            }
+        }
+        central_drain();
+    }
+}
+
+PROMISE(what_bare_spans_hold_is_counted_and_purged_barest_first) {
+    static void *blocks[64];
+    unsigned cls = sizeclass_small(30000), per = sizeclass[cls].blocks;
+    if (config.check) {
+        return;
+    }
+    central_drain();
+    central_trim();
+    uint64_t none = central_bare_bytes();
+    take(cls, blocks, per);
+    for (unsigned i = 0; i < per; i++) {
+        memset(blocks[i], 1, 30000);
+    }
+    central_give(cls, blocks + 1, per - 1);
+    central_drain();
+    CHECK_EQUAL(central_bare_bytes(), none + (per - 1) * (uint64_t)sizeclass[cls].size);
+    CHECK(central_purge_barest() != 0);
+    CHECK_EQUAL(central_bare_bytes(), none);
+    CHECK_EQUAL(central_purge_barest(), 0);
+    central_give(cls, blocks, 1);
+    central_drain();
+}
+
 static void give_twice(void) {
     static void *blocks[MOST];
     unsigned cls = sizeclass_small(64);

@@ -45,7 +45,9 @@ PROMISE(a_trim_returns_everything_at_once) {
     for (int i = 0; i < SIZES; i++) {
         size_t before = resident();
         spike(80 * MIB, sizes[i]);
-        CHECK_EQUAL(hak_trim(), 1);
+        /* A mapping beyond the bound is gone already. */
+        bool some = stats_now()->dirty_bytes + stats_now()->bigcache_bytes != 0;
+        CHECK_EQUAL(hak_trim(), some);
         CHECK_EQUAL(stats_now()->dirty_bytes, 0);
         CHECK_EQUAL(stats_now()->bigcache_bytes, 0);
         CHECK(SANITIZED || resident() < before + 8 * MIB);
@@ -97,7 +99,7 @@ PROMISE(what_is_younger_than_the_period_stays) {
         return;
     }
     hak_trim();
-    spike(40 * MIB, 3 << 20);
+    spike(6 * MIB, 2 << 20); /* within the bound (dirty.h) */
     uint64_t purged = stats_now()->purged_bytes;
     for (int i = 0; i < 20; i++) {
         decay_run();

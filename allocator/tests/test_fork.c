@@ -1,11 +1,14 @@
 /* fork: from a busy process the child gets an allocator that works and memory of its own. */
+#include "cache.h"
 #include "child.h"
 #include "config.h"
 #include "crew.h"
 #include "hakmem.h"
+#include "pages.h"
 #include "parcel.h"
 
 #include <stdatomic.h>
+#include <sys/syscall.h>
 
 #define BUSY 4
 
@@ -159,6 +162,155 @@ PROMISE(several_threads_fork_at_once) {
     busy_begin();
     crew_run(4, fork_often);
     busy_end();
+}
+
+/* A fork that no handler is told of. A sanitizer's own runtime does not live through it. */
+static pid_t fork_unannounced(void) {
+    return SANITIZED ? fork() : (pid_t)syscall(SYS_fork);
+}
+
+static struct parcel inherited_huge, inherited_run;
+
+/* What a child needs first of all that is shared. */
+enum { SMALL_BLOCKS, HUGE_BLOCK, LONG_RUN, TRIM, FIRSTS };
+
+static void start_afresh(int first) {
+    alarm(60);
+    switch (first) {
+    case SMALL_BLOCKS:
+        allocate_much(first);
+        break;
+    case HUGE_BLOCK:
+        parcel_end(&inherited_huge);
+        break;
+    case LONG_RUN:
+        parcel_end(&inherited_run);
+        break;
+    case TRIM:
+        hak_trim();
+        break;
+    }
+    for (int i = 0; i < 100; i++) {
+        parcel_end(&inherited[i]);
+    }
+    allocate_much(first + 1);
+    if (first != HUGE_BLOCK) {
+        unsigned char *moved = hak_realloc(inherited_huge.block, 60 << 20);
+        parcel_check_at(&inherited_huge, moved, PAGE);
+        hak_free(moved);
+    }
+    if (first != LONG_RUN) {
+        unsigned char *longer = hak_realloc(inherited_run.block, 5 << 20);
+        unsigned char *shorter = hak_realloc(longer, 3 << 20);
+        parcel_check_at(&inherited_run, shorter, PAGE);
+        hak_free(shorter);
+    }
+    hak_free(hak_malloc(40 << 20));
+    hak_trim();
+    allocate_much(first + 2);
+}
+
+PROMISE(a_child_that_nobody_announced_starts_afresh_and_keeps_what_it_inherited) {
+    for (uint32_t i = 0; i < 100; i++) {
+        inherited[i] = parcel_make(i * 911, 3, i);
+    }
+    inherited_huge = (struct parcel){hak_malloc(50 << 20), PAGE, 3, 100};
+    inherited_run = (struct parcel){hak_malloc(4 << 20), PAGE, 3, 101};
+    CHECK(inherited_huge.block != NULL && inherited_run.block != NULL);
+    parcel_fill(&inherited_huge);
+    parcel_fill(&inherited_run);
+    busy_begin();
+    for (int round = 0; round < (SANITIZED ? FIRSTS : 16); round++) {
+        pid_t child = fork_unannounced();
+        if (child == 0) {
+            start_afresh(round % FIRSTS);
+            _Exit(0);
+        }
+        check_ended(child);
+    }
+    busy_end();
+    for (int i = 0; i < 100; i++) {
+        parcel_end(&inherited[i]);
+    }
+    parcel_end(&inherited_huge);
+    parcel_end(&inherited_run);
+}
+
+static pthread_barrier_t meet;
+
+static void *hold_locks(void *unused) {
+    lock_acquire(&cache_lock);
+    lock_acquire(&pages_lock);
+    pthread_barrier_wait(&meet);
+    pthread_barrier_wait(&meet);
+    lock_release(&pages_lock);
+    lock_release(&cache_lock);
+    return unused;
+}
+
+PROMISE(a_child_that_nobody_announced_waits_for_no_lock_of_another_thread) {
+    if (SANITIZED) {
+        return; /* announced there, and so this fork would wait */
+    }
+    pthread_t holder;
+    CHECK(pthread_barrier_init(&meet, NULL, 2) == 0);
+    CHECK(pthread_create(&holder, NULL, hold_locks, NULL) == 0);
+    pthread_barrier_wait(&meet);
+    pid_t child = fork_unannounced();
+    if (child == 0) {
+        alarm(60);
+        allocate_much(1);
+        hak_free(hak_malloc(3 << 20));
+        hak_trim();
+        _Exit(0);
+    }
+    check_ended(child);
+    pthread_barrier_wait(&meet);
+    CHECK(pthread_join(holder, NULL) == 0);
+    pthread_barrier_destroy(&meet);
+}
+
+PROMISE(children_of_a_child_that_nobody_announced_fork_either_way) {
+    busy_begin();
+    for (int round = 0; round < 4; round++) {
+        pid_t child = fork_unannounced();
+        if (child == 0) {
+            alarm(60);
+            pid_t other = round < 2 ? fork_unannounced() : fork();
+            if (other != 0) {
+                check_ended(other);
+            }
+            allocate_much(round);
+            hak_trim();
+            _Exit(0);
+        }
+        check_ended(child);
+    }
+    busy_end();
+}
+
+PART(alone) {
+    static struct hak_stats before, after;
+    for (int i = 0; i < 10; i++) {
+        allocate_much(i);
+    }
+    CHECK(hak_stats(&before, sizeof before) == 0);
+    pid_t child = fork_unannounced();
+    if (child == 0) {
+        allocate_much(1);
+        CHECK(hak_stats(&after, sizeof after) == 0);
+        /* The quarantine of checked mode keeps what the child frees. */
+        CHECK(config.check || after.committed_bytes == before.committed_bytes);
+        _Exit(0);
+    }
+    check_ended(child);
+}
+
+PROMISE(a_process_of_one_thread_loses_nothing_in_a_child_that_nobody_announced) {
+    if (!SANITIZED) {
+        extern char **environ;
+        CHECK_EQUAL(child_again("alone", environ, 0).code, 0);
+    }
 }
 
 PROMISE(what_a_child_writes_and_frees_is_its_own) {

@@ -27,9 +27,17 @@ static uint64_t cached(void) {
     return stats.blocks[class_of_size()];
 }
 
-/* Where membarrier is missing, or no thread has a cache, nothing is promised. */
+/* Where no thread has a cache, nothing is promised. */
 static bool nothing_to_take(void) {
-    return config.check || config.budget == 0 || !config.idle || !os_barrier();
+    return config.check || config.budget == 0 || !config.idle;
+}
+
+/* Decay period after decay period, as many as it takes. */
+static void decay_until_taken(void) {
+    while (cached() > LEFT) {
+        usleep(1000);
+        decay_run();
+    }
 }
 
 static void take_and_free(int rounds) {
@@ -44,6 +52,16 @@ static void take_and_free(int rounds) {
             parcel_end(&parcels[i]);
         }
     }
+}
+
+static _Atomic int pauses;
+static _Atomic bool refusing;
+
+bool __real_os_pause_ms(unsigned ms);
+bool __wrap_os_pause_ms(unsigned ms);
+bool __wrap_os_pause_ms(unsigned ms) {
+    atomic_fetch_add(&pauses, 1);
+    return !atomic_load(&refusing) && __real_os_pause_ms(ms);
 }
 
 static pthread_barrier_t meet;
@@ -96,8 +114,56 @@ PROMISE(decay_takes_what_a_sleeping_thread_holds) {
         decay_run();
         CHECK(cached() > 10);
     }
-    decay_run();
-    decay_run();
+    uint64_t taken = idle_taken();
+    decay_until_taken();
+    CHECK(idle_taken() > taken);
+    wake(thread);
+}
+
+PROMISE(what_was_suspended_a_moment_ago_is_nobody_elses_however_often_the_time_is_asked_for) {
+    if (nothing_to_take()) {
+        return;
+    }
+    hak_trim();
+    pthread_t thread = put_to_sleep();
+    uint64_t now = os_coarse_ms();
+    for (int period = 0; period < 4 * IDLE_PERIODS; period++) {
+        atomic_fetch_add(&decay_now, 1);
+        idle_decay(now + IDLE_SETTLE_MS - 1);
+        CHECK(cached() > 10);
+    }
+    idle_decay(os_coarse_ms() + IDLE_SETTLE_MS);
+    CHECK(cached() <= LEFT);
+    wake(thread);
+}
+
+PROMISE(a_trim_waits_only_for_threads_that_nobody_took_from_before) {
+    if (nothing_to_take()) {
+        return;
+    }
+    pthread_t thread = put_to_sleep();
+    int before = atomic_load(&pauses);
+    hak_trim();
+    CHECK_EQUAL(atomic_load(&pauses), before + 1);
+    hak_trim();
+    hak_trim();
+    CHECK_EQUAL(atomic_load(&pauses), before + 1);
+    wake(thread);
+    hak_trim();
+    CHECK_EQUAL(atomic_load(&pauses), before + 1);
+}
+
+PROMISE(a_trim_that_may_not_wait_leaves_sleeping_threads_alone) {
+    if (nothing_to_take()) {
+        return;
+    }
+    hak_trim();
+    pthread_t thread = put_to_sleep();
+    atomic_store(&refusing, true);
+    hak_trim();
+    CHECK(cached() > 10);
+    atomic_store(&refusing, false);
+    hak_trim();
     CHECK(cached() <= LEFT);
     wake(thread);
 }
@@ -185,53 +251,6 @@ PROMISE(an_operation_that_was_stopped_half_way_ends_as_if_nothing_were) {
             hak_free(seen[--n]);
         }
     }
-}
-
-static pthread_t ending;
-static _Atomic int ending_thread;
-
-bool __real_os_thread_ended(int thread);
-bool __wrap_os_thread_ended(int thread);
-
-/* The moment between the question whose a cache is and the answer: its thread ends just then. */
-bool __wrap_os_thread_ended(int thread) {
-    int expected = thread;
-    if (atomic_compare_exchange_strong(&ending_thread, &expected, 0)) {
-        wake(ending);
-    }
-    return __real_os_thread_ended(thread);
-}
-
-static void *sleeper_that_ends(void *unused) {
-    take_and_free(5);
-    atomic_store(&ending_thread, os_thread());
-    pthread_barrier_wait(&meet);
-    pthread_barrier_wait(&meet);
-    return unused;
-}
-
-static struct cache *caches[3];
-
-static void hold_a_cache(int index) {
-    take_and_free(1);
-    caches[index] = cache_now();
-    pthread_barrier_wait(&meet);
-    take_and_free(20);
-}
-
-PROMISE(a_cache_whose_thread_ends_while_it_is_asked_for_is_given_to_one_thread_only) {
-    if (nothing_to_take()) {
-        return;
-    }
-    CHECK(pthread_barrier_init(&meet, NULL, 2) == 0);
-    CHECK(pthread_create(&ending, NULL, sleeper_that_ends, NULL) == 0);
-    pthread_barrier_wait(&meet);
-    idle_drain();
-    CHECK_EQUAL(atomic_load(&ending_thread), 0);
-    CHECK(pthread_barrier_init(&meet, NULL, 3) == 0);
-    crew_run(3, hold_a_cache);
-    pthread_barrier_destroy(&meet);
-    CHECK(caches[0] != caches[1] && caches[0] != caches[2] && caches[1] != caches[2]);
 }
 
 static _Atomic bool done;

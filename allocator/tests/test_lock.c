@@ -2,11 +2,12 @@
 #include "child.h"
 #include "crew.h"
 #include "lock.h"
+#include "os.h"
 
 #define KINDS 3
 #define ROUNDS (SANITIZED ? 2000 : 20000)
 
-static struct lock locks[2 * KINDS];
+static struct lock locks[2 * KINDS + 1];
 static const enum lock_kind kinds[KINDS] = {LOCK_FUTEX, LOCK_SPIN, LOCK_MUTEX};
 static struct lock *now;
 static uint64_t plain;
@@ -17,9 +18,10 @@ static uint64_t read_counter(const _Atomic uint64_t *counter) {
 
 static void with_each_kind(void (*test)(struct lock *lock), int first) {
     enum lock_kind kept = lock_kind_now;
+    lock_time();
     for (int i = 0; i < KINDS; i++) {
         lock_choose(kinds[i]);
-        lock_init(&locks[first + i], "test", first + i);
+        lock_init(&locks[first + i], "test", first + i, RANK_CHECK);
         test(&locks[first + i]);
     }
     lock_choose(kept);
@@ -49,6 +51,19 @@ static void exclude_and_count(struct lock *lock) {
     CHECK(read_counter(&lock->max_wait_ns) <= read_counter(&lock->wait_ns));
     CHECK_EQUAL(read_counter(&lock->hold_samples), acquisitions / LOCK_HOLD_SAMPLE);
     CHECK_EQUAL(lock_waiters(lock), 0);
+}
+
+PROMISE(nothing_is_timed_until_somebody_asks) {
+    now = &locks[2 * KINDS];
+    lock_init(now, "untimed", -1, RANK_CHECK);
+    crew_run(4, add);
+    CHECK(read_counter(&now->acquisitions) > 0);
+    CHECK_EQUAL(read_counter(&now->hold_samples), 0);
+    CHECK_EQUAL(read_counter(&now->wait_ns), 0);
+    CHECK_EQUAL(lock_waited_ns(now), 0);
+    lock_time();
+    add(0);
+    CHECK(read_counter(&now->hold_samples) > 0);
 }
 
 PROMISE(every_kind_excludes_and_its_counters_add_up) {
@@ -107,7 +122,7 @@ PROMISE(a_lock_held_at_a_fork_is_free_in_the_child) {
     for (int i = 0; i < KINDS; i++) {
         lock_choose(kinds[i]);
         if (i == 0) {
-            lock_init(&forked, "forked", -1);
+            lock_init(&forked, "forked", -1, RANK_CHECK);
         }
         /* The allocator's own prepare handler takes every lock that lock_init has named. */
         CHECK_EQUAL(child_fork(take_after_fork).code, 0);
@@ -123,6 +138,72 @@ PROMISE(every_lock_has_a_name_of_its_own) {
             CHECK(strcmp(lock_at(i)->name, lock_at(k)->name) != 0);
         }
     }
+}
+
+static struct lock outer, inner;
+
+static void name_two_locks(void) {
+    lock_init(&outer, "outer", -1, RANK_SPANS);
+    lock_init(&inner, "inner", -1, RANK_CENTRAL);
+}
+
+PART(a_lower_rank_under_a_higher) {
+    name_two_locks();
+    lock_acquire(&outer);
+    lock_acquire(&inner);
+}
+
+PART(two_of_one_rank) {
+    lock_init(&outer, "outer", -1, RANK_SPANS);
+    lock_init(&inner, "inner", -1, RANK_SPANS);
+    lock_acquire(&outer);
+    lock_acquire(&inner);
+}
+
+PART(a_system_call_under_a_lock) {
+    name_two_locks();
+    lock_acquire(&outer);
+    os_map(PAGE, PAGE);
+}
+
+PART(no_violation) {
+    name_two_locks();
+    for (int round = 0; round < 2; round++) {
+        lock_acquire(&inner);
+        lock_acquire(&outer);
+        lock_release(&inner); /* in any order */
+        lock_release(&outer);
+        CHECK(lock_try(&outer));
+        lock_release(&outer);
+    }
+    os_unmap(os_map(PAGE, PAGE), PAGE);
+}
+
+static char *nothing[] = {NULL};
+
+static void expect_death(const char *part, const char *words) {
+    struct ending end = child_again(part, nothing, 0);
+    CHECK_EQUAL(end.signal, SIGABRT);
+    CHECK(strstr(end.said, words) != NULL);
+}
+
+PROMISE(a_lock_taken_out_of_rank_ends_the_process_with_both_names) {
+    expect_death("a_lower_rank_under_a_higher", "lock inner under outer");
+    expect_death("two_of_one_rank", "lock inner under outer");
+    expect_death("a_system_call_under_a_lock", "a system call under outer");
+    CHECK_EQUAL(child_again("no_violation", nothing, 0).code, 0);
+}
+
+static struct lock many[1024];
+
+PART(more_locks_than_there_is_room_for) {
+    for (int i = 0; i < 1024; i++) {
+        lock_init(&many[i], "many", i, RANK_CHECK);
+    }
+}
+
+PROMISE(a_lock_that_fork_would_leave_out_ends_the_process) {
+    expect_death("more_locks_than_there_is_room_for", "more locks than a fork could hold");
 }
 
 static _Atomic uint32_t tokens[64];

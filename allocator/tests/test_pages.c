@@ -60,6 +60,9 @@ static void play(int index) {
         if (step % 500 == 0) {
             pages_purge(os_coarse_ms(), 0);
         }
+        if (step % 700 == 0) {
+            pages_unmap();
+        }
     }
     for (int i = 0; i < HELD; i++) {
         if (held[i] != NULL) {
@@ -67,23 +70,6 @@ static void play(int index) {
             pages_give(held[i]);
         }
     }
-}
-
-PROMISE(a_run_beside_one_that_is_not_usable_yet_can_be_given_back) {
-    /* What a thread leaves that was interrupted between claiming address space and making it
-     * usable: a frontier moved on, and descriptors that may not be read yet. */
-    struct range *range = &ranges[atomic_load(&range_count) - 1];
-    lock_acquire(&pages_lock);
-    range->frontier = align_up(range->frontier, 64 * MIB) + 64 * MIB;
-    /* Where the next descriptor begins a page. */
-    while ((uintptr_t)&range->spans[range->frontier >> GRANULE_SHIFT] % PAGE != 0) {
-        range->frontier += GRANULE;
-    }
-    lock_release(&pages_lock);
-    bool zero;
-    struct span *span = pages_take(1024, 1, RUN_SPARSE, &zero);
-    CHECK(span != NULL);
-    pages_give(span);
 }
 
 PROMISE(runs_never_overlap_and_keep_their_contents) {
@@ -176,12 +162,89 @@ PROMISE(a_purge_returns_all_dirty_memory_and_only_what_is_old_enough) {
     CHECK(after.purges > before.purges);
 }
 
+PROMISE(a_run_is_old_enough_after_days_and_after_weeks) {
+    static const uint64_t days[] = {1, 26, 60, 400};
+    for (int i = 0; i < 4; i++) {
+        bool zero;
+        pages_purge(UINT64_MAX, 0);
+        struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
+        CHECK(span != NULL);
+        pages_give(span);
+        CHECK(pages_purge(os_coarse_ms() + days[i] * 24 * 3600 * 1000, 1000) >= 64 * GRANULE);
+    }
+}
+
+static uint64_t dirty_now(void) {
+    struct pages_stats stats;
+    pages_stats(&stats);
+    return stats.dirty;
+}
+
+PROMISE(free_neighbours_are_one_run_whether_they_hold_memory_or_not) {
+    bool zero;
+    struct span *low = pages_take(400, 1, RUN_SPARSE, &zero);
+    CHECK(low != NULL);
+    pages_shorten(low, 300);
+    pages_shorten(low, 200);
+    pages_shorten(low, 100);
+    pages_purge(os_coarse_ms() + 10, 0);
+    uintptr_t start = low->start;
+    mark(low, 3);
+    pages_give(low);
+    CHECK_EQUAL(dirty_now(), 100 * GRANULE);
+    struct span *whole = pages_take(400, 1, RUN_SPARSE, &zero);
+    CHECK(whole != NULL);
+    CHECK_EQUAL(whole->start, start);
+    CHECK(!zero);
+    CHECK_EQUAL(dirty_now(), 0);
+    pages_give(whole);
+}
+
+PROMISE(only_granules_that_hold_memory_are_purged) {
+    bool zero;
+    pages_purge(os_coarse_ms() + 10, 0);
+    struct span *span = pages_take(300, 1, RUN_SPARSE, &zero);
+    CHECK(span != NULL);
+    pages_shorten(span, 7);
+    pages_purge(os_coarse_ms() + 10, 0);
+    pages_give(span);
+    CHECK_EQUAL(dirty_now(), 7 * GRANULE);
+    CHECK_EQUAL(pages_purge(os_coarse_ms() + 10, 0), 7 * GRANULE);
+}
+
+PROMISE(the_oldest_run_is_purged_first_and_only_as_far_as_asked) {
+    bool zero;
+    pages_purge(os_coarse_ms() + 10, 0);
+    struct span *old = pages_take(100, 1, RUN_SPARSE, &zero), *between, *young;
+    between = pages_take(1, 1, RUN_SPARSE, &zero);
+    young = pages_take(100, 1, RUN_SPARSE, &zero);
+    CHECK(old != NULL && between != NULL && young != NULL);
+    mark(old, 1);
+    mark(young, 1);
+    uintptr_t *first = (uintptr_t *)old->start, *last = (uintptr_t *)(old->start + 99 * GRANULE);
+    uintptr_t *other = (uintptr_t *)young->start;
+    pages_give(old);
+    for (uint64_t then = os_coarse_ms(); os_coarse_ms() == then;) {
+        /* The other is to be younger. */
+    }
+    pages_give(young);
+    CHECK_EQUAL(pages_purge_oldest(30 * GRANULE), 30 * GRANULE);
+    CHECK_EQUAL(*first, 1);
+    CHECK_EQUAL(*last, 0);
+    CHECK_EQUAL(pages_purge_oldest(100 * GRANULE), 70 * GRANULE);
+    CHECK_EQUAL(*first, 0);
+    CHECK_EQUAL(*other, 1);
+    CHECK_EQUAL(pages_purge_oldest(200 * GRANULE), 100 * GRANULE);
+    CHECK_EQUAL(pages_purge_oldest(GRANULE), 0);
+    pages_give(between);
+}
+
 PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
     bool zero;
     struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     pages_give(span);
-    refuse_begin(CALL_MADVISE, 1, 1000);
+    refuse_begin(CALL_MADVISE | CALL_MUNMAP, 1, 1000);
     CHECK_EQUAL(pages_purge(os_coarse_ms() + 10, 0), 0);
     refuse_end();
     struct pages_stats stats;
@@ -192,6 +255,133 @@ PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
     pages_give(span);
 }
 
+static struct pages_stats stats_now(void) {
+    struct pages_stats stats;
+    pages_stats(&stats);
+    return stats;
+}
+
+PROMISE(a_run_that_cannot_be_purged_is_unmapped_and_serves_again_zero) {
+    bool zero;
+    pages_unmap();
+    struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
+    CHECK(span != NULL);
+    uintptr_t start = span->start;
+    memset((void *)start, 1, 64 * GRANULE);
+    pages_give(span);
+    uint64_t dirty = stats_now().dirty, committed = stats_now().committed;
+    refuse_begin(CALL_MADVISE, 1, 1000);
+    CHECK_EQUAL(pages_purge(os_coarse_ms() + 10, 0), dirty);
+    refuse_end();
+    CHECK_EQUAL(stats_now().dirty, 0);
+    CHECK_EQUAL(stats_now().committed, committed - dirty);
+    CHECK(!pagemap_owns((void *)start));
+    pages_unmap();
+    span = pages_take(64, 1, RUN_SPARSE, &zero);
+    CHECK(span != NULL && zero);
+    CHECK(pagemap_owns((void *)span->start));
+    CHECK_EQUAL(*(char *)span->start, 0);
+    pages_give(span);
+}
+
+PROMISE(unmapping_ends_all_that_is_free_and_nothing_that_is_used) {
+    bool zero;
+    struct span *spans[9];
+    for (int i = 0; i < 9; i++) {
+        spans[i] = pages_take(20, 1, i % 2 ? RUN_DENSE : RUN_SPARSE, &zero);
+        CHECK(spans[i] != NULL);
+        mark(spans[i], (uintptr_t)i);
+    }
+    for (int i = 0; i < 9; i += 3) {
+        pages_give(spans[i]);
+    }
+    CHECK(pages_unmap() >= 60 * GRANULE);
+    CHECK_EQUAL(stats_now().committed, pages_used_bytes());
+    for (int i = 0; i < 9; i++) {
+        if (i % 3 != 0) {
+            check_marks(spans[i], 20, (uintptr_t)i);
+            pages_give(spans[i]);
+        }
+    }
+}
+
+/* A stranger's page: nobody else may ever write there. */
+static char *stranger_at(uintptr_t address) {
+    CHECK_EQUAL(os_map_at((void *)address, PAGE), OS_DONE);
+    memset((void *)address, 0x77, PAGE);
+    return (char *)address;
+}
+
+static void check_stranger(const char *page) {
+    CHECK(!pagemap_owns(page));
+    for (size_t i = 0; i < PAGE; i++) {
+        CHECK(page[i] == 0x77);
+    }
+}
+
+/* Takes runs until the page heap has claimed new addresses `times` more, and gives them back. */
+static void outgrow(size_t granules, int times) {
+    enum { MOST = 3000 };
+    static struct span *spans[MOST];
+    int n = 0;
+    while (times > 0) {
+        uint64_t claimed = stats_now().claimed;
+        bool zero;
+        CHECK(n < MOST);
+        spans[n] = pages_take(granules, 1, RUN_SPARSE, &zero);
+        CHECK(spans[n] != NULL);
+        mark(spans[n], (uintptr_t)n);
+        n++;
+        times -= stats_now().claimed != claimed;
+    }
+    for (int i = 0; i < n; i++) {
+        check_marks(spans[i], granules, (uintptr_t)i);
+        pages_give(spans[i]);
+    }
+}
+
+PROMISE(what_lies_in_the_way_of_a_range_is_left_alone_and_others_serve) {
+    char *stranger = stranger_at(pagemap.base + range_frontier(&pagemap) + 5 * MIB);
+    outgrow(100, 5);
+    check_stranger(stranger);
+    CHECK(range_frontier(&pagemap) <= (uintptr_t)stranger - pagemap.base);
+    CHECK(os_unmap(stranger, PAGE));
+}
+
+PROMISE(what_came_to_lie_where_a_run_was_unmapped_is_left_alone) {
+    bool zero;
+    struct span *span = pages_take(50, 1, RUN_SPARSE, &zero);
+    CHECK(span != NULL);
+    uintptr_t start = span->start;
+    pages_give(span);
+    CHECK(pages_unmap() >= 50 * GRANULE);
+    char *stranger = stranger_at(start + 7 * GRANULE);
+    outgrow(50, 1);
+    check_stranger(stranger);
+    CHECK(os_unmap(stranger, PAGE));
+}
+
+PROMISE(locked_memory_goes_back_too) {
+    bool zero;
+    pages_unmap();
+    struct span *span = pages_take(4, 1, RUN_SPARSE, &zero);
+    CHECK(span != NULL);
+    uintptr_t start = span->start;
+    if (mlock((void *)start, 4 * GRANULE) != 0) {
+        pages_give(span); /* more than this user may lock */
+        return;
+    }
+    memset((void *)start, 1, 4 * GRANULE);
+    pages_give(span);
+    CHECK(pages_purge(os_coarse_ms() + 10, 0) >= 4 * GRANULE);
+    CHECK_EQUAL(stats_now().dirty, 0);
+    unsigned char held[4 * GRANULE / PAGE] = {0};
+    CHECK(mincore((void *)start, 4 * GRANULE, held) == 0 || errno == ENOMEM);
+    for (size_t i = 0; i < sizeof held; i++) {
+        CHECK_EQUAL(held[i], 0);
+    }
+}
+
 PROMISE(what_cannot_be_is_refused) {
     bool zero;
     CHECK(pages_take(SIZE_MAX / GRANULE, 1, RUN_SPARSE, &zero) == NULL);
@@ -199,92 +389,22 @@ PROMISE(what_cannot_be_is_refused) {
     CHECK(pages_take((size_t)UINT32_MAX + 1, 1, RUN_SPARSE, &zero) == NULL);
 }
 
-PROMISE(a_run_whose_memory_was_refused_is_there_when_memory_is) {
+PROMISE(refused_growth_costs_no_addresses_and_is_made_up_for) {
     bool zero;
-    size_t frontier = ranges[atomic_load(&range_count) - 1].frontier;
-    for (long from = 1; from <= 2; from++) {
-        refuse_begin(CALL_MPROTECT, from, 1000);
-        CHECK(pages_take(50000, 1, RUN_SPARSE, &zero) == NULL);
-        refuse_end();
-    }
-    /* Only what is as long as the run itself: the descriptors can be made usable. */
-    atomic_store(&refuse_least, 100 * GRANULE);
-    for (int i = 0; i < 50; i++) {
-        refuse_begin(CALL_MPROTECT, 1, 1000);
+    uint64_t claimed = stats_now().claimed;
+    for (int i = 0; i < 100; i++) {
+        /* Everything, or only what is as long as the run itself: then its descriptors are there. */
+        atomic_store(&refuse_least, i < 50 ? 0 : 100 * GRANULE);
+        refuse_begin(CALL_MMAP, 1, 1000);
         CHECK(pages_take(50000, 1, RUN_SPARSE, &zero) == NULL);
         refuse_end();
     }
     atomic_store(&refuse_least, 0);
-    for (int i = 0; i < 50; i++) {
-        refuse_begin(CALL_MPROTECT, 1, 1000);
-        CHECK(pages_take(50000, 1, RUN_SPARSE, &zero) == NULL);
-        refuse_end();
-    }
+    CHECK_EQUAL(stats_now().claimed, claimed);
     struct span *span = pages_take(50000, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     mark(span, 5);
     check_marks(span, 50000, 5);
     pages_give(span);
-    /* Refusals cost no address space for good. */
-    size_t used = ranges[atomic_load(&range_count) - 1].frontier - frontier;
-    CHECK(used < 2 * 50000 * GRANULE);
-}
-
-/* Two threads make neighbouring runs usable, with no lock held; one of them is refused while the
- * other is still at it. */
-#define RAW ((size_t)60000)
-static _Thread_local bool second;
-static sem_t second_is_at_it, first_is_refused;
-static struct span *second_span;
-static pthread_t second_thread;
-static bool second_runs;
-
-static void *take_second(void *unused) {
-    bool zero;
-    second = true;
-    second_span = pages_take(RAW, 1, RUN_SPARSE, &zero);
-    return unused;
-}
-
-static void hold_up(enum refuse_call call, size_t bytes) {
-    if (call != CALL_MPROTECT || bytes < 100 * GRANULE) {
-        return;
-    }
-    if (second) {
-        sem_post(&second_is_at_it);
-        sem_wait(&first_is_refused);
-        refuse_end();
-    } else if (!second_runs) {
-        second_runs = true;
-        CHECK(pthread_create(&second_thread, NULL, take_second, NULL) == 0);
-        sem_wait(&second_is_at_it);
-    }
-}
-
-PROMISE(raw_neighbours_do_not_join_a_run_that_is_being_made_usable) {
-    bool zero;
-    CHECK(sem_init(&second_is_at_it, 0, 0) == 0 && sem_init(&first_is_refused, 0, 0) == 0);
-    atomic_store(&refuse_least, 100 * GRANULE);
-    refuse_begin(CALL_MPROTECT, 1, 1000);
-    CHECK(pages_take(4 * RAW, 1, RUN_SPARSE, &zero) == NULL);
-    refuse_hook = hold_up;
-    CHECK(pages_take(RAW, 1, RUN_SPARSE, &zero) == NULL);
-    sem_post(&first_is_refused);
-    CHECK(pthread_join(second_thread, NULL) == 0);
-    refuse_hook = NULL;
-    refuse_end();
-    atomic_store(&refuse_least, 0);
-    CHECK(second_span != NULL);
-    CHECK_EQUAL(second_span->granules, RAW);
-    struct span *others[6];
-    for (int i = 0; i < 6; i++) {
-        others[i] = pages_take(RAW / 2, 1, RUN_SPARSE, &zero);
-        CHECK(others[i] != NULL);
-        CHECK(others[i]->start + RAW / 2 * GRANULE <= second_span->start ||
-              others[i]->start >= second_span->start + RAW * GRANULE);
-    }
-    for (int i = 0; i < 6; i++) {
-        pages_give(others[i]);
-    }
-    pages_give(second_span);
+    CHECK(stats_now().claimed < claimed + 2 * 50000 * GRANULE);
 }

@@ -130,3 +130,36 @@ PROMISE(any_address_inside_leads_to_the_start_of_its_block) {
         pages_give(span);
     }
 }
+
+PROMISE(free_pages_are_those_that_no_block_in_use_reaches_into) {
+    unsigned long long state = 3;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls += 3) {
+        static void *blocks[4096];
+        struct span *span = cut(cls);
+        size_t size = sizeclass[cls].size, bytes = (size_t)sizeclass[cls].blocks * size;
+        static bool used[16 * GRANULE / PAGE], found[16 * GRANULE / PAGE];
+        memset(used, 0, sizeof used);
+        memset(found, 0, sizeof found);
+        CHECK_EQUAL(span_take(span, blocks, 4096), sizeclass[cls].blocks);
+        for (unsigned i = 0; i < sizeclass[cls].blocks; i++) {
+            size_t at = (uintptr_t)blocks[i] - span->start;
+            if (check_random(&state) % (PAGE / 16) < size / 16 + 1) {
+                for (size_t page = at / PAGE; page <= (at + size - 1) / PAGE; page++) {
+                    used[page] = true;
+                }
+            } else {
+                CHECK(put(span, blocks[i]));
+            }
+        }
+        size_t from = 0, to;
+        while (span_free_pages(span, &from, &to)) {
+            CHECK(from < to && from % PAGE == 0 && to % PAGE == 0 && to <= bytes);
+            memset(found + from / PAGE, 1, (to - from) / PAGE);
+            from = to;
+        }
+        for (size_t page = 0; page < bytes / PAGE; page++) {
+            CHECK_EQUAL(found[page], !used[page]);
+        }
+        pages_give(span);
+    }
+}

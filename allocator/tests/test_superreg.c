@@ -1,6 +1,7 @@
 /* superreg: the mappings that are blocks, also when a hash slot and its 8 probes are taken. The
  * mappings here are made up. */
 #include "crew.h"
+#include "os.h"
 #include "superreg.h"
 
 #define CROWD 40
@@ -81,6 +82,55 @@ PROMISE(the_registry_agrees_with_a_model_through_random_entries_and_removals) {
             superreg_remove(&mappings[i]);
         }
     }
+}
+
+static bool refused;
+void *__real_os_map(size_t bytes, size_t alignment);
+void *__wrap_os_map(size_t bytes, size_t alignment);
+void *__wrap_os_map(size_t bytes, size_t alignment) {
+    return refused ? NULL : __real_os_map(bytes, alignment);
+}
+
+/* Mappings that stand behind this one in its chain of the second table. */
+static size_t behind(const struct mapping *mapping) {
+    size_t n = 0;
+    while ((mapping = mapping->next) != NULL) {
+        n++;
+    }
+    return n;
+}
+
+/* Enters mappings, looks for all in another order, removes them in a third; memory
+ * for chains is refused at first. Returns the length of the longest chain. */
+static size_t many(size_t n, size_t refusals) {
+    size_t longest = 0;
+    struct mapping *mappings = __real_os_map(align_up(n * sizeof *mappings, PAGE), PAGE);
+    CHECK(mappings != NULL);
+    for (size_t i = 0; i < n; i++) {
+        mappings[i] = (struct mapping){.address = ((uintptr_t)i + 1) * 8449 * PAGE, .bytes = i};
+        refused = i < refusals;
+        superreg_add(&mappings[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t length = behind(&mappings[i]) + 1;
+        longest = length > longest ? length : longest;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct mapping *mapping = &mappings[i * 7919 % n];
+        CHECK(superreg_find((void *)mapping->address) == mapping);
+        CHECK(superreg_find((void *)(mapping->address + PAGE)) == NULL);
+    }
+    for (size_t i = 0; i < n; i++) {
+        superreg_remove(&mappings[i * 104729 % n]);
+        CHECK(superreg_find((void *)mappings[i * 104729 % n].address) == NULL);
+    }
+    CHECK(os_unmap(mappings, align_up(n * sizeof *mappings, PAGE)));
+    return longest;
+}
+
+PROMISE(chains_do_not_get_longer_with_the_mappings_even_if_they_cannot_become_more_at_first) {
+    CHECK(many(100000, 40000) < 20);
+    CHECK(many(200000, 0) < 20);
 }
 
 PROMISE(only_the_address_at_which_a_mapping_begins_finds_it) {

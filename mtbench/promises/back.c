@@ -110,6 +110,34 @@ static void at_once_by_trim(void) {
             (now - before) / MIB);
 }
 
+/* Keeps one block in `every`, and frees the others; trim gives back what lies between. Newer blocks
+ * stay but for one in 32, so that their nearly full pages stand before the nearly empty ones. */
+static void survivors(size_t bytes, size_t every, size_t newer) {
+    size_t total = effort(240, 120) * MIB, count = total / bytes;
+    need_memory(total + newer * bytes);
+    size_t tables = (count + newer) * sizeof(void *), before = memory_resident() + tables;
+    void **held = fill(count, bytes), **full = newer > 0 ? fill(newer, bytes) : NULL;
+    for (size_t i = 0; i < count; i++)
+        if (i % every != 0)
+            heap.free(held[i]);
+    for (size_t i = 0; i < newer; i += 32)
+        heap.free(full[i]);
+    heap.malloc_trim(0);
+    /* A survivor holds a page, and those beside it a little. */
+    size_t allowed = before + count / every * 2 * memory_page() + newer * bytes + 16 * MIB;
+    size_t now = memory_resident();
+    REQUIRE(now <= allowed, "one block in %zu stayed of %zu MiB: %zu MiB resident after trim",
+            every, total / MIB, (now - before) / MIB);
+}
+
+static void few_small_survivors(void) {
+    survivors(64, 1000, 0);
+}
+
+static void survivors_behind_full_ones(void) {
+    survivors(1000, 60, 40000);
+}
+
 struct hand_over {
     void **held;
     size_t count, bytes;
@@ -242,6 +270,10 @@ static const struct probe rows[] = {
     ROW("large-blocks", "after freeing 300 MB of 200 KiB blocks resident memory comes back",
         many_large, SLOW),
     ROW("trim", "malloc_trim(0) gives freed small blocks back at once", at_once_by_trim, SLOW),
+    ROW("trim-survivors", "malloc_trim gives back all but the pages of one 64-byte block in 1000",
+        few_small_survivors, SLOW),
+    ROW("trim-behind-full", "and of one block in 60 of 1000 bytes, behind 40 000 newer ones",
+        survivors_behind_full_ones, SLOW),
     ROW("freed-elsewhere", "memory freed by another thread, now dead, comes back", freed_elsewhere,
         SLOW),
     ROW("dead-threads", "what threads used does not stay after their end", threads_of_the_past,

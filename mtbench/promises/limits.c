@@ -1,7 +1,10 @@
-/* Big things: blocks beyond 4 GiB, more mappings than the kernel's default limit likes. */
+/* Big things: blocks beyond 4 GiB, more mappings than the kernel's default limit likes. And limits
+ * that the program sets itself while it runs. */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "areas.h"
 #include "block.h"
@@ -130,6 +133,77 @@ static void million_live(void) {
     }
 }
 
+/* Takes blocks until refused, at most so many; frees all; returns how many there were. */
+static size_t run_away(void **held, size_t most, size_t bytes) {
+    size_t count = 0;
+    errno = 0;
+    while (count < most && (held[count] = heap.malloc(bytes)) != NULL)
+        *(char *)held[count++] = 1;
+    REQUIRE(count == most || errno == ENOMEM, "refused with errno %d", errno);
+    for (size_t i = 0; i < count; i++)
+        heap.free(held[i]);
+    return count;
+}
+
+static void *do_nothing(void *argument) {
+    return argument;
+}
+
+/* The limit is the program's own and set while it runs; a hundred MiB of it are in use. */
+static void limited_to(size_t limit, void (*set)(size_t)) {
+    enum { SMALL = 20000 };
+    size_t large = limit / MIB, small = limit / SMALL;
+    void **held = memory_pages(2 * small * sizeof *held);
+    heap.free(heap.malloc(SMALL));
+    set(limit);
+    thread_join(thread_start_with_stack(do_nothing, NULL, 8 * MIB));
+    void *pages = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(pages != MAP_FAILED, "the program's own mmap of 1 MiB is refused: %s", strerror(errno));
+    void *block = heap.malloc((size_t)100 * MIB);
+    REQUIRE(block != NULL, "malloc(100 MiB) = NULL under a limit of %zu MiB", large);
+    size_t first = run_away(held, 2 * large, MIB);
+    REQUIRE(first < large, "a runaway loop took %zu MiB under a limit of %zu", first, large);
+    REQUIRE(first >= large / 2, "a loop is stopped at %zu MiB, the limit is %zu", first, large);
+    size_t again = run_away(held, 2 * large, MIB);
+    REQUIRE(again >= first - first / 4, "%zu MiB at first, then %zu", first, again);
+    REQUIRE(run_away(held, 2 * small, SMALL) < small, "small blocks pass the limit");
+    heap.free(block);
+    thread_join(thread_start_with_stack(do_nothing, NULL, 8 * MIB));
+}
+
+static void own_address_space(void) {
+    limited_to((size_t)1 << 30, memory_limit_address_space);
+}
+
+static void own_data(void) {
+    limited_to((size_t)768 * MIB, memory_limit_data);
+}
+
+/* As an ordinary user, who may lock so much: the process with its malloc is smaller. */
+static void locked(void) {
+    enum { ALLOWED = 64 * MIB, LEAST = 8 * MIB, NOBODY = 65534 };
+    struct rlimit lock = {ALLOWED, ALLOWED};
+    heap.free(heap.malloc(1000));
+    if (setrlimit(RLIMIT_MEMLOCK, &lock) != 0) {
+        getrlimit(RLIMIT_MEMLOCK, &lock);
+        lock.rlim_cur = lock.rlim_max;
+        if (lock.rlim_max < LEAST || setrlimit(RLIMIT_MEMLOCK, &lock) != 0)
+            inapplicable("an ordinary user may lock less than %d MiB here", LEAST / MIB);
+    }
+    if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+        inapplicable("cannot become an ordinary user");
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+        broken("mlockall of a small process with a limit of %zu MiB: %s",
+               (size_t)lock.rlim_cur / MIB, strerror(errno));
+    for (size_t bytes = 100; bytes <= MIB; bytes *= 10) {
+        char *block = heap.malloc(bytes);
+        REQUIRE(block != NULL, "malloc(%zu) = NULL in a locked process", bytes);
+        memset(block, 1, bytes);
+        heap.free(block);
+    }
+    munlockall();
+}
+
 static const struct probe rows[] = {
     ROW("above-4gib", "blocks above 4 GiB work, aligned ones too", above_four_gib, QUICK),
     ROW("calloc-4gib", "calloc above 4 GiB works and is zero", calloc_above_four_gib, SLOW),
@@ -138,6 +212,13 @@ static const struct probe rows[] = {
         SLOW),
     ROW("aligned-mappings", "20 000 aligned large blocks do not exhaust vm.max_map_count",
         many_aligned_mappings, SLOW),
+    ROW("own-address-space", "RLIMIT_AS set by the program: a thread, mmap, malloc until ENOMEM",
+        own_address_space, SLOW),
+    ROW("own-data", "RLIMIT_DATA set by the program: the same", own_data, SLOW),
+    ROW("locked",
+        "an ordinary user's mlockall succeeds with a limit of 64 MiB, or less where less is "
+        "allowed",
+        locked, QUICK),
     ROW("million-live", "millions of live blocks keep their bytes", million_live, SLOW),
 };
 

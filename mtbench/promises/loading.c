@@ -1,7 +1,6 @@
 /* The loader and malloc call each other: libraries that come and go while threads allocate. */
 #include <dlfcn.h>
 #include <elf.h>
-#include <limits.h>
 #include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +12,7 @@
 #include "heap.h"
 #include "memory.h"
 #include "pattern.h"
+#include "plugins.h"
 #include "team.h"
 
 enum { WORKERS = 3 };
@@ -43,24 +43,11 @@ static void under_load(void (*work)(void)) {
         thread_join(threads[i]);
 }
 
-/* The plug-ins lie beside this executable. */
-static void *open_plugin(const char *name) {
-    char path[PATH_MAX + 64];
-    const char *slash = strrchr(probe_executable(), '/');
-    snprintf(path, sizeof path, "%.*s/probe-%s.so", (int)(slash - probe_executable()),
-             probe_executable(), name);
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
-        inapplicable("cannot open %s", path);
-    return library;
-}
-
 static void open_and_close(void) {
     for (size_t i = 0; i < effort(400, 100); i++) {
-        void *library = open_plugin("plain");
+        void *library = plugin_open("plain", RTLD_NOW);
         void *(*take)(size_t);
-        void *address = dlsym(library, "plugin_take");
-        memcpy(&take, &address, sizeof take);
+        plugin_function(library, "plugin_take", &take);
         heap.free(take(i * 10 + 1));
         dlclose(library);
     }
@@ -72,7 +59,7 @@ static void dlopen_loop(void) {
 
 static void open_with_constructor(void) {
     for (size_t i = 0; i < effort(400, 100); i++)
-        dlclose(open_plugin("constructor"));
+        dlclose(plugin_open("constructor", RTLD_NOW));
 }
 
 static void constructor_allocates(void) {
@@ -96,9 +83,8 @@ static void *use_words(void *argument) {
 
 static void open_with_tls(void) {
     for (size_t i = 0; i < effort(60, 20); i++) {
-        void *library = open_plugin("tls");
-        void *address = dlsym(library, "plugin_words");
-        memcpy(&words_of_thread, &address, sizeof address);
+        void *library = plugin_open("tls", RTLD_NOW);
+        plugin_function(library, "plugin_words", &words_of_thread);
         for (int j = 0; j < 8; j++)
             thread_join(thread_start(use_words, NULL));
         use_words(NULL);
@@ -150,7 +136,7 @@ static void *first_in_thread(void *argument) {
 static void *opens_and_closes(void *argument) {
     (void)argument;
     while (!atomic_load(&stopping))
-        dlclose(open_plugin("constructor"));
+        dlclose(plugin_open("constructor", RTLD_NOW));
     return NULL;
 }
 

@@ -83,6 +83,18 @@ static void realloc_to_zero(void) {
             (after - before) / MIB);
 }
 
+static void aligned_to_everything(void) {
+    for (int round = 0; round < 3; round++)
+        for (size_t alignment = sizeof(void *); alignment <= (size_t)1 << 30; alignment *= 2) {
+            void *block = NULL;
+            int error = heap.posix_memalign(&block, alignment, 0);
+            REQUIRE(error == 0, "posix_memalign(%zu, 0): %s", alignment, strerror(error));
+            REQUIRE((uintptr_t)block % alignment == 0, "posix_memalign(%zu, 0) = %p", alignment,
+                    block);
+            heap.free(block);
+        }
+}
+
 static void free_null(void) {
     errno = EEXIST;
     for (int i = 0; i < 1000; i++)
@@ -96,6 +108,8 @@ static const struct probe rows[] = {
         others_unique, QUICK),
     ROW("realloc-null", "realloc(NULL, n) is malloc(n)", realloc_of_null, QUICK),
     ROW("realloc-zero", "realloc(p, 0) frees and returns NULL", realloc_to_zero, QUICK),
+    ROW("every-alignment", "posix_memalign of 0 bytes succeeds at every alignment up to 1 GiB",
+        aligned_to_everything, QUICK),
     ROW("free-null", "free(NULL) does nothing", free_null, QUICK),
 };
 

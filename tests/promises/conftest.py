@@ -18,17 +18,28 @@ FULL = os.environ.get("MTBENCH_ALL_PROMISES") == "1"
 """Set to 1 to run every area against every malloc instead of the affordable part."""
 
 
-@pytest.fixture(scope="session")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Allocator:
-    """The malloc with one fault, its fault not yet chosen."""
+def compiled(folder: Path, name: str) -> Allocator:
+    """A malloc with faults, compiled from the file of that name beside this one."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         pytest.skip("no C compiler")
-    library = tmp_path_factory.mktemp("faulty") / "libfaulty.so"
-    source = Path(__file__).with_name("faulty.c")
+    library = folder / f"lib{name}.so"
+    source = Path(__file__).with_name(f"{name}.c")
     flags = ["-O1", "-fno-builtin", "-fPIC", "-shared", "-D_GNU_SOURCE", "-pthread"]
     subprocess.run([compiler, *flags, str(source), "-o", str(library)], check=True)
-    return Allocator("faulty", "peer", str(library))
+    return Allocator(name, "peer", str(library))
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Allocator:
+    """The malloc with one fault, its fault not yet chosen."""
+    return compiled(tmp_path_factory.mktemp("faulty"), "faulty")
+
+
+@pytest.fixture(scope="session")
+def hoarder(tmp_path_factory: pytest.TempPathFactory) -> Allocator:
+    """The malloc that keeps what is freed for its size alone, if that fault is chosen."""
+    return compiled(tmp_path_factory.mktemp("hoarder"), "hoarder")
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +82,11 @@ def check() -> Callable[..., Report]:
     promises = catalogue(probe)
 
     def run(
-        allocator: Allocator | str, pattern: str, timeout: float = 120.0, probe: Path = probe
+        allocator: Allocator | str,
+        pattern: str,
+        timeout: float = 120.0,
+        probe: Path = probe,
+        jobs: int = 1,
     ) -> Report:
         try:
             subject = resolve(allocator) if isinstance(allocator, str) else allocator
@@ -79,7 +94,7 @@ def check() -> Callable[..., Report]:
             pytest.skip(str(error))
         chosen = select(promises, pattern)
         assert chosen, f"no promise matches {pattern}"
-        return verify(subject, chosen, quick=True, timeout=timeout, probe=probe)
+        return verify(subject, chosen, quick=True, timeout=timeout, probe=probe, jobs=jobs)
 
     return run
 

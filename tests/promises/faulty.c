@@ -5,9 +5,13 @@
  *
  * FAULTY is one of: none, twice, dirty-calloc, lossy-realloc, misaligned, leak, racy, hang,
  * silent-null, short-class, errno-free, wrap-calloc, bad-alignment, output, fork, zero-null,
- * huge-stays, realloc-frees, stale-usable, enomem-crash, not-unique.
+ * huge-stays, realloc-frees, stale-usable, enomem-crash, not-unique, aligned-zero, reserves,
+ * shared-pages, asks-pid, counts-cycles, deep-stack, raw-fork, early-tls, not-reentrant,
+ * foreign-names, deep-bind, shrink-keeps, thread-hoard, list, copies, clock-wraps.
  */
+#include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
@@ -15,43 +19,29 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
-
-extern char **environ;
 
 enum { HEADER = 32, CLASSES = 12, LARGEST = 16 << (CLASSES - 1) };
 
+// clang-format off
 enum fault {
-    NONE,
-    TWICE,
-    DIRTY_CALLOC,
-    LOSSY_REALLOC,
-    MISALIGNED,
-    LEAK,
-    RACY,
-    HANG,
-    SILENT_NULL,
-    SHORT_CLASS,
-    ERRNO_FREE,
-    WRAP_CALLOC,
-    BAD_ALIGNMENT,
-    OUTPUT,
-    FORK,
-    ZERO_NULL,
-    HUGE_STAYS,
-    REALLOC_FREES,
-    STALE_USABLE,
-    ENOMEM_CRASH,
-    NOT_UNIQUE,
-    FAULTS
+    NONE, TWICE, DIRTY_CALLOC, LOSSY_REALLOC, MISALIGNED, LEAK, RACY, HANG, SILENT_NULL,
+    SHORT_CLASS, ERRNO_FREE, WRAP_CALLOC, BAD_ALIGNMENT, OUTPUT, FORK, ZERO_NULL, HUGE_STAYS,
+    REALLOC_FREES, STALE_USABLE, ENOMEM_CRASH, NOT_UNIQUE, ALIGNED_ZERO, RESERVES, SHARED_PAGES,
+    ASKS_PID, COUNTS_CYCLES, DEEP_STACK, RAW_FORK, EARLY_TLS, NOT_REENTRANT, FOREIGN_NAMES,
+    DEEP_BIND, SHRINK_KEEPS, THREAD_HOARD, LIST, COPIES, CLOCK_WRAPS, FAULTS,
 };
 
 static const char *const names[FAULTS] = {
-    "none",          "twice",        "dirty-calloc", "lossy-realloc", "misaligned", "leak",
-    "racy",          "hang",         "silent-null",  "short-class",   "errno-free", "wrap-calloc",
-    "bad-alignment", "output",       "fork",         "zero-null",     "huge-stays", "realloc-frees",
-    "stale-usable",  "enomem-crash", "not-unique",
+    "none", "twice", "dirty-calloc", "lossy-realloc", "misaligned", "leak", "racy", "hang",
+    "silent-null", "short-class", "errno-free", "wrap-calloc", "bad-alignment", "output", "fork",
+    "zero-null", "huge-stays", "realloc-frees", "stale-usable", "enomem-crash", "not-unique",
+    "aligned-zero", "reserves", "shared-pages", "asks-pid", "counts-cycles", "deep-stack",
+    "raw-fork", "early-tls", "not-reentrant", "foreign-names", "deep-bind", "shrink-keeps",
+    "thread-hoard", "list", "copies", "clock-wraps",
 };
+// clang-format on
 
 struct header {
     void *base;    /* of the mapping, for large blocks; else NULL */
@@ -65,26 +55,28 @@ struct chunk {
     struct chunk *next;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct chunk *lists[CLASSES];
 static char *bump, *bump_end;
 static size_t calls;
 
 static int only_in_threads;
 
-/* Read once, from the environment itself: getenv may not be called this early. */
+/* Read once, from the kernel: getenv may not be called this early, and environ is not yet set. */
 static enum fault chosen_fault(void) {
     static int chosen = -1;
+    static char text[1 << 17];
     if (chosen >= 0)
         return (enum fault)chosen;
-    if (environ == NULL)
-        return NONE; /* asked before libc has set itself up: ask again */
-    int found = NONE;
-    for (char **entry = environ; *entry != NULL; entry++) {
-        for (int i = 0; strncmp(*entry, "FAULTY=", 7) == 0 && i < FAULTS; i++)
-            if (strcmp(*entry + 7, names[i]) == 0)
+    int found = NONE, fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/environ", O_RDONLY);
+    size_t length = 0;
+    for (long got = 1; got > 0; length += got > 0 ? (size_t)got : 0)
+        got = syscall(SYS_read, fd, text + length, sizeof text - 1 - length);
+    syscall(SYS_close, fd);
+    for (const char *entry = text; entry < text + length; entry += strlen(entry) + 1) {
+        for (int i = 0; strncmp(entry, "FAULTY=", 7) == 0 && i < FAULTS; i++)
+            if (strcmp(entry + 7, names[i]) == 0)
                 found = i;
-        if (strcmp(*entry, "FAULTY_IN=threads") == 0)
+        if (strcmp(entry, "FAULTY_IN=threads") == 0)
             only_in_threads = 1;
     }
     chosen = found;
@@ -102,18 +94,31 @@ static enum fault fault(void) {
     return is_main == 1 ? NONE : chosen;
 }
 
+/* In a page that a child finds zeroed, that is unlocked, however it was forked. */
+static pthread_mutex_t *lock(void) {
+    static pthread_mutex_t kept, *wiped;
+    if (fault() == RAW_FORK || fault() == FORK)
+        return &kept;
+    if (wiped == NULL) {
+        void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        madvise(page, 4096, MADV_WIPEONFORK);
+        wiped = page;
+    }
+    return wiped;
+}
+
 static void enter(void) {
     if (fault() != RACY)
-        pthread_mutex_lock(&lock);
+        pthread_mutex_lock(lock());
 }
 
 static void leave(void) {
     if (fault() != RACY)
-        pthread_mutex_unlock(&lock);
+        pthread_mutex_unlock(lock());
 }
 
 static void unlock_child(void) {
-    pthread_mutex_init(&lock, NULL);
+    pthread_mutex_init(lock(), NULL);
 }
 
 __attribute__((constructor)) static void guard_fork(void) {
@@ -122,7 +127,8 @@ __attribute__((constructor)) static void guard_fork(void) {
 }
 
 static void *map(size_t bytes) {
-    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int sharing = fault() == SHARED_PAGES ? MAP_SHARED : MAP_PRIVATE;
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
     if (pages != MAP_FAILED)
         return pages;
     if (fault() == ENOMEM_CRASH)
@@ -156,9 +162,14 @@ static void *take_small(uint32_t order) {
     size_t step = HEADER + bytes - (fault() == SHORT_CLASS && order == 2 ? 1 : 0);
     step = fault() == MISALIGNED && order == 3 ? step + 8 : step;
     if (bump == NULL || (size_t)(bump_end - bump) < step) {
-        bump = map(1 << 20);
-        if (bump == NULL)
+        if (fault() != NOT_REENTRANT)
+            leave(); /* whoever hooks mmap may allocate */
+        char *fresh = map(1 << 20);
+        if (fault() != NOT_REENTRANT)
+            enter();
+        if (fresh == NULL)
             return NULL;
+        bump = fresh;
         bump_end = bump + (1 << 20);
     }
     char *block = bump + HEADER;
@@ -166,7 +177,77 @@ static void *take_small(uint32_t order) {
     return with_header(block, NULL, 0, bytes, order);
 }
 
+static __attribute__((noinline)) void use_deep_stack(void) {
+    volatile char deep[12 << 10];
+    deep[0] = 1;
+    (void)deep[0];
+}
+
+/* Faults of what a malloc does beside allocating. */
+static void misbehave(void) {
+    static _Thread_local volatile int ready = 1, hoarding;
+    static void *reserved;
+    switch (fault()) {
+    case RESERVES:
+        if (reserved == NULL)
+            reserved = mmap(NULL, (size_t)256 << 30, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        break;
+    case ASKS_PID:
+        syscall(SYS_getpid);
+        break;
+#if defined __x86_64__
+    case COUNTS_CYCLES:
+        __builtin_ia32_rdtsc();
+        break;
+#endif
+    case DEEP_STACK:
+        use_deep_stack();
+        break;
+    case EARLY_TLS:
+        if (!ready)
+            abort();
+        break;
+    case THREAD_HOARD:
+        if (!hoarding++)
+            memset(map(512 << 10), 1, 512 << 10);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Large blocks that are live, for a fault that looks through them. */
+enum { TABLE = 1 << 15 };
+static void *live[TABLE];
+static size_t live_count;
+
+static void note(void *block) {
+    if (live_count < TABLE)
+        live[live_count++] = block;
+}
+
+static void forget(void *block) {
+    void *base = header_of(block)->base;
+    for (size_t i = 0; i < live_count; i++)
+        if (header_of(live[i])->base == base) {
+            live[i] = live[--live_count];
+            return;
+        }
+}
+
+/* Milliseconds since the first call, in 32 bits. */
+static int32_t age_ms(void) {
+    static int64_t start;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int64_t ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    start = start == 0 ? ms : start;
+    return (int32_t)(uint32_t)(ms - start);
+}
+
 static void *take(size_t bytes, size_t alignment) {
+    misbehave();
     if (bytes > PTRDIFF_MAX - 4096 || alignment > ((size_t)1 << 60) ||
         bytes + alignment > PTRDIFF_MAX - 4096) {
         errno = fault() == SILENT_NULL ? 0 : ENOMEM;
@@ -193,7 +274,11 @@ static void *take(size_t bytes, size_t alignment) {
     if (base == NULL)
         return NULL;
     errno = before;
+    if (fault() == CLOCK_WRAPS)
+        age_ms();
     uintptr_t at = ((uintptr_t)base + HEADER + alignment - 1) / alignment * alignment;
+    if (fault() == LIST)
+        note((void *)at);
     return with_header((char *)at, base, mapped, room, CLASSES);
 }
 
@@ -203,14 +288,16 @@ void free(void *block) {
     struct header *header = header_of(block);
     if (fault() == ERRNO_FREE)
         errno = EINVAL;
-    if (fault() == HANG && ++calls == 3000)
+    if (fault() == HANG && ++calls >= 3000)
         for (;;)
             pause();
     if (fault() == LEAK)
         return;
     if (header->order == CLASSES) {
-        if (fault() == HUGE_STAYS)
+        if (fault() == HUGE_STAYS || (fault() == CLOCK_WRAPS && age_ms() < 0))
             return;
+        if (fault() == LIST)
+            forget(block);
         int before = errno;
         munmap(header->base, header->mapped);
         errno = before;
@@ -257,9 +344,10 @@ void *realloc(void *block, size_t bytes) {
         return NULL;
     }
     size_t old = header_of(block)->usable;
-    if (bytes <= old && bytes > old / 2)
+    if (bytes <= old && (bytes > old / 2 || fault() == SHRINK_KEEPS))
         return block;
-    if (header_of(block)->order == CLASSES && bytes > LARGEST && fault() != LOSSY_REALLOC) {
+    if (header_of(block)->order == CLASSES && bytes > LARGEST && fault() != LOSSY_REALLOC &&
+        fault() != COPIES) {
         struct header *header = header_of(block);
         size_t offset = (size_t)((char *)block - (char *)header->base);
         size_t room = (bytes + 4095) / 4096 * 4096;
@@ -305,6 +393,8 @@ int posix_memalign(void **output, size_t alignment, size_t bytes) {
             *output = NULL;
         return EINVAL;
     }
+    if (fault() == ALIGNED_ZERO && bytes == 0 && alignment >= (64 << 20))
+        return ENOMEM;
     int before = errno;
     void *block = take(bytes, alignment);
     errno = before;
@@ -324,4 +414,34 @@ void *pvalloc(size_t bytes) {
         return NULL;
     }
     return take((bytes + 4095) / 4096 * 4096, 4096);
+}
+
+/* The same heap by some of glibc's other names; with the fault, glibc's own. */
+#define OTHER_NAME(RESULT, OTHER, NAME, TYPES, VALUES)                                             \
+    RESULT OTHER TYPES;                                                                            \
+    RESULT OTHER TYPES {                                                                           \
+        RESULT(*next) TYPES = NAME;                                                                \
+        if (fault() == FOREIGN_NAMES) {                                                            \
+            void *address = dlsym(RTLD_NEXT, #OTHER);                                              \
+            memcpy(&next, &address, sizeof address);                                               \
+        }                                                                                          \
+        return next VALUES;                                                                        \
+    }
+
+OTHER_NAME(void *, __libc_malloc, malloc, (size_t bytes), (bytes))
+OTHER_NAME(void *, __libc_realloc, realloc, (void *block, size_t bytes), (block, bytes))
+OTHER_NAME(void, __libc_free, free, (void *block), (block))
+
+void cfree(void *block);
+
+void cfree(void *block) {
+    __libc_free(block);
+}
+
+/* A library opened so would find libc's malloc before this one. */
+void *dlopen(const char *path, int flags) {
+    static void *(*next)(const char *, int);
+    void *address = dlsym(RTLD_NEXT, "dlopen");
+    memcpy(&next, &address, sizeof address);
+    return next(path, fault() == DEEP_BIND ? flags : flags & ~RTLD_DEEPBIND);
 }

@@ -31,14 +31,51 @@ FOUND_BY = {
     "realloc-frees": r"refusal\.failed-realloc$",
     "stale-usable": r"usable\.writable-small$",
     "enomem-crash": r"exhaustion\.mmap-from$",
+    "aligned-zero": r"zero\.every-alignment$",
+    "reserves": r"limits\.own-address-space$",
+    "shared-pages": r"limits\.own-data$",
+    "asks-pid": r"sandbox\.filter$",
+    "counts-cycles": r"sandbox\.cycle-counter$",
+    "deep-stack": r"sandbox\.one-page-stack$",
+    "raw-fork": r"sandbox\.(raw-fork|clone)$",
+    "early-tls": r"hooks\.ifunc$",
+    "not-reentrant": r"hooks\.memory$",
+    "foreign-names": r"names\.(libc-free|libc-realloc|cfree)$",
+    "deep-bind": r"names\.deepbind-(in|out)$",
+    "shrink-keeps": r"peak\.shrunk-(buffers|blocks)$",
+    "thread-hoard": r"threadcost\.(one-block|ended)$",
+    "list": r"growth\.live-huge$",
+    "copies": r"growth\.steps$",
+    "clock-wraps": r"rest\.days$",
 }
 HANGS = {"hang": r"alignment\.many-live$", "fork": r"fork\.busy$"}
+HOARDS = {
+    "hoards": r"peak\.(growing|shrinking|phases|rising-phases|drift)$|back\.trim-"
+    r"|rest\.((large|mid|small|pool)-asleep|large-cached|small-cached)$"
+}
+"""Of hoarder.c, whose only fault is what it keeps."""
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
 def test_seeded_fault_is_found(fault: str, faulty: Allocator, check: Callable[..., Report]) -> None:
     report = check(with_fault(faulty, fault), FOUND_BY[fault])
+    if len(report.promises("inapplicable")) == len(report.verdicts):
+        pytest.skip(report.verdicts[0].why)
     assert report.promises("broken"), f"{fault} was not noticed"
+
+
+def test_every_promise_on_memory_finds_a_malloc_that_keeps_what_is_freed_for_its_size(
+    hoarder: Allocator, check: Callable[..., Report]
+) -> None:
+    report = check(with_fault(hoarder, "hoards"), HOARDS["hoards"], jobs=8)
+    assert [(v.promise.name, v.result) for v in report.verdicts if v.result != "broken"] == []
+
+
+def test_without_that_fault_all_promises_on_memory_are_kept(
+    hoarder: Allocator, check: Callable[..., Report]
+) -> None:
+    report = check(with_fault(hoarder, "none"), HOARDS["hoards"])
+    assert [(v.promise.name, v.why) for v in report.promises("broken")] == []
 
 
 @pytest.mark.parametrize("fault", HANGS)

@@ -65,7 +65,7 @@ def test_a_probe_of_many_processes_gives_signs_of_life(tmp_path: Path) -> None:
 
 def test_exit_code_is_zero_when_all_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     assert command(["-a", "system", "--only", r"^zero\.", "--quick"]) == 0
-    assert "5/5" in capsys.readouterr().out
+    assert "6/6" in capsys.readouterr().out
 
 
 def test_exit_code_is_three_when_a_promise_broke(
@@ -90,7 +90,7 @@ def test_json_holds_every_verdict(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert document["kind"] == "mtbench-verify"
     (system,) = document["allocators"]
-    assert system["kept"] == 5
+    assert system["kept"] == 6
     assert {v["result"] for v in system["verdicts"]} == {"kept"}
 
 

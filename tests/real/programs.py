@@ -56,21 +56,25 @@ def call(
     limit_s: float = LIMIT_S,
 ) -> str:
     """stdout of a command that must end with exit code 0; anything else is a failed program."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=folder,
-        env=environment,
-        input=text,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=limit_s,
-        check=False,
-    )
+    name = Path(str(command[0])).name
+    try:
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=folder,
+            env=environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"{name}: no end within {limit_s:g} s") from None
     if done.returncode != 0:
         words = (done.stderr or done.stdout).strip().splitlines()[-1:] or [""]
         how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit {done.returncode}"
-        raise RuntimeError(f"{Path(str(command[0])).name}: {how}: {words[0][:120]}")
+        raise RuntimeError(f"{name}: {how}: {words[0][:120]}")
     return done.stdout
 
 

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import programs as p
 import servers as s
+import tools as t
 
 from mtbench.allocators import Allocator, resolve_all, worker_environment
 from mtbench.errors import MtbenchError
@@ -52,6 +53,12 @@ CATALOGUE = [
     p.Program("java", ("default-jdk-headless",), False, p.java),
     p.Program("imagemagick", ("imagemagick",), False, p.magick),
     p.Program("ffmpeg", ("ffmpeg",), False, p.ffmpeg),
+    p.Program("php", ("php-cli", "php-mbstring", "php-xml"), True, t.php),
+    p.Program("gcore", ("gdb", "util-linux"), True, t.gcore),
+    p.Program("faketime", ("libfaketime",), True, t.faketime),
+    p.Program("qemu", ("qemu-user", "coreutils"), True, t.qemu),
+    p.Program("python-limits", (), True, t.python_limits),
+    p.Program("vsftpd", ("vsftpd",), True, s.vsftpd),
     p.Program("redis", ("redis-server", "redis-tools"), False, s.redis),
     p.Program("nginx", ("nginx-light",), False, s.nginx),
     p.Program("postgresql", ("postgresql",), False, s.postgres),

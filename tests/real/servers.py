@@ -1,8 +1,9 @@
-"""Servers under load: Redis, nginx, PostgreSQL. Each lives in the folder and on Unix sockets, or on
-a free port of the loopback interface."""
+"""Servers under load: Redis, nginx, vsftpd, PostgreSQL. Each lives in the folder and on Unix
+sockets, or on a free port of the loopback interface."""
 
 from __future__ import annotations
 
+import ftplib
 import hashlib
 import os
 import pwd
@@ -67,6 +68,11 @@ def free_port() -> int:
         return port
 
 
+def reachable(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
 def nginx(folder: Path, environment: Environment, quick: bool) -> str:
     (server,) = need("nginx")
     port = free_port()
@@ -90,14 +96,56 @@ def nginx(folder: Path, environment: Environment, quick: bool) -> str:
             body: bytes = answer.read()
             return body
 
-    def listening() -> bool:
-        with socket.socket() as one:
-            return one.connect_ex(("127.0.0.1", port)) == 0
-
     with serving([server, "-p", str(folder), "-c", "nginx.conf"], folder, environment):
-        wait_until(listening)
+        wait_until(lambda: reachable(port))
         with ThreadPoolExecutor(8) as pool:
             bodies = list(pool.map(fetch, range(400 if quick else 8000)))
+    return hashlib.sha256(b"".join(bodies)).hexdigest()
+
+
+def vsftpd(folder: Path, environment: Environment, quick: bool) -> str:
+    """Each session is a process that limits its own address space to 200 MiB."""
+    (server,) = need("vsftpd")
+    port, files = free_port(), 12
+    (folder / "empty").mkdir()
+    (folder / "files").mkdir()
+    for i in range(files):
+        (folder / "files" / f"file{i}").write_text(lines(10 + i * i * 40))
+    options = {
+        "background": "NO",
+        "listen": "YES",
+        "listen_address": "127.0.0.1",
+        "listen_port": port,
+        "pasv_address": "127.0.0.1",
+        "anonymous_enable": "YES",
+        "anon_root": folder / "files",
+        "secure_chroot_dir": folder / "empty",
+        "seccomp_sandbox": "NO",  # it kills for calls that newer C libraries make
+    }
+    if os.geteuid() == 0:
+        options |= {"nopriv_user": "nobody"}  # and ftp, whom the package makes
+    else:
+        options |= {"run_as_launching_user": "YES"}
+    configuration = folder / "vsftpd.conf"
+    configuration.write_text("".join(f"{name}={value}\n" for name, value in options.items()))
+    folder.chmod(0o755)
+    (folder / "files").chmod(0o555)
+
+    def session(number: int) -> bytes:
+        try:
+            with ftplib.FTP() as ftp:
+                ftp.connect("127.0.0.1", port, timeout=60)
+                ftp.login()
+                parts = [" ".join(sorted(ftp.nlst())).encode()]
+                ftp.retrbinary(f"RETR file{number % files}", parts.append)
+                return b"".join(parts)
+        except ftplib.all_errors as error:
+            raise RuntimeError(f"vsftpd: {error!r}") from None
+
+    with serving([server, str(configuration)], folder, environment):
+        wait_until(lambda: reachable(port))
+        with ThreadPoolExecutor(4) as pool:
+            bodies = list(pool.map(session, range(20 if quick else 400)))
     return hashlib.sha256(b"".join(bodies)).hexdigest()
 
 
