@@ -16,7 +16,7 @@ static int resolved(void) {
     return whole;
 }
 
-static int (*resolve(void))(void) {
+__attribute__((used)) static int (*resolve(void))(void) {
     free(malloc(3000));
     kept = malloc(BYTES);
     if (kept != NULL)
