@@ -55,8 +55,10 @@ struct store {
 static struct store stores[CLASS_COUNT];
 static _Atomic uint64_t bare_bytes, hollow_bytes; /* over all classes */
 
-/* The arrays, end to end: those of neighbouring classes share pages. */
-static void *slots[CLASS_COUNT * STORE_SLOTS];
+/* The arrays, end to end: those of neighbouring classes share pages. As many as it takes: what
+ * nobody touches costs no memory, but mlockall and limits on addresses count it. */
+#define SLOTS ((size_t)38 * 1024)
+static void *slots[SLOTS];
 
 void central_init(void) {
     void **next = slots;
@@ -67,6 +69,9 @@ void central_init(void) {
         stores[cls].capacity = (uint32_t)(fit > STORE_SLOTS ? STORE_SLOTS : fit);
         stores[cls].slot = next;
         next += stores[cls].capacity;
+        if (next > slots + SLOTS) {
+            os_die("the stores' arrays need more slots", NULL);
+        }
         lock_init(&stores[cls].lock, "central", (int)sizeclass[cls].size, RANK_CENTRAL);
     }
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {

@@ -14,8 +14,10 @@
 #include "pattern.h"
 #include "team.h"
 
-/* The larger of two trials has TIMES as many; a call of it may cost ALLOWED times as much. */
-enum { TIMES = 16, ALLOWED = 4, TRIALS = 3 };
+/* The larger of two trials has TIMES as many; a call of it may cost ALLOWED times as much, or
+ * LEEWAY where many are more than caches and the processor's tables of pages hold and few are not.
+ */
+enum { TIMES = 16, ALLOWED = 4, LEEWAY = 8, TRIALS = 3 };
 
 static double processor_seconds(void) {
     struct rusage used;
@@ -31,15 +33,15 @@ static double cost_of_call(size_t (*work)(size_t), size_t n) {
     return (processor_seconds() - began) / (double)calls;
 }
 
-static void does_not_grow(size_t (*work)(size_t), size_t most) {
+static void does_not_grow(size_t (*work)(size_t), size_t most, double allowed) {
     double ratio = 0;
-    for (int trial = 0; trial < TRIALS && ratio < 2 * ALLOWED; trial++) {
+    for (int trial = 0; trial < TRIALS && ratio < 2 * allowed; trial++) {
         double few = 0;
         for (int i = 0; i < TIMES; i++) /* as many calls as among many: no shorter a measurement */
             few += cost_of_call(work, most / TIMES) / TIMES;
         double many = cost_of_call(work, most);
         ratio = many / few;
-        if (ratio <= ALLOWED) {
+        if (ratio <= allowed) {
             remark("a call costs %.1f times as much among %d times as many", ratio, TIMES);
             return;
         }
@@ -75,15 +77,15 @@ static size_t take_and_free(size_t count) {
 }
 
 static void live_huge(void) {
-    does_not_grow(take_and_free, effort(100000, 16000));
+    does_not_grow(take_and_free, effort(100000, 16000), ALLOWED);
 }
 
 static void live_large(void) {
-    does_not_grow(take_and_free, effort(100000, 32000));
+    does_not_grow(take_and_free, effort(100000, 32000), LEEWAY);
 }
 
 static void live_mid(void) {
-    does_not_grow(take_and_free, effort(200000, 64000));
+    does_not_grow(take_and_free, effort(200000, 64000), ALLOWED);
 }
 
 /* Replaces blocks at random among many live ones: neither only taking nor only freeing. */
@@ -105,7 +107,7 @@ static size_t replace(size_t count) {
 }
 
 static void replaced_huge(void) {
-    does_not_grow(replace, effort(60000, 16000));
+    does_not_grow(replace, effort(60000, 16000), ALLOWED);
 }
 
 /* Buffers that grow in turn, so that each lies in the way of another. */
@@ -128,7 +130,7 @@ static size_t grow(size_t steps) {
 }
 
 static void growing_buffers(void) {
-    does_not_grow(grow, effort(256, 128));
+    does_not_grow(grow, effort(256, 128), ALLOWED);
 }
 
 static const struct probe rows[] = {

@@ -181,7 +181,7 @@ static void own_data(void) {
 
 /* As an ordinary user, who may lock so much: the process with its malloc is smaller. */
 static void locked(void) {
-    enum { ALLOWED = 64 * MIB, LEAST = 8 * MIB, NOBODY = 65534 };
+    enum { ALLOWED = 64 * MIB, LEAST = 16 * MIB, NOBODY = 65534 };
     struct rlimit lock = {ALLOWED, ALLOWED};
     heap.free(heap.malloc(1000));
     if (setrlimit(RLIMIT_MEMLOCK, &lock) != 0) {
