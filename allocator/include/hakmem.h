@@ -69,8 +69,9 @@ HAK_EXPORT const char *hak_config_help(int index);
 #define HAK_STATS_LOCKS 320
 #define HAK_STATS_BOXES 8
 
-/* One lock's counters, the ones jemalloc's users know. Times in nanoseconds; they are taken from the
- * first call of hak_stats or hak_stats_restart_peaks on: not every program may read that clock. */
+/* One lock's counters, the ones jemalloc's users know. Times in nanoseconds; they are taken from
+ * the first call of hak_stats or hak_stats_restart_peaks on: not every program may read that clock.
+ */
 struct hak_lock_stats {
     char name[32];
     uint64_t acquisitions;   /* all */
