@@ -24,6 +24,9 @@
 /* Not so far that it is of another part of the address space. */
 #define NEAR (64 * GIB)
 
+/* Places tried for a mapping of an alignment, before one as much longer is cut to fit. */
+#define PLACES 16
+
 #define USABLE (PROT_READ | PROT_WRITE)
 #define OURS (MAP_PRIVATE | MAP_ANONYMOUS)
 
@@ -81,12 +84,16 @@ void *os_map(size_t bytes, size_t alignment) {
         return NULL;
     }
     if ((uintptr_t)at & (alignment - 1)) {
-        /* Not aligned by luck: just below there is most likely room. */
+        /* Not aligned by luck: just below there is most likely room, or a little further. */
         sys_munmap(at, bytes);
         at -= (uintptr_t)at & (alignment - 1);
-        if (alignment > NEAR || os_map_at(at, bytes) != OS_DONE) {
-            at = map_wide(bytes, alignment);
+        for (int i = 0; i < PLACES && alignment <= NEAR; i++) {
+            char *below = at - (size_t)i * alignment;
+            if (below < at + 1 && os_map_at(below, bytes) == OS_DONE) {
+                return below;
+            }
         }
+        at = map_wide(bytes, alignment);
     }
     return at;
 }
