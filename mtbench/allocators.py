@@ -226,14 +226,35 @@ def _library(label: str, path: str) -> Allocator:
         raise UsageError(f"allocator '{label}': no library at {path}; give the path of a .so file")
     try:
         with library.open("rb") as file:
-            magic = file.read(4)
+            head = file.read(20)
     except OSError as error:
         raise UsageError(f"allocator '{label}': {path}: {error.strerror}") from None
-    if magic != b"\x7fELF":
+    if head[:4] != b"\x7fELF":
         raise UsageError(f"allocator '{label}': {path} is not a shared library (ELF)")
-    if re.search(r"[\s:]", str(library.resolve())):
-        raise UsageError(f"allocator '{label}': {path}: LD_PRELOAD takes no path with ':' or space")
+    with Path("/proc/self/exe").open("rb") as file:
+        own = file.read(20)
+    if (built := _machine(head)) != (here := _machine(own)):
+        raise UsageError(f"allocator '{label}': {path} is built for {built}; this Python is {here}")
     return Allocator(label, "peer", os.path.realpath(library))
+
+
+def _machine(head: bytes) -> str:
+    """What an ELF file is built for, from its first 20 bytes."""
+    number = int.from_bytes(head[18:20], "little" if head[5:6] == b"\1" else "big")
+    name = _MACHINES.get(number, f"ELF machine {number}")
+    return f"{name}, {'32' if head[4:5] == _ELF_32 else '64'} bits"
+
+
+_ELF_32 = b"\1"
+_MACHINES = {
+    3: "x86",
+    21: "ppc64",
+    22: "s390",
+    40: "arm",
+    62: "x86-64",
+    183: "aarch64",
+    243: "riscv",
+}
 
 
 def _options(base: str, text: str) -> dict[str, str]:
@@ -268,9 +289,29 @@ def worker_environment(chosen: Allocator) -> dict[str, str]:
         and not name.startswith("HAKMEM_")
     }
     environment |= chosen.environment
+    if folders := environment.get("LD_LIBRARY_PATH"):
+        # A trial runs in another folder, where a relative one would find something else.
+        environment["LD_LIBRARY_PATH"] = ":".join(map(os.path.abspath, re.split("[:;]", folders)))
     if chosen.path is not None:
-        environment["LD_PRELOAD"] = chosen.path
+        environment["LD_PRELOAD"] = preload_path(chosen.path)
     return environment
+
+
+@lru_cache(maxsize=64)
+def preload_path(library: str) -> str:
+    """A name by which LD_PRELOAD finds a library while this process runs: its path, or, as the
+    linker splits at spaces and colons and expands `$`, one through an open descriptor of ours.
+
+    The name leads through the folder where it can, so that a library finds its own neighbours.
+    """
+    folder, name = os.path.split(library)
+    if not _SPLIT.search(library):
+        return library
+    held, rest = (library, "") if _SPLIT.search(name) else (folder, f"/{name}")
+    return f"/proc/{os.getpid()}/fd/{os.open(held, os.O_PATH | os.O_CLOEXEC)}{rest}"
+
+
+_SPLIT = re.compile(r"[\s:;$]")
 
 
 @lru_cache(maxsize=64)
@@ -334,9 +375,11 @@ def _identified(entry: Allocator, code: int, output: bytes, complaint: bytes) ->
         )
     path, version, mixed = lines[:3]
     if entry.path is not None and path != entry.path:
+        refused = re.search(r"^ERROR: ld\.so: .*", complaint.decode(errors="replace"), re.MULTILINE)
         raise UsageError(
             f"allocator '{entry.label}': {entry.path} does not take effect when preloaded "
-            f"(malloc is served by {path or 'nothing'}); a library that defines malloc is needed"
+            f"(malloc is served by {path or 'nothing'}); "
+            + (refused[0] if refused else "a library that defines malloc is needed")
         )
     if mixed:
         raise UsageError(f"allocator '{entry.label}' is no whole malloc: {mixed}")

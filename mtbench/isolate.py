@@ -29,9 +29,7 @@ GRACE_S = 1.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _SOURCE = str(Path(__file__).resolve().parent.parent)
-_START = (
-    "import sys; sys.path[:0] = sys.argv.pop().split(':'); from mtbench.worker import main; main()"
-)
+_START = "import sys; sys.path[:0] = sys.argv[3:]; from mtbench.worker import main; main()"
 
 
 @dataclass(frozen=True)
@@ -107,9 +105,9 @@ def _start(chosen: Allocator, request: int, record: int) -> subprocess.Popen[byt
     environment = worker_environment(chosen)
     environment["PYTHONHASHSEED"] = "0"
     own = f"/proc/{os.getpid()}/fd"
-    folders = ":".join([_SOURCE, *filter(os.path.isabs, sys.path)])
+    folders = [_SOURCE, *filter(os.path.isabs, sys.path)]
     return subprocess.Popen(
-        [sys.executable, "-S", "-c", _START, f"{own}/{request}", f"{own}/{record}", folders],
+        [sys.executable, "-S", "-c", _START, f"{own}/{request}", f"{own}/{record}", *folders],
         env=environment,
         cwd="/",
         stdin=subprocess.DEVNULL,

@@ -18,6 +18,7 @@ from typing import Any
 
 import allocator
 import workloads
+from mtbench.allocators import preload_path
 from mtbench.table import text_table
 
 FIXED = ("512K", "2M", "8M", "32M")
@@ -68,7 +69,7 @@ def child(seconds: float) -> None:
 
 def measure(setting: str, seconds: float) -> dict[str, Any]:
     """One process with one setting: "learned", or a fixed threshold."""
-    environment = os.environ | {"LD_PRELOAD": str(allocator.library())}
+    environment = os.environ | {"LD_PRELOAD": preload_path(str(allocator.library()))}
     name, value = ("HAKMEM_LEARN", "1") if setting == "learned" else ("HAKMEM_THRESHOLD", setting)
     environment[name] = value
     done = subprocess.run(

@@ -8,6 +8,7 @@ another program, before either could be told, or it may not be looked at.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Container
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from mtbench import procfs
+from mtbench.allocators import preload_path
 from mtbench.program import is_static
 
 State = Literal["served", "unserved", "unseen"]
@@ -66,7 +68,7 @@ class Sighting:
         try:
             # Maps last: if they are whole, the environment read before them was not of a corpse.
             variables = (root / "environ").read_bytes().split(b"\0")
-            maps = (root / "maps").read_text(errors="replace")
+            maps = (root / "maps").read_text(errors="surrogateescape")
             static = not _LIBC.search(maps) and is_static(root / "exe")
         except PermissionError:
             self.why = "it may not be looked at, as a program that changes its user"
@@ -100,5 +102,5 @@ def _first(variables: list[bytes], expect: str) -> bool:
     """Whether LD_PRELOAD begins with the library."""
     for entry in variables:
         if entry.startswith(b"LD_PRELOAD="):
-            return re.split(rb"[ :]", entry[11:])[0] == expect.encode()
+            return re.split(rb"[ :]", entry[11:])[0] == os.fsencode(preload_path(expect))
     return False

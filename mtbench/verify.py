@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mtbench import fate
-from mtbench.allocators import Allocator, resolve, resolve_all, worker_environment
+from mtbench.allocators import Allocator, preload_path, resolve, resolve_all, worker_environment
 from mtbench.errors import Exit, MtbenchError, UsageError
 
 SCHEMA = 1
@@ -164,7 +164,7 @@ def run_probe(
 
     A probe of many short processes touches its standard output after each: it may be slow.
     """
-    served_by = "system" if allocator.path is None else allocator.path
+    served_by = "system" if allocator.path is None else preload_path(allocator.path)
     preloaded = replace(allocator, path=None) if probe.name == LINKED_PROBE else allocator
     command = [str(probe), *(["--quick"] if quick else []), "--served-by", served_by, promise.name]
     began = time.monotonic()

@@ -84,3 +84,30 @@ def test_every_installed_allocator_takes_effect_and_has_a_hash() -> None:
         assert len(entry.sha256) == 64
         assert entry.version or entry.kind == "null"
         assert entry.path is None or Path(entry.path).is_absolute()
+
+
+def test_a_library_of_another_machine_is_refused_with_both_machines(tmp_path: Path) -> None:
+    other = tmp_path / "libother.so"
+    for head, built in (
+        (b"\x7fELF\x01\x01\x01" + bytes(9) + b"\3\0\3\0", "x86, 32 bits"),
+        (b"\x7fELF\x02\x02\x01" + bytes(9) + b"\0\3\0\x16", "s390, 64 bits"),
+    ):
+        other.write_bytes(head)
+        with pytest.raises(UsageError, match=f"is built for {built}; this Python is"):
+            allocators.resolve(f"other={other}")
+
+
+def test_what_the_loader_says_of_a_library_reaches_the_user(tmp_path: Path) -> None:
+    cut = tmp_path / "libcut.so"
+    cut.write_bytes(Path(allocators.resolve("hakmem").path or "").read_bytes()[:4096])
+    with pytest.raises(UsageError, match=r"ERROR: ld\.so: object .*libcut.*ignored"):
+        allocators.identify([allocators.resolve(f"cut={cut}")])
+
+
+def test_relative_library_folders_are_those_of_the_user_in_every_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "deps::/lib;more")
+    found = allocators.worker_environment(allocators.resolve("system"))["LD_LIBRARY_PATH"]
+    assert found == f"{tmp_path}/deps:{tmp_path}:/lib:{tmp_path}/more"

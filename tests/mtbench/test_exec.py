@@ -54,6 +54,17 @@ def test_each_run_is_proven_and_the_report_and_compare_take_it(
     assert "| hakmem |" in text and "Peak memory" in text
 
 
+def test_a_run_is_proven_where_the_library_lies_at_a_path_with_spaces(
+    command: Command, tmp_path: Path, library: Callable[[str], Path]
+) -> None:
+    path = tmp_path / "my ü: mallocs" / "libgood.so"
+    path.parent.mkdir()
+    shutil.copy(library("good"), path)
+    done = command("exec", "-a", f"good={path}", "-n", 1, *QUIET, "--", PYTHON, "-S", "-c", NAP)
+    assert done.returncode == 0, done.stderr
+    assert records(tmp_path / "run")[0]["identity"]["path"] == str(path)
+
+
 def test_a_child_without_the_library_fails_the_run(command: Command, tmp_path: Path) -> None:
     long = "import time; time.sleep(1)"
     child = f"import subprocess; subprocess.run(['{PYTHON}', '-S', '-c', '{long}'], env={{}})"

@@ -46,6 +46,18 @@ def test_a_preloaded_library_is_proved_by_its_real_path(library: Library) -> Non
     assert result.record["identity"]["path"] == os.path.realpath(library("good"))
 
 
+@pytest.mark.parametrize("place", ["my mallocs/lib{}.so", "a:b;$LIB ü/lib{}.so", "plain/my {}.so"])
+def test_a_library_serves_from_any_path(place: str, library: Library, tmp_path: Path) -> None:
+    path = tmp_path / place.format("good")
+    path.parent.mkdir()
+    shutil.copy(library("good"), path)
+    (entry,) = allocators.identify([allocators.resolve(f"mine={path}")])
+    assert entry.path == str(path)
+    result = outcome(path, duration=0.05)
+    assert result.status == "ok"
+    assert result.record["identity"]["path"] == str(path)
+
+
 def test_another_library_than_expected_is_a_mismatch_not_a_number(library: Library) -> None:
     request = workloads.request(
         workloads.catalogue()["mid_gap"], threads=1, duration=0.05, warmup=0.0, seed=1
