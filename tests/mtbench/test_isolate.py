@@ -1,6 +1,7 @@
 """Whatever an allocator does to its process, an outcome comes back and nothing stays behind."""
 
 import os
+import shutil
 import signal
 import threading
 import time
