@@ -151,23 +151,22 @@ def config() -> dict[str, str]:
 
 
 def serves() -> bool:
-    """True if this process's own malloc is hakmem's."""
+    """True if a block of this process's own malloc comes from hakmem, which counts huge ones."""
     import ctypes
 
-    class Symbol(ctypes.Structure):
-        _fields_ = [
-            ("file", ctypes.c_char_p),
-            ("base", ctypes.c_void_p),
-            ("name", ctypes.c_char_p),
-            ("address", ctypes.c_void_p),
-        ]
-
     process = ctypes.CDLL(None)
-    found = Symbol()
-    malloc_address = ctypes.cast(process.malloc, ctypes.c_void_p)
-    if process.dladdr(malloc_address, ctypes.byref(found)) == 0 or found.file is None:
-        return False
-    return hasattr(ctypes.CDLL(found.file.decode()), "hak_malloc")
+    process.malloc.restype = ctypes.c_void_p
+    process.malloc.argtypes = (ctypes.c_size_t,)
+    process.free.argtypes = (ctypes.c_void_p,)
+    before = stats()
+    block = process.malloc(before["huge_threshold"] + 1)
+    served = _drawn(stats()) > _drawn(before)
+    process.free(block)
+    return served
+
+
+def _drawn(found: dict[str, Any]) -> int:
+    return sum(box["allocations"] for box in found["boxes"] if box["name"] == "huge")
 
 
 def _plain(value: Any, ffi: Any) -> Any:
