@@ -166,7 +166,7 @@ PROMISE(several_threads_fork_at_once) {
 
 /* A fork that no handler is told of. A sanitizer's own runtime does not live through it. */
 static pid_t fork_unannounced(void) {
-    return SANITIZED ? fork() : (pid_t)syscall(SYS_fork);
+    return SANITIZED ? fork() : (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
 static struct parcel inherited_huge, inherited_run;
