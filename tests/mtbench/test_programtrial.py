@@ -114,7 +114,7 @@ def judged(preload: str, served: set[tuple[str, ...]], code: str = "") -> tuple[
     `code`; the image is its own where `served` holds one."""
     with subprocess.Popen(
         [sys.executable, "-S", "-c", f"{code}\nprint(flush=True); input()"],
-        env=worker_environment(Allocator("it", "peer", preload)),
+        env=worker_environment(Allocator("it", "system", None)) | {"LD_PRELOAD": preload},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
