@@ -149,8 +149,8 @@ def test_an_interrupted_sweep_keeps_and_reports_what_it_has(tmp_path: Path, numb
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # Whoever started the tests in the background may have had it ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        # Whoever started the tests in the background may have had it ignored: nohup, a shell's &.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 30
     trials = run / "trials.jsonl"
