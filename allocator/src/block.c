@@ -96,14 +96,14 @@ void *block_resize(void *block, size_t old, size_t size) {
         /* Stay while at least half is used, or there is little to win. */
         return size <= old && (size >= old / 2 || old <= 128) ? block : NULL;
     }
-    if (byte == CLASS_RUN) {
-        if (size <= LARGE_MAX / 2 || run_resize(block, size)) {
-            return size > LARGE_MAX / 2 ? block : NULL;
-        }
-        return size > old ? to_mapping(block, old, size) : NULL;
-    }
     if (size <= LARGE_MAX / 2) {
         return NULL;
+    }
+    if (byte == CLASS_RUN) {
+        if (run_resize(block, size)) {
+            return block;
+        }
+        return size > old ? to_mapping(block, old, size) : NULL;
     }
     bool known;
     void *same = huge_resize(block, size, &known);

@@ -135,6 +135,7 @@ size_t huge_usable(const void *block) {
 
 void huge_forget(void) {
     unused_notes = NULL;
+    fresh = 0; /* it and fresh_notes may be of two moments */
 }
 
 uint64_t huge_bytes(void) {

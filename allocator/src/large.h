@@ -8,8 +8,6 @@
 
 #include "base.h"
 
-void large_init(void);
-
 /* A run as one block, aligned to `alignment`. NULL if there is no memory. *zero as for pages_take.
  */
 void *run_take(size_t size, size_t alignment, bool *zero);
