@@ -11,6 +11,7 @@
 #include "init.h"
 #include "os.h"
 #include "pages.h"
+#include "spans.h"
 
 #include <errno.h>
 #include <string.h>
@@ -203,7 +204,7 @@ int hak_trim(void) {
     idle_drain();
     central_drain();
     size_t bytes = bigcache_decay(UINT64_MAX);
-    bytes += central_trim();
+    bytes += spans_trim();
     bytes += pages_purge(os_coarse_ms(), 0);
     bytes += cache_purge(0);
     return bytes != 0;

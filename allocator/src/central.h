@@ -1,16 +1,15 @@
 /* central: one store a class, between the threads' caches and the spans.
  *
  * A store is an array of block pointers: a batch of any length comes or goes by one copy under one
- * short lock, and no block is touched. Only when the array is empty or full are spans looked at,
- * under a second lock, so that threads that merely exchange blocks never wait for that.
+ * short lock, and no block is touched. Only when the array is empty or full are spans looked at
+ * (spans.h), under a second lock, so that threads that merely exchange blocks never wait for that.
  *
- * Locks: CENTRAL (the array), SPANS (the class's spans with free blocks); never both at once.
+ * Lock: CENTRAL, never together with SPANS.
  */
 #ifndef HAK_CENTRAL_H
 #define HAK_CENTRAL_H
 
-#include "lock.h"
-#include "span.h"
+#include "base.h"
 
 void central_init(void);
 
@@ -27,24 +26,8 @@ void central_decay(void);
 /* Returns everything to the spans. */
 void central_drain(void);
 
-/* Purges the free pages of spans that are mostly free and got their last block back at least age_ms
- * before now_ms. Returns bytes. */
-size_t central_purge(uint64_t now_ms, uint64_t age_ms);
-
-/* In a child that starts afresh (fork.h): the stores are empty, and no span is known. */
+/* In a child that starts afresh (fork.h): the stores are empty. */
 void central_forget(void);
-
-/* The same of one span, the barest and longest so of the class that has most to purge; returns what
- * its free blocks were counted to hold, 0 if there is none. */
-size_t central_purge_barest(void);
-
-/* Purges the free pages of all spans. Returns bytes. */
-size_t central_trim(void);
-
-/* Bytes of free blocks in spans mostly free: those that may hold memory, since their span
- * was not purged lately, and all. Racy reads. */
-uint64_t central_bare_bytes(void);
-uint64_t central_hollow_bytes(void);
 
 struct central_stats {
     uint64_t taken, given; /* blocks, through both functions above */

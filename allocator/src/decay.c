@@ -7,6 +7,7 @@
 #include "idle.h"
 #include "os.h"
 #include "pages.h"
+#include "spans.h"
 
 _Atomic uint32_t decay_now;
 static _Atomic uint64_t next_ms;
@@ -34,7 +35,7 @@ void decay_run(void) {
     cache_count_active();
     idle_decay(now);
     central_decay();
-    central_purge(now, config.decay_ms);
+    spans_purge(now, config.decay_ms);
     pages_purge(now, config.decay_ms);
     bigcache_decay(now);
     cache_purge(CACHE_PERIODS);

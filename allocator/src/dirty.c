@@ -1,10 +1,10 @@
 #include "dirty.h"
 #include "bigcache.h"
-#include "central.h"
 #include "config.h"
 #include "growth.h"
 #include "huge.h"
 #include "pages.h"
+#include "spans.h"
 
 #include <stdatomic.h>
 
@@ -36,11 +36,11 @@ void dirty_missed(size_t bytes) {
 }
 
 uint64_t dirty_bytes(void) {
-    return pages_dirty_bytes() + bigcache_bytes() + central_bare_bytes();
+    return pages_dirty_bytes() + bigcache_bytes() + spans_bare_bytes();
 }
 
 static uint64_t used_bytes(void) {
-    uint64_t used = pages_used_bytes() + huge_bytes(), hollow = central_hollow_bytes();
+    uint64_t used = pages_used_bytes() + huge_bytes(), hollow = spans_hollow_bytes();
     return used > hollow ? used - hollow : 0;
 }
 
@@ -77,8 +77,8 @@ void dirty_decay(void) {
 /* Purges of the kind there is more of: where both are about as much, neither is for ever the one
  * that gives way. Of runs and mappings the oldest. Returns bytes. */
 static size_t purge(size_t bytes) {
-    if (central_bare_bytes() > pages_dirty_bytes() + bigcache_bytes()) {
-        return central_purge_barest();
+    if (spans_bare_bytes() > pages_dirty_bytes() + bigcache_bytes()) {
+        return spans_purge_barest();
     }
     uint64_t run_ms = 0, mapping_ms = 0;
     bool run = pages_oldest(&run_ms), mapping = bigcache_oldest(&mapping_ms);

@@ -8,6 +8,7 @@
 #include "os.h"
 #include "pages.h"
 #include "registry.h"
+#include "spans.h"
 
 #include <pthread.h>
 
@@ -47,6 +48,7 @@ static void forget(void) {
     huge_forget();
     bigcache_forget();
     central_forget();
+    spans_forget();
     registry_forget();
     pages_forget();
 }

@@ -12,6 +12,7 @@
 #include "os.h"
 #include "pages.h"
 #include "route.h"
+#include "spans.h"
 #include "superreg.h"
 #include "syscall.h"
 
@@ -37,6 +38,7 @@ static void bring_up(void) {
     huge_init();
     bigcache_init();
     central_init();
+    spans_init();
     route_init();
     if (!pages_init()) {
         os_die("no address space for the page map", NULL);

@@ -2,6 +2,7 @@
 #include "bigcache.h"
 #include "cache.h"
 #include "central.h"
+#include "spans.h"
 #include "check.h"
 #include "config.h"
 #include "decay.h"
@@ -84,9 +85,9 @@ PROMISE(pages_under_free_blocks_go_back_after_any_number_of_days) {
         }
         cache_drain();
         central_drain();
-        CHECK_EQUAL(central_purge(clock_ms, config.decay_ms), 0);
+        CHECK_EQUAL(spans_purge(clock_ms, config.decay_ms), 0);
         clock_ms += jumps[i];
-        CHECK(central_purge(clock_ms, config.decay_ms) > 0);
+        CHECK(spans_purge(clock_ms, config.decay_ms) > 0);
         for (int k = 0; k < BLOCKS; k += 10) {
             hak_free(blocks[k]);
         }

@@ -1,5 +1,6 @@
 /* central: one store a class, between the caches and the spans. */
 #include "central.h"
+#include "spans.h"
 #include "child.h"
 #include "config.h"
 #include "crew.h"
@@ -132,7 +133,7 @@ static void exchange(int index) {
         }
         if (round % 256 == 0) {
             central_drain();
-            central_purge(os_coarse_ms(), 0);
+            spans_purge(os_coarse_ms(), 0);
         }
         for (unsigned i = 0; i < n; i++) {
             CHECK_EQUAL(*(uintptr_t *)blocks[i], (uintptr_t)index * 1000 + i);
@@ -168,7 +169,7 @@ PROMISE(free_pages_of_a_span_in_use_go_back_and_its_blocks_in_use_stay) {
         unsigned n = sizeclass[cls].blocks * 4u, gone = 0;
         uint64_t pages = 0, after = 0;
         central_drain();
-        central_purge(os_coarse_ms(), 0);
+        spans_purge(os_coarse_ms(), 0);
         take(cls, blocks, n);
         for (unsigned i = 0; i < n; i++) {
             memset(blocks[i], (int)i, size);
@@ -180,7 +181,7 @@ PROMISE(free_pages_of_a_span_in_use_go_back_and_its_blocks_in_use_stay) {
         central_give(cls, freed, gone);
         central_drain();
         if (gone * 2 > n) {
-            CHECK(central_purge(os_coarse_ms(), 0) > 0);
+            CHECK(spans_purge(os_coarse_ms(), 0) > 0);
             for (unsigned i = 0; i < gone; i++) {
                 after += resident_pages(freed[i], size);
             }
@@ -203,7 +204,7 @@ PROMISE(a_span_that_was_purged_serves_again_after_full_ones) {
     take(cls, blocks, 400);
     central_give(cls, blocks + 1, 399);
     central_drain();
-    central_purge(os_coarse_ms(), 0);
+    spans_purge(os_coarse_ms(), 0);
     uint64_t spans = stats_of(cls).spans;
     CHECK(spans >= 1);
     take(cls, blocks + 1, sizeclass[cls].blocks - 1u);
@@ -235,9 +236,9 @@ PROMISE(a_trim_reaches_bare_spans_behind_many_nearly_full_ones_and_spans_of_many
             central_give(cls, &blocks[i], 1);
         }
         central_drain();
-        CHECK(central_trim() >= (bare / per) * (GRANULE - 4 * PAGE));
-        CHECK_EQUAL(central_bare_bytes(), 0);
-        CHECK_EQUAL(central_trim(), 0);
+        CHECK(spans_trim() >= (bare / per) * (GRANULE - 4 * PAGE));
+        CHECK_EQUAL(spans_bare_bytes(), 0);
+        CHECK_EQUAL(spans_trim(), 0);
         for (unsigned i = 0; i < n; i++) {
             bool gone = i < bare ? i % per != 0 : (i - bare) % per == 0;
             CHECK(gone || *(unsigned char *)blocks[i] == 1);
@@ -256,18 +257,18 @@ PROMISE(what_bare_spans_hold_is_counted_and_purged_barest_first) {
         return;
     }
     central_drain();
-    central_trim();
-    uint64_t none = central_bare_bytes();
+    spans_trim();
+    uint64_t none = spans_bare_bytes();
     take(cls, blocks, per);
     for (unsigned i = 0; i < per; i++) {
         memset(blocks[i], 1, 30000);
     }
     central_give(cls, blocks + 1, per - 1);
     central_drain();
-    CHECK_EQUAL(central_bare_bytes(), none + (per - 1) * (uint64_t)sizeclass[cls].size);
-    CHECK(central_purge_barest() != 0);
-    CHECK_EQUAL(central_bare_bytes(), none);
-    CHECK_EQUAL(central_purge_barest(), 0);
+    CHECK_EQUAL(spans_bare_bytes(), none + (per - 1) * (uint64_t)sizeclass[cls].size);
+    CHECK(spans_purge_barest() != 0);
+    CHECK_EQUAL(spans_bare_bytes(), none);
+    CHECK_EQUAL(spans_purge_barest(), 0);
     central_give(cls, blocks, 1);
     central_drain();
 }

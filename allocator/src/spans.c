@@ -1,0 +1,382 @@
+#include "spans.h"
+#include "config.h"
+#include "dirty.h"
+#include "os.h"
+#include "pagemap.h"
+#include "pages.h"
+#include "route.h"
+
+/* Blocks of at most two pages lie dense: whatever a program touches of them, it touches their
+ * pages. */
+#define DENSE_MAX ((size_t)4096)
+
+/* A class's spans with free blocks are in lists by the eighths of them that are free, and blocks
+ * are taken from the fullest. In the last of these lists, from bare() on, whole pages may be free;
+ * RESTED are the spans as bare whose free pages were purged and that have hardly a block back
+ * since. A span is in the list span->listed - 1, or AWAY: being purged, with no lock held. */
+enum { RESTED = 8, LISTS, AWAY };
+
+/* More than half free; of blocks shorter than a page three quarters, for before that hardly a page
+ * is, and a span that is still being emptied would be purged again and again. */
+static unsigned bare(unsigned cls) {
+    return sizeclass[cls].size < PAGE ? 6 : 4;
+}
+
+/* Spans too young to be purged that a step of spans_purge looks at in a list. */
+#define PURGE_LOOKS 64
+
+struct spans {
+    struct lock lock;                        /* SPANS: all of it, and bits of the class's spans */
+    struct span *first[LISTS], *last[LISTS]; /* spans with at least one free block */
+    _Atomic uint64_t number, cut;            /* spans of this class; blocks taken from them */
+    _Atomic uint64_t purges;                 /* calls made for their free pages */
+    _Atomic uint64_t bare;                   /* bytes held by free blocks of the bare ones */
+    uint64_t hollow;                         /* bytes of free blocks of those and the rested */
+    uint64_t told_bare, told_hollow;         /* what the sums over all classes contain of the two */
+};
+
+static struct spans of_class[CLASS_COUNT];
+static _Atomic uint64_t bare_bytes, hollow_bytes; /* over all classes */
+
+void spans_init(void) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        lock_init(&of_class[cls].lock, "spans", (int)sizeclass[cls].size, RANK_SPANS);
+    }
+}
+
+static unsigned list_for(const struct span *span) {
+    unsigned blocks = sizeclass[span->cls].blocks;
+    unsigned eighth = span->free * 8u / (blocks + 1u);
+    return eighth >= bare(span->cls) && span->held * 4 <= blocks ? RESTED : eighth;
+}
+
+/* Counts what a span's free blocks hold, or no longer, as long as its list says that it counts. */
+static void count(struct spans *spans, const struct span *span, uint64_t sign) {
+    unsigned list = span->listed - 1u;
+    if (list >= bare(span->cls) && list < LISTS) {
+        uint64_t size = sizeclass[span->cls].size;
+        spans->hollow += sign * span->free * size;
+        if (list < RESTED) {
+            lock_bump(&spans->bare, sign * span->held * size);
+        }
+    }
+}
+
+static void list_insert(struct spans *spans, struct span *span) {
+    unsigned list = list_for(span);
+    span->prev = NULL;
+    span->next = spans->first[list];
+    *(span->next != NULL ? &span->next->prev : &spans->last[list]) = span;
+    spans->first[list] = span;
+    span->listed = (uint8_t)(list + 1);
+}
+
+static void list_remove(struct spans *spans, struct span *span) {
+    unsigned list = span->listed - 1u;
+    *(span->prev != NULL ? &span->prev->next : &spans->first[list]) = span->next;
+    *(span->next != NULL ? &span->next->prev : &spans->last[list]) = span->prev;
+    span->listed = 0;
+}
+
+/* A span's blocks came or went: where it belongs now. `count` had been told before. */
+static void place(struct spans *spans, struct span *span) {
+    if (span->listed - 1u != list_for(span)) {
+        if (span->listed) {
+            list_remove(spans, span);
+        }
+        list_insert(spans, span);
+    }
+    count(spans, span, 1);
+}
+
+/* Releases SPANS, having told the sums what changed. */
+static void release(struct spans *spans) {
+    uint64_t held = atomic_load_explicit(&spans->bare, memory_order_relaxed) - spans->told_bare;
+    uint64_t hollow = spans->hollow - spans->told_hollow;
+    spans->told_bare += held;
+    spans->told_hollow += hollow;
+    lock_release(&spans->lock);
+    if (held != 0 || hollow != 0) {
+        atomic_fetch_add_explicit(&bare_bytes, held, memory_order_relaxed);
+        atomic_fetch_add_explicit(&hollow_bytes, hollow, memory_order_relaxed);
+    }
+}
+
+static struct span *fullest(const struct spans *spans) {
+    for (unsigned list = 0; list < LISTS; list++) {
+        if (spans->first[list] != NULL) {
+            return spans->first[list];
+        }
+    }
+    return NULL;
+}
+
+/* Blocks of the spans at hand. */
+static unsigned take_at_hand(struct spans *spans, void **out, unsigned n) {
+    unsigned taken = 0;
+    lock_acquire(&spans->lock);
+    struct span *span;
+    while (taken < n && (span = fullest(spans)) != NULL) {
+        count(spans, span, (uint64_t)-1);
+        taken += span_take(span, out + taken, n - taken);
+        if (span->free == 0) {
+            list_remove(spans, span);
+        } else {
+            place(spans, span);
+        }
+    }
+    lock_bump(&spans->cut, taken);
+    release(spans);
+    return taken;
+}
+
+/* Blocks of a new span. Everything that can fault or fail happens before the lock is taken. */
+static unsigned take_new(unsigned cls, struct spans *spans, void **out, unsigned n) {
+    bool zero;
+    enum run_kind kind = sizeclass[cls].size <= DENSE_MAX ? RUN_DENSE : RUN_SPARSE;
+    struct span *span = pages_take(sizeclass[cls].granules, 1, kind, &zero);
+    if (span == NULL) {
+        return 0;
+    }
+    span_cut(span, cls);
+    span->held = zero ? 0 : span->held;
+    span->freed_at_ms = os_coarse_ms();
+    if (!route_enter(span, cls)) {
+        pages_give(span);
+        return 0;
+    }
+    unsigned taken = span_take(span, out, n);
+    lock_acquire(&spans->lock);
+    lock_bump(&spans->number, 1);
+    lock_bump(&spans->cut, taken);
+    if (span->free != 0) {
+        place(spans, span);
+    }
+    release(spans);
+    return taken;
+}
+
+unsigned spans_take(unsigned cls, void **out, unsigned n) {
+    unsigned taken = take_at_hand(&of_class[cls], out, n);
+    return taken != 0 ? taken : take_new(cls, &of_class[cls], out, n);
+}
+
+/* A span with no block out is no longer one of its class. Requires SPANS. */
+static void disown(struct spans *spans, struct span *span) {
+    if (span->listed != 0) {
+        list_remove(spans, span);
+    }
+    lock_bump(&spans->number, (uint64_t)-1);
+}
+
+/* Returns blocks to their spans, and empty spans to the page heap. What is from before a fork that
+ * nobody announced has no span any more. */
+void spans_give(unsigned cls, void *const *blocks, unsigned n) {
+    struct spans *spans = &of_class[cls];
+    struct span *empty = NULL;
+    void *bad = NULL;
+    uint64_t now = os_coarse_ms();
+    lock_acquire(&spans->lock);
+    for (unsigned i = 0; i < n;) {
+        if (pagemap_is_forgotten(blocks[i])) {
+            i++;
+            continue;
+        }
+        struct span *span = pagemap_span(blocks[i]);
+        bool ours = span->cls == cls;
+        if (ours) {
+            count(spans, span, (uint64_t)-1);
+        }
+        unsigned put = ours ? span_put(span, blocks + i, n - i) : 0;
+        if (put == 0) {
+            bad = blocks[i];
+            break;
+        }
+        i += put;
+        span->freed_at_ms = now;
+        if (span->listed == AWAY) {
+            continue; /* whoever purges it looks at what came back */
+        }
+        if (span->free == sizeclass[cls].blocks) {
+            disown(spans, span);
+            span->next = empty;
+            empty = span;
+        } else {
+            place(spans, span);
+        }
+    }
+    release(spans);
+    if (bad != NULL) {
+        os_die("free(): invalid pointer or double free", bad);
+    }
+    while (empty != NULL) {
+        struct span *span = empty;
+        empty = span->next;
+        route_leave(span, cls);
+        pages_give(span);
+    }
+    dirty_bound();
+}
+
+static bool purgeable(unsigned cls) {
+    return sizeclass[cls].blocks > 1 && !config.check;
+}
+
+/* Purges the pages under a span's free blocks. While it is AWAY nobody takes any. Requires SPANS,
+ * which is dropped meanwhile and afterwards. Returns bytes. */
+static size_t purge_span(unsigned cls, struct spans *spans, struct span *span) {
+    size_t purged = 0, from = 0, to;
+    uint64_t calls = 0;
+    count(spans, span, (uint64_t)-1);
+    list_remove(spans, span);
+    span->listed = AWAY;
+    span->held = 0;
+    while (span_free_pages(span, &from, &to)) {
+        release(spans);
+        purged += os_purge((void *)(span->start + from), to - from) ? to - from : 0;
+        calls++;
+        lock_acquire(&spans->lock);
+        from = to;
+    }
+    lock_bump(&spans->purges, calls);
+    span->listed = 0;
+    bool empty = span->free == sizeclass[cls].blocks;
+    if (empty) {
+        disown(spans, span);
+    } else {
+        place(spans, span);
+    }
+    release(spans);
+    if (empty) {
+        route_leave(span, cls);
+        pages_give(span);
+    }
+    return purged;
+}
+
+/* The spans of one list that have had a block back last age_ms before now_ms; of the others, the
+ * first few go to the list's other end. */
+static size_t purge_list(unsigned cls, unsigned list, uint64_t now_ms, uint64_t age_ms) {
+    struct spans *spans = &of_class[cls];
+    size_t total = 0;
+    for (int young = 0; young < PURGE_LOOKS;) {
+        lock_acquire(&spans->lock);
+        struct span *span = spans->last[list];
+        if (span == NULL) {
+            lock_release(&spans->lock);
+            break;
+        }
+        if (os_aged(span->freed_at_ms, now_ms, age_ms)) {
+            total += purge_span(cls, spans, span);
+            continue;
+        }
+        list_remove(spans, span);
+        list_insert(spans, span);
+        lock_release(&spans->lock);
+        young++;
+    }
+    return total;
+}
+
+size_t spans_purge(uint64_t now_ms, uint64_t age_ms) {
+    size_t total = 0;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        for (unsigned list = bare(cls); list < RESTED && purgeable(cls); list++) {
+            total += purge_list(cls, list, now_ms, age_ms);
+        }
+    }
+    return total;
+}
+
+/* Every span of one list that holds something, once around. */
+static size_t trim_list(unsigned cls, unsigned list) {
+    struct spans *spans = &of_class[cls];
+    struct span *first = NULL;
+    size_t total = 0;
+    uint64_t most = atomic_load_explicit(&spans->number, memory_order_relaxed);
+    for (uint64_t i = 0; i < most; i++) {
+        lock_acquire(&spans->lock);
+        struct span *span = spans->last[list];
+        if (span == NULL || span == first) {
+            lock_release(&spans->lock);
+            break;
+        }
+        first = first != NULL ? first : span;
+        if (span->held != 0) {
+            total += purge_span(cls, spans, span);
+            continue;
+        }
+        list_remove(spans, span);
+        list_insert(spans, span);
+        lock_release(&spans->lock);
+    }
+    return total;
+}
+
+size_t spans_trim(void) {
+    size_t total = 0;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        for (unsigned list = LISTS; list-- > 0 && purgeable(cls);) {
+            total += trim_list(cls, list);
+        }
+    }
+    return total;
+}
+
+uint64_t spans_bare_bytes(void) {
+    return atomic_load_explicit(&bare_bytes, memory_order_relaxed);
+}
+
+uint64_t spans_hollow_bytes(void) {
+    return atomic_load_explicit(&hollow_bytes, memory_order_relaxed);
+}
+
+size_t spans_purge_barest(void) {
+    unsigned cls = CLASS_NONE;
+    uint64_t most = 0;
+    for (unsigned i = CLASS_FIRST; i < CLASS_COUNT; i++) {
+        uint64_t held = atomic_load_explicit(&of_class[i].bare, memory_order_relaxed);
+        if (held > most && purgeable(i)) {
+            most = held;
+            cls = i;
+        }
+    }
+    if (cls == CLASS_NONE) {
+        return 0;
+    }
+    struct spans *spans = &of_class[cls];
+    lock_acquire(&spans->lock);
+    for (unsigned list = RESTED; list-- > bare(cls);) {
+        struct span *span = spans->last[list];
+        if (span != NULL) {
+            size_t held = span->held * (size_t)sizeclass[cls].size;
+            purge_span(cls, spans, span);
+            return held;
+        }
+    }
+    lock_release(&spans->lock);
+    return 0;
+}
+
+void spans_forget(void) {
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct spans *spans = &of_class[cls];
+        for (int i = 0; i < LISTS; i++) {
+            spans->first[i] = spans->last[i] = NULL;
+        }
+        spans->hollow = spans->told_bare = spans->told_hollow = 0;
+        atomic_store_explicit(&spans->bare, 0, memory_order_relaxed);
+        atomic_store_explicit(&spans->number, 0, memory_order_relaxed);
+    }
+    atomic_store_explicit(&bare_bytes, 0, memory_order_relaxed);
+    atomic_store_explicit(&hollow_bytes, 0, memory_order_relaxed);
+}
+
+void spans_stats(unsigned cls, struct spans_stats *out) {
+    const struct spans *spans = &of_class[cls];
+    *out = (struct spans_stats){
+        .number = atomic_load_explicit(&spans->number, memory_order_relaxed),
+        .cut = atomic_load_explicit(&spans->cut, memory_order_relaxed),
+        .purges = atomic_load_explicit(&spans->purges, memory_order_relaxed),
+    };
+}

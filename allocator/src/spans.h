@@ -1,0 +1,52 @@
+/* spans: of each class, the spans that have free blocks; how full they are says who gives next.
+ *
+ * Blocks are taken from the fullest, so that others become empty and go back to the page heap. Of
+ * those that are mostly free the free pages go back to the system, by age, by the bound on free
+ * memory (dirty.h), or all at once.
+ *
+ * Lock: SPANS of the class, dropped where the system is called or the page heap is.
+ */
+#ifndef HAK_SPANS_H
+#define HAK_SPANS_H
+
+#include "lock.h"
+#include "span.h"
+
+void spans_init(void);
+
+/* Puts up to n free blocks of a class into out[], of spans at hand or of a new one; returns how
+ * many, 0 only if there is no memory. */
+unsigned spans_take(unsigned cls, void **out, unsigned n);
+
+/* Returns blocks to their spans, and empty spans to the page heap. Ends the process if a span
+ * disowns one; a block from before a start afresh (fork.h) is lost. */
+void spans_give(unsigned cls, void *const *blocks, unsigned n);
+
+/* Purges the free pages of spans that are mostly free and got their last block back at least age_ms
+ * before now_ms. Returns bytes. */
+size_t spans_purge(uint64_t now_ms, uint64_t age_ms);
+
+/* The same of one span, the barest and longest so of the class that has most to purge; returns what
+ * its free blocks were counted to hold, 0 if there is none. */
+size_t spans_purge_barest(void);
+
+/* Purges the free pages of all spans. Returns bytes. */
+size_t spans_trim(void);
+
+/* Bytes of free blocks in spans mostly free: those that may hold memory, since their span
+ * was not purged lately, and all. Racy reads. */
+uint64_t spans_bare_bytes(void);
+uint64_t spans_hollow_bytes(void);
+
+/* In a child that starts afresh (fork.h): no span is known. */
+void spans_forget(void);
+
+struct spans_stats {
+    uint64_t number; /* spans of this class */
+    uint64_t cut;    /* blocks taken from them */
+    uint64_t purges; /* calls made for free pages of spans in use */
+};
+/* Racy reads. */
+void spans_stats(unsigned cls, struct spans_stats *out);
+
+#endif
