@@ -8,13 +8,22 @@ _Atomic int range_count;
 /* The most data of one range. */
 #define WINDOW (256 * GIB)
 
-/* Of the map (a byte for 64 KiB) and of descriptors (1 KiB for 1 MiB), mapped at a time. */
+/* Of the map (a byte for 64 KiB), of descriptors (1 KiB for 1 MiB) and of bitmaps (8 KiB for 1
+ * MiB), mapped at a time. */
 #define MAP_STEP (64 * KIB)
 #define SPANS_STEP (64 * KIB)
+#define BITS_STEP (256 * KIB)
 
-/* How a range lies: the map, the descriptors with a sentinel at either end, the data. */
+/* Bytes of bitmaps of a granule. */
+#define BITS_BYTES (SPAN_WORDS * sizeof(uint64_t))
+
+/* Granules of a run for whose bitmaps the system is called: 4 MiB, of which they are 32 KiB. */
+#define PURGE_BITS_FROM 64
+
+/* How a range lies: the map, the descriptors with a sentinel at either end, the bitmaps, the data.
+ */
 struct layout {
-    size_t map, spans, data_at;
+    size_t map, spans, bits, data_at;
 };
 
 static struct layout lay_out(size_t bytes) {
@@ -22,12 +31,14 @@ static struct layout lay_out(size_t bytes) {
     size_t granules = bytes >> GRANULE_SHIFT;
     lies.map = align_up(granules, PAGE);
     lies.spans = align_up((granules + 2) * sizeof(struct span), PAGE);
-    lies.data_at = align_up(lies.map + lies.spans, bytes < GIB ? GRANULE : HUGE_PAGE);
+    lies.bits = align_up(granules * BITS_BYTES, PAGE);
+    lies.data_at = align_up(lies.map + lies.spans + lies.bits, bytes < GIB ? GRANULE : HUGE_PAGE);
     return lies;
 }
 
 /* Enters a range that begins at `at` and of which this much is mapped. */
-static void enter(char *at, size_t limit, size_t mapped, size_t ready, size_t spans_ready) {
+static void enter(char *at, size_t limit, size_t mapped, size_t ready, size_t spans_ready,
+                  size_t bits_ready) {
     struct layout lies = lay_out(limit);
     int index = atomic_load_explicit(&range_count, memory_order_relaxed);
     struct range *range = &ranges[index];
@@ -35,9 +46,11 @@ static void enter(char *at, size_t limit, size_t mapped, size_t ready, size_t sp
     range->base = (uintptr_t)at + lies.data_at;
     range->class_of = (uint8_t *)at;
     range->spans = (struct span *)(at + lies.map) + 1;
+    range->bits = (uint64_t (*)[SPAN_WORDS])(at + lies.map + lies.spans);
     range->limit = limit;
     range->ready = ready;
     range->spans_ready = spans_ready;
+    range->bits_ready = bits_ready;
     atomic_store_explicit(&range->bytes, mapped, memory_order_relaxed);
     atomic_store_explicit(&range_count, index + 1, memory_order_release);
 }
@@ -53,7 +66,7 @@ static bool open_window(uintptr_t at, size_t limit) {
         os_unmap(map, MAP_STEP);
         return false;
     }
-    enter(map, limit, MAP_STEP << GRANULE_SHIFT, 0, SPANS_STEP);
+    enter(map, limit, MAP_STEP << GRANULE_SHIFT, 0, SPANS_STEP, 0);
     return true;
 }
 
@@ -103,7 +116,7 @@ static bool take_anywhere(size_t bytes) {
     if (at == NULL) {
         return false;
     }
-    enter(at, bytes, bytes, bytes, lies.spans);
+    enter(at, bytes, bytes, bytes, lies.spans, lies.bits);
     return true;
 }
 
@@ -127,28 +140,38 @@ static enum os_answer extend_map(struct range *range, size_t end) {
     return answer;
 }
 
-/* Gives them descriptors, one further at either end: neighbours' states are read when runs are
- * joined. Untouched descriptors say that their granule is used. */
-static enum os_answer extend_spans(struct range *range, size_t end) {
-    size_t wanted = ((end >> GRANULE_SHIFT) + 2) * sizeof(struct span);
-    if (wanted <= range->spans_ready) {
+/* Makes the first `wanted` of a table's `most` bytes usable, of which *ready are. */
+static enum os_answer extend_table(void *table, size_t *ready, size_t wanted, size_t step,
+                                   size_t most) {
+    if (wanted <= *ready) {
         return OS_DONE;
     }
-    size_t most = lay_out(range->limit).spans;
-    size_t to = align_up(wanted, SPANS_STEP) < most ? align_up(wanted, SPANS_STEP) : most;
-    enum os_answer answer =
-        os_map_at((char *)&range->spans[-1] + range->spans_ready, to - range->spans_ready);
+    size_t to = align_up(wanted, step) < most ? align_up(wanted, step) : most;
+    enum os_answer answer = os_map_at((char *)table + *ready, to - *ready);
     if (answer == OS_DONE) {
-        range->spans_ready = to;
+        *ready = to;
     }
     return answer;
+}
+
+/* Gives the first `end` bytes of data descriptors, one further at either end (neighbours' states
+ * are read when runs are joined; untouched ones say that their granule is used), and bitmaps. */
+static enum os_answer extend_tables(struct range *range, size_t end) {
+    struct layout most = lay_out(range->limit);
+    size_t granules = end >> GRANULE_SHIFT;
+    enum os_answer answer =
+        extend_table(&range->spans[-1], &range->spans_ready, (granules + 2) * sizeof(struct span),
+                     SPANS_STEP, most.spans);
+    return answer == OS_DONE ? extend_table(range->bits, &range->bits_ready, granules * BITS_BYTES,
+                                            BITS_STEP, most.bits)
+                             : answer;
 }
 
 enum os_answer pagemap_extend(struct range *range, size_t bytes) {
     size_t end = range_frontier(range) + bytes;
     if (end > range->ready) {
         enum os_answer answer = extend_map(range, end);
-        answer = answer == OS_DONE ? extend_spans(range, end) : answer;
+        answer = answer == OS_DONE ? extend_tables(range, end) : answer;
         answer = answer == OS_DONE
                      ? os_map_at((void *)(range->base + range->ready), end - range->ready)
                      : answer;
@@ -172,6 +195,22 @@ void pagemap_forget(void) {
         }
         range->forgotten = range_frontier(range);
     }
+}
+
+uint64_t *pagemap_bits(const struct span *span) {
+    struct range *range = pagemap_range((void *)span->start);
+    return range->bits[span - range->spans];
+}
+
+void pagemap_purge_bits(const struct span *run) {
+    if (run->granules < PURGE_BITS_FROM) {
+        return;
+    }
+    struct range *range = pagemap_range((void *)run->start);
+    size_t first = (run->start - range->base) >> GRANULE_SHIFT;
+    uintptr_t from = align_up((uintptr_t)range->bits[first], PAGE);
+    uintptr_t to = (uintptr_t)range->bits[first + run->granules] & ~(PAGE - 1);
+    os_purge((void *)from, to - from);
 }
 
 void pagemap_set(struct span *span, uint32_t granules, unsigned class_byte) {

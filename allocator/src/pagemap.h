@@ -34,11 +34,13 @@ struct range {
     uint8_t *class_of;    /* [granules] */
     uintptr_t base;       /* of the data; aligned to GRANULE */
     struct span *spans;   /* [granules]; spans[-1] and spans[granules] are never free */
-    _Atomic size_t frontier; /* bytes from base ever given to the page heap */
-    size_t forgotten;        /* of these, what lies before a start afresh (fork.h) */
-    size_t ready;            /* bytes from base ever mapped, >= frontier */
-    size_t limit;            /* bytes from base there is place for, >= ready */
-    size_t spans_ready;      /* bytes from spans[-1] mapped: up to spans[frontier's] at least */
+    uint64_t (*bits)[SPAN_WORDS]; /* [granules], of the spans of short blocks */
+    _Atomic size_t frontier;      /* bytes from base ever given to the page heap */
+    size_t forgotten;             /* of these, what lies before a start afresh (fork.h) */
+    size_t ready;                 /* bytes from base ever mapped, >= frontier */
+    size_t limit;                 /* bytes from base there is place for, >= ready */
+    size_t spans_ready; /* bytes from spans[-1] mapped: up to spans[frontier's] at least */
+    size_t bits_ready;  /* bytes from bits mapped: up to the frontier's at least */
 };
 
 extern HIDDEN struct range ranges[RANGES_MAX];
@@ -112,6 +114,13 @@ static inline bool pagemap_is_forgotten(const void *address) {
  * ends.
  */
 void pagemap_forget(void);
+
+/* The bitmap of a span that begins at this descriptor: SPAN_WORDS words. */
+uint64_t *pagemap_bits(const struct span *span);
+
+/* Gives back the memory of a long run's bitmaps, whose start and granules are all that is looked
+ * at; the run is in no list and holds nothing. */
+void pagemap_purge_bits(const struct span *run);
 
 /* Sets the bytes of `granules` granules from the span's start. */
 void pagemap_set(struct span *span, uint32_t granules, unsigned class_byte);

@@ -180,6 +180,7 @@ static size_t purge(struct span *span, uint64_t now_ms) {
         if (os_purge((void *)part.start, runs_bytes(&part))) {
             granules += part.granules;
             runs_mark_clean(&part);
+            pagemap_purge_bits(&part);
         }
         end = from;
     }

@@ -13,35 +13,17 @@ static size_t clamp(size_t n, size_t low, size_t high) {
     return n < low ? low : n > high ? high : n;
 }
 
-/* Blocks in a span of `bytes`, and the bytes its bitmap takes from the span's end: one bit a block,
- * in whole words, unless 64 bits (kept in the descriptor) are enough. */
-static size_t blocks_in(size_t bytes, size_t size, size_t *bitmap) {
-    size_t blocks = bytes / size;
-    *bitmap = 0;
-    while (blocks > 64) {
-        *bitmap = align_up((blocks + 7) / 8, 8);
-        size_t fit = (bytes - *bitmap) / size;
-        if (fit >= blocks) {
-            break;
-        }
-        blocks = fit;
-    }
-    return blocks;
-}
-
 /* The shortest span that wastes at most 1/32 of itself (large: 1/16) and, up to SMALL_MAX, holds at
  * least 8 blocks; at most 16 granules. */
 static void lay_out(struct sizeclass *class) {
     size_t allowed = class->size > SMALL_MAX ? 16 : 32;
     size_t least = class->size > SMALL_MAX ? 1 : 8;
     for (size_t granules = 1;; granules++) {
-        size_t bytes = granules * GRANULE, bitmap;
-        size_t blocks = blocks_in(bytes, class->size, &bitmap);
+        size_t bytes = granules * GRANULE, blocks = bytes / class->size;
         size_t waste = bytes - blocks * class->size;
         if (blocks >= least && (waste * allowed <= bytes || granules == 16)) {
             class->granules = (uint16_t)granules;
             class->blocks = (uint16_t)blocks;
-            class->bitmap = (uint32_t)bitmap;
             return;
         }
     }

@@ -39,7 +39,6 @@ struct sizeclass {
     uint16_t blocks;   /* in a span */
     uint16_t batch;    /* blocks moved at once between a thread and the central store */
     uint16_t slots;    /* most blocks one thread may cache */
-    uint32_t bitmap;   /* bytes at the span's end that hold its bitmap; 0: it fits the descriptor */
     uint32_t inverse;  /* 2^32 / size, rounded up: (k * size * inverse) >> 32 is k in every span */
 };
 

@@ -1,12 +1,8 @@
 #include "span.h"
-
-#include <string.h>
+#include "pagemap.h"
 
 static uint64_t *words_of(struct span *span, const struct sizeclass *class) {
-    if (class->bitmap == 0) {
-        return &span->bits;
-    }
-    return (uint64_t *)(span->start + span->granules * GRANULE - class->bitmap);
+    return class->blocks <= 64 ? &span->bits : span->words;
 }
 
 void span_cut(struct span *span, unsigned cls) {
@@ -16,8 +12,11 @@ void span_cut(struct span *span, unsigned cls) {
     span->held = class->blocks;
     span->hint = 0;
     span->listed = 0;
-    uint64_t *words = words_of(span, class);
     unsigned blocks = class->blocks;
+    if (blocks > 64) {
+        span->words = pagemap_bits(span);
+    }
+    uint64_t *words = words_of(span, class);
     while (blocks >= 64) {
         *words++ = ~(uint64_t)0;
         blocks -= 64;

@@ -5,8 +5,9 @@
  * the others only say how far back that is.
  *
  * A span cut into blocks keeps one bit a block, set while the block is in the span (neither handed
- * out nor in a store): free == popcount(bits). Up to 64 blocks in the descriptor, more at the
- * span's own end. The class's span lock protects it; the page heap's lock protects a free span.
+ * out nor in a store): free == popcount(bits). Up to 64 blocks in the descriptor, more in a table
+ * of bitmaps beside it, where those of eight short spans share a page. The class's span lock
+ * protects it; the page heap's lock protects a free span.
  */
 #ifndef HAK_SPAN_H
 #define HAK_SPAN_H
@@ -36,7 +37,10 @@ struct __attribute__((aligned(CACHE_LINE))) span {
     struct span *next, *prev;
     union {
         struct { /* used, cut into blocks */
-            uint64_t bits;
+            union {
+                uint64_t bits;   /* of at most 64 blocks */
+                uint64_t *words; /* of more */
+            };
             uint16_t free;
             uint16_t hint; /* no word below this one has a bit set */
         };
@@ -58,8 +62,10 @@ struct __attribute__((aligned(CACHE_LINE))) span {
 
 _Static_assert(sizeof(struct span) == CACHE_LINE, "one cache line a descriptor");
 
-/* Cuts a used span into blocks of its class, all of them free. Touches the span if the class keeps
- * its bitmap there. */
+/* Words of the longest bitmap: a span of one granule cut into blocks of 16 bytes. */
+#define SPAN_WORDS (GRANULE / 16 / 64)
+
+/* Cuts a used span into blocks of its class, all of them free. Touches its bitmap, not the span. */
 void span_cut(struct span *span, unsigned cls);
 
 /* Takes up to n free blocks, lowest addresses first; returns how many. */

@@ -1,6 +1,6 @@
 /* sizeclass: which block size serves a request, and how spans of it are cut. */
 #include "check.h"
-#include "sizeclass.h"
+#include "span.h"
 
 static unsigned class_of(size_t size) {
     return size <= SMALL_MAX ? sizeclass_small(size) : sizeclass_large(size);
@@ -53,15 +53,14 @@ PROMISE(mean_waste_from_1_to_8_kib_is_below_a_twentieth) {
     CHECK(waste / (double)n < 0.05);
 }
 
-PROMISE(a_span_has_room_for_its_blocks_and_its_bitmap) {
+PROMISE(a_span_has_room_for_its_blocks_and_its_bitmap_for_their_bits) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         const struct sizeclass *class = &sizeclass[cls];
-        size_t used = (size_t)class->blocks * class->size + class->bitmap;
+        size_t used = (size_t)class->blocks * class->size;
         CHECK(class->granules >= 1 && class->granules <= 16);
         CHECK(used <= class->granules * GRANULE);
         CHECK(class->blocks >= 1);
-        CHECK(class->bitmap != 0 ? class->bitmap * 8u >= class->blocks : class->blocks <= 64);
-        CHECK_EQUAL(class->bitmap % 8, 0);
+        CHECK(class->blocks <= SPAN_WORDS * 64);
     }
 }
 

@@ -37,7 +37,7 @@ PROMISE(a_span_gives_each_of_its_blocks_once_lowest_first) {
     }
 }
 
-PROMISE(blocks_do_not_reach_into_the_bitmap) {
+PROMISE(blocks_filled_to_their_ends_come_back_all) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         struct span *span = cut(cls);
         unsigned blocks = sizeclass[cls].blocks;
@@ -162,4 +162,19 @@ PROMISE(free_pages_are_those_that_no_block_in_use_reaches_into) {
         }
         pages_give(span);
     }
+}
+
+PROMISE(the_bitmaps_of_a_long_run_hold_no_memory_once_it_was_purged) {
+    enum { GRANULES = 256, WORDS = GRANULES * SPAN_WORDS };
+    bool zero;
+    struct span *before = pages_take(1, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(GRANULES, 1, RUN_SPARSE, &zero);
+    CHECK(before != NULL && span != NULL);
+    uint64_t *words = pagemap_bits(span);
+    memset(words, 1, WORDS * sizeof *words);
+    pages_give(span);
+    CHECK(words[WORDS / 2] != 0);
+    pages_purge(0, 0);
+    CHECK_EQUAL(words[WORDS / 2], 0);
+    pages_give(before);
 }
