@@ -3,6 +3,7 @@
 #include "config.h"
 #include "growth.h"
 #include "huge.h"
+#include "os.h"
 #include "pages.h"
 #include "spans.h"
 
@@ -11,9 +12,20 @@
 /* The part of the memory in use that may be held beside it. */
 #define PART 4
 
-/* Given back by the bound since the last decay and not missed yet; allowed because it was missed.
- * Racy: a few bytes more or less do not matter. */
-static _Atomic uint64_t returned, allowed;
+/* What the bound gave back and was taken anew would better have stayed. Racy: a few bytes more or
+ * less do not matter. */
+struct regret {
+    _Atomic uint64_t returned; /* given back since then, and not missed yet */
+    _Atomic uint64_t since_ms;
+    _Atomic uint64_t allowed; /* because it was missed */
+};
+
+/* Within milliseconds: nothing else could have used it meanwhile. */
+#define SOON_MS 8
+static struct regret soon;
+
+/* Since the last step of decay. */
+static struct regret later;
 
 /* The most that was in use lately. Racy, too. */
 static _Atomic uint64_t peak;
@@ -26,13 +38,30 @@ static void set(_Atomic uint64_t *of, uint64_t n) {
     atomic_store_explicit(of, n, memory_order_relaxed);
 }
 
-void dirty_missed(size_t bytes) {
-    uint64_t back = read(&returned);
-    if (back != 0) {
-        uint64_t missed = bytes < back ? bytes : back, more = read(&allowed) + 2 * missed;
-        set(&returned, back - missed);
-        set(&allowed, more);
+static void miss(struct regret *regret, uint64_t bytes) {
+    uint64_t back = read(&regret->returned), missed = bytes < back ? bytes : back;
+    if (missed != 0) {
+        set(&regret->returned, back - missed);
+        set(&regret->allowed, read(&regret->allowed) + 2 * missed);
     }
+}
+
+void dirty_missed(size_t bytes) {
+    miss(&later, bytes);
+    if (read(&soon.returned) != 0 && os_coarse_ms() - read(&soon.since_ms) <= 2 * SOON_MS) {
+        miss(&soon, bytes);
+    }
+}
+
+static size_t note_returned(size_t bytes) {
+    uint64_t now = os_coarse_ms();
+    if (now - read(&soon.since_ms) > SOON_MS) {
+        set(&soon.since_ms, now);
+        set(&soon.returned, 0);
+    }
+    set(&soon.returned, read(&soon.returned) + bytes);
+    set(&later.returned, read(&later.returned) + bytes);
+    return bytes;
 }
 
 uint64_t dirty_bytes(void) {
@@ -53,24 +82,32 @@ static uint64_t note_used(void) {
     return used;
 }
 
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
 static uint64_t bound_of(uint64_t used) {
-    return used / PART > config.dirty ? used / PART : config.dirty;
+    return most(used / PART, config.dirty);
 }
 
 uint64_t dirty_limit(void) {
-    uint64_t used = note_used(), bound = bound_of(used), more = read(&allowed);
-    uint64_t top = read(&peak), mapped = growth_committed();
-    top += bound_of(top);
-    uint64_t there = (mapped > top ? mapped : top) - used;
-    more = more < there ? more : there;
-    return bound > more ? bound : more;
+    uint64_t used = note_used(), top = read(&peak);
+    uint64_t there = most(growth_committed(), top + bound_of(top)) - used;
+    uint64_t steady =
+        most(least(read(&soon.allowed), there), least(read(&later.allowed), top - used));
+    return most(bound_of(used), steady);
 }
 
 void dirty_decay(void) {
     uint64_t used = note_used(), top = read(&peak);
     set(&peak, top - (top - used) / 4);
-    set(&returned, 0);
-    set(&allowed, read(&allowed) / 4 * 3);
+    set(&soon.allowed, read(&soon.allowed) / 4 * 3);
+    set(&later.allowed, read(&later.allowed) / 4 * 3);
+    set(&later.returned, 0);
     dirty_bound();
 }
 
@@ -78,14 +115,14 @@ void dirty_decay(void) {
  * that gives way. Of runs and mappings the oldest. Returns bytes. */
 static size_t purge(size_t bytes) {
     if (spans_bare_bytes() > pages_dirty_bytes() + bigcache_bytes()) {
-        return spans_purge_barest();
+        return spans_purge_oldest();
     }
     uint64_t run_ms = 0, mapping_ms = 0;
     bool run = pages_oldest(&run_ms), mapping = bigcache_oldest(&mapping_ms);
     if (mapping && (!run || run_ms > mapping_ms)) {
-        return bigcache_end_oldest();
+        return note_returned(bigcache_end_oldest());
     }
-    return pages_purge_oldest(bytes);
+    return note_returned(pages_purge_oldest(bytes));
 }
 
 void dirty_bound(void) {
@@ -96,7 +133,6 @@ void dirty_bound(void) {
     uint64_t enough = limit / 4 * 3;
     size_t bytes;
     while (dirty > enough && (bytes = purge(dirty - enough)) != 0) {
-        set(&returned, read(&returned) + bytes);
         dirty = dirty_bytes();
     }
 }

@@ -1,14 +1,15 @@
 /* dirty: how much memory may stay resident though it is free.
  *
  * Three boxes keep free memory for reuse: the page heap's dirty runs, the BigCache's mappings, and
- * the free pages of spans more than half free. Together they keep at most config.dirty bytes or, if
- * that is more, a quarter of what is in use; time (decay.h) takes the rest. So memory follows use:
- * a peak is at most a quarter above what was in use, whatever happens between two decays.
+ * the idle pages of bare spans. Together they keep at most config.dirty bytes or, if that is more,
+ * a quarter of what is in use, or what was in use lately and is no more; time (decay.h) takes the
+ * rest. So memory follows use: a peak is at most a quarter above what was in use, whatever happens
+ * between two decays.
  *
- * A load that takes anew, within a decay period, what the bound made it give back is steady, and is
- * allowed to keep so much more; that goes again by a quarter with each of decay's steps. However
- * steady, what is in use and what is kept are together at most what the page heap has mapped, or
- * the latest peak of use and its bound.
+ * A load that takes anew, within milliseconds, what the bound made it give back is steady, and is
+ * allowed to keep so much more; that goes again by a quarter with each of decay's steps, as does
+ * what counts as used lately. However steady, what is in use and what is kept are together at most
+ * what the page heap has mapped, or the latest peak of use and its bound.
  *
  * No lock: whoever gave memory back and finds too much purges, with no lock held, down to
  * three quarters of the bound, so that a load that swings about it makes few calls.
@@ -24,7 +25,7 @@ void dirty_bound(void);
 /* Tells of `bytes` taken that hold no memory yet. */
 void dirty_missed(size_t bytes);
 
-/* One step of decay: what is allowed for steadiness goes by a quarter. */
+/* One step of decay: what is allowed, and what the latest peak is above use, goes by a quarter. */
 void dirty_decay(void);
 
 /* Bytes free and held now, and how many may be. Racy reads. */

@@ -9,8 +9,9 @@ void span_cut(struct span *span, unsigned cls) {
     const struct sizeclass *class = &sizeclass[cls];
     span->cls = (uint8_t)cls;
     span->free = class->blocks;
-    span->held = class->blocks;
+    span->held = span_pages(span);
     span->hint = 0;
+    span->purged = false;
     span->listed = 0;
     unsigned blocks = class->blocks;
     if (blocks > 64) {
@@ -30,6 +31,7 @@ unsigned span_take(struct span *span, void **out, unsigned n) {
     const struct sizeclass *class = &sizeclass[span->cls];
     uint64_t *words = words_of(span, class);
     unsigned word = span->hint, taken = 0;
+    size_t seen = 0, pages = span->held; /* pages below `seen` are counted */
     n = n < span->free ? n : span->free;
     while (taken < n) {
         if (words[word] == 0) {
@@ -38,11 +40,15 @@ unsigned span_take(struct span *span, void **out, unsigned n) {
         }
         unsigned bit = (unsigned)__builtin_ctzll(words[word]);
         words[word] &= words[word] - 1;
-        out[taken++] = (void *)(span->start + (size_t)(word * 64 + bit) * class->size);
+        size_t offset = (size_t)(word * 64 + bit) * class->size;
+        out[taken++] = (void *)(span->start + offset);
+        size_t first = offset / PAGE, end = (offset + class->size - 1) / PAGE + 1;
+        pages += end - (first < seen ? seen : first);
+        seen = end;
     }
     span->hint = (uint16_t)word;
     span->free = (uint16_t)(span->free - taken);
-    span->held -= span->held < taken ? span->held : taken;
+    span->held = pages < span_pages(span) ? (uint32_t)pages : span_pages(span);
     return taken;
 }
 
@@ -65,9 +71,27 @@ unsigned span_put(struct span *span, void *const *blocks, unsigned n) {
         offset = (uintptr_t)blocks[put] - start;
     } while (offset < length);
     span->hint = (uint16_t)hint;
+    span->purged = false;
     span->free = (uint16_t)(span->free + put);
-    span->held += put;
     return put;
+}
+
+/* Of blocks of which the part q is free, chosen at random, all that reach into a page are with a
+ * chance of q^k, where they are k; for a part of a block more, of 1 - part (1 - q) times that. In
+ * 65536ths. */
+uint32_t span_pages_needed(const struct span *span) {
+    const struct sizeclass *class = &sizeclass[span->cls];
+    const uint64_t one = 65536, size = class->size;
+    bool apart = size % PAGE == 0 || PAGE % size == 0; /* no block reaches over the end of a page */
+    uint64_t k = apart ? PAGE / size + (size > PAGE) : PAGE / size + 1;
+    uint64_t part = apart ? 0 : PAGE % size * one / size;
+    uint64_t q = span->free * one / class->blocks;
+    uint64_t idle = one - part * (one - q) / one;
+    for (; k > 0; k /= 2) {
+        idle = k % 2 ? idle * q / one : idle;
+        q = q * q / one;
+    }
+    return span_pages(span) - (uint32_t)(span_pages(span) * idle / one);
 }
 
 /* The first block from `at` on that is free, or, with `flip` all ones, not; `end` if none is. */
@@ -90,7 +114,8 @@ bool span_free_pages(struct span *span, size_t *from, size_t *to) {
     while ((first = next_block(words, first, class->blocks, 0)) < class->blocks) {
         after = next_block(words, first, class->blocks, ~(uint64_t)0);
         *from = align_up((size_t)first * class->size, PAGE);
-        *to = (size_t)after * class->size & ~(PAGE - 1);
+        *to = after == class->blocks ? span->granules * GRANULE
+                                     : (size_t)after * class->size & ~(PAGE - 1);
         if (*from < *to) {
             return true;
         }

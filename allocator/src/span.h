@@ -43,14 +43,14 @@ struct __attribute__((aligned(CACHE_LINE))) span {
             };
             uint16_t free;
             uint16_t hint; /* no word below this one has a bit set */
+            bool purged;   /* its free pages, since when no block came back */
         };
         struct { /* dirty: in order of age */
             struct span *older, *newer;
         };
     };
     uint64_t freed_at_ms; /* when it became free; cut into blocks, when it last got some back */
-    /* Free: its granules that hold memory. Cut into blocks: its free blocks that came back since
-     * its free pages were last purged, and so may hold memory; held <= free. */
+    /* Free: its granules that hold memory. Cut into blocks: its pages that may, at most. */
     uint32_t held;
     /* These two under PAGES, by whoever has a neighbour; the others by the span's owner. Side by
      * side, as a compiler may read both at once and all that lies between them. */
@@ -68,6 +68,14 @@ _Static_assert(sizeof(struct span) == CACHE_LINE, "one cache line a descriptor")
 /* Cuts a used span into blocks of its class, all of them free. Touches its bitmap, not the span. */
 void span_cut(struct span *span, unsigned cls);
 
+/* Pages of a span. */
+static inline uint32_t span_pages(const struct span *span) {
+    return span->granules * (uint32_t)(GRANULE / PAGE);
+}
+
+/* Into about how many of them its blocks that are out reach, if those are any of its blocks. */
+uint32_t span_pages_needed(const struct span *span);
+
 /* Takes up to n free blocks, lowest addresses first; returns how many. */
 unsigned span_take(struct span *span, void **out, unsigned n);
 
@@ -76,8 +84,8 @@ unsigned span_take(struct span *span, void **out, unsigned n);
  * is free already: the caller's caller freed it twice or freed something else. */
 unsigned span_put(struct span *span, void *const *blocks, unsigned n);
 
-/* The next whole pages that lie under free blocks alone, as offsets from the span's start: looked
- * for from *from on; false if there are none. */
+/* The next whole pages that lie under free blocks alone, and behind the last, as offsets from the
+ * span's start: looked for from *from on; false if there are none. */
 bool span_free_pages(struct span *span, size_t *from, size_t *to);
 
 /* The start of the block that holds `address`. */

@@ -10,17 +10,12 @@
  * pages. */
 #define DENSE_MAX ((size_t)4096)
 
-/* A class's spans with free blocks are in lists by the eighths of them that are free, and blocks
- * are taken from the fullest. In the last of these lists, from bare() on, whole pages may be free;
- * RESTED are the spans as bare whose free pages were purged and that have hardly a block back
- * since. A span is in the list span->listed - 1, or AWAY: being purged, with no lock held. */
-enum { RESTED = 8, LISTS, AWAY };
-
-/* More than half free; of blocks shorter than a page three quarters, for before that hardly a page
- * is, and a span that is still being emptied would be purged again and again. */
-static unsigned bare(unsigned cls) {
-    return sizeclass[cls].size < PAGE ? 6 : 4;
-}
+/* A class's spans with free blocks are in lists by the eighths of them that are free; BARE are
+ * those an eighth of whose pages is idle: holds memory, and no block that is out needs it. RESTED
+ * are the spans mostly free, most of whose pages hold none. Blocks are taken from the fullest, then
+ * from the bare, at last from the rested. A span is in the list span->listed - 1, or AWAY: being
+ * purged, with no lock held. */
+enum { BARE = 8, RESTED, LISTS, AWAY };
 
 /* Spans too young to be purged that a step of spans_purge looks at in a list. */
 #define PURGE_LOOKS 64
@@ -30,8 +25,8 @@ struct spans {
     struct span *first[LISTS], *last[LISTS]; /* spans with at least one free block */
     _Atomic uint64_t number, cut;            /* spans of this class; blocks taken from them */
     _Atomic uint64_t purges;                 /* calls made for their free pages */
-    _Atomic uint64_t bare;                   /* bytes held by free blocks of the bare ones */
-    uint64_t hollow;                         /* bytes of free blocks of those and the rested */
+    _Atomic uint64_t bare;                   /* bytes of the idle pages of the bare ones */
+    uint64_t hollow;                         /* of those and the rested, all that is not needed */
     uint64_t told_bare, told_hollow;         /* what the sums over all classes contain of the two */
 };
 
@@ -44,20 +39,27 @@ void spans_init(void) {
     }
 }
 
+static uint32_t idle_pages(const struct span *span) {
+    uint32_t needed = span_pages_needed(span);
+    return span->held > needed ? span->held - needed : 0;
+}
+
 static unsigned list_for(const struct span *span) {
-    unsigned blocks = sizeclass[span->cls].blocks;
-    unsigned eighth = span->free * 8u / (blocks + 1u);
-    return eighth >= bare(span->cls) && span->held * 4 <= blocks ? RESTED : eighth;
+    unsigned blocks = sizeclass[span->cls].blocks, pages = span_pages(span);
+    if (idle_pages(span) * 8 >= pages) {
+        return BARE;
+    }
+    return span->free * 2u >= blocks && span->held * 2 <= pages ? RESTED
+                                                                : span->free * 8u / (blocks + 1u);
 }
 
 /* Counts what a span's free blocks hold, or no longer, as long as its list says that it counts. */
 static void count(struct spans *spans, const struct span *span, uint64_t sign) {
     unsigned list = span->listed - 1u;
-    if (list >= bare(span->cls) && list < LISTS) {
-        uint64_t size = sizeclass[span->cls].size;
-        spans->hollow += sign * span->free * size;
-        if (list < RESTED) {
-            lock_bump(&spans->bare, sign * span->held * size);
+    if (list == BARE || list == RESTED) {
+        spans->hollow += sign * (span_pages(span) - span_pages_needed(span)) * PAGE;
+        if (list == BARE) {
+            lock_bump(&spans->bare, sign * idle_pages(span) * PAGE);
         }
     }
 }
@@ -138,8 +140,10 @@ static unsigned take_new(unsigned cls, struct spans *spans, void **out, unsigned
     if (span == NULL) {
         return 0;
     }
+    uint32_t held = span->held;
     span_cut(span, cls);
-    span->held = zero ? 0 : span->held;
+    span->held = held * (uint32_t)(GRANULE / PAGE);
+    span->purged = zero;
     span->freed_at_ms = os_coarse_ms();
     if (!route_enter(span, cls)) {
         pages_give(span);
@@ -225,20 +229,25 @@ static bool purgeable(unsigned cls) {
 /* Purges the pages under a span's free blocks. While it is AWAY nobody takes any. Requires SPANS,
  * which is dropped meanwhile and afterwards. Returns bytes. */
 static size_t purge_span(unsigned cls, struct spans *spans, struct span *span) {
-    size_t purged = 0, from = 0, to;
+    size_t purged = 0, idle = 0, from = 0, to;
     uint64_t calls = 0;
     count(spans, span, (uint64_t)-1);
     list_remove(spans, span);
     span->listed = AWAY;
-    span->held = 0;
+    span->purged = true;
     while (span_free_pages(span, &from, &to)) {
         release(spans);
         purged += os_purge((void *)(span->start + from), to - from) ? to - from : 0;
         calls++;
+        idle += to - from;
         lock_acquire(&spans->lock);
         from = to;
     }
     lock_bump(&spans->purges, calls);
+    /* Never bare at once again, though the system refused, or needed pages are more than a guess.
+     */
+    uint32_t left = span_pages(span) - (uint32_t)(idle / PAGE), needed = span_pages_needed(span);
+    span->held = left < needed ? left : needed;
     span->listed = 0;
     bool empty = span->free == sizeclass[cls].blocks;
     if (empty) {
@@ -254,14 +263,14 @@ static size_t purge_span(unsigned cls, struct spans *spans, struct span *span) {
     return purged;
 }
 
-/* The spans of one list that have had a block back last age_ms before now_ms; of the others, the
- * first few go to the list's other end. */
-static size_t purge_list(unsigned cls, unsigned list, uint64_t now_ms, uint64_t age_ms) {
+/* The bare spans that have had a block back last age_ms before now_ms; of the others, the first few
+ * go to the list's other end. */
+static size_t purge_bare(unsigned cls, uint64_t now_ms, uint64_t age_ms) {
     struct spans *spans = &of_class[cls];
     size_t total = 0;
     for (int young = 0; young < PURGE_LOOKS;) {
         lock_acquire(&spans->lock);
-        struct span *span = spans->last[list];
+        struct span *span = spans->last[BARE];
         if (span == NULL) {
             lock_release(&spans->lock);
             break;
@@ -281,14 +290,12 @@ static size_t purge_list(unsigned cls, unsigned list, uint64_t now_ms, uint64_t 
 size_t spans_purge(uint64_t now_ms, uint64_t age_ms) {
     size_t total = 0;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        for (unsigned list = bare(cls); list < RESTED && purgeable(cls); list++) {
-            total += purge_list(cls, list, now_ms, age_ms);
-        }
+        total += purgeable(cls) ? purge_bare(cls, now_ms, age_ms) : 0;
     }
     return total;
 }
 
-/* Every span of one list that holds something, once around. */
+/* Every span of one list that may hold something, once around. */
 static size_t trim_list(unsigned cls, unsigned list) {
     struct spans *spans = &of_class[cls];
     struct span *first = NULL;
@@ -302,7 +309,7 @@ static size_t trim_list(unsigned cls, unsigned list) {
             break;
         }
         first = first != NULL ? first : span;
-        if (span->held != 0) {
+        if (!span->purged) {
             total += purge_span(cls, spans, span);
             continue;
         }
@@ -331,7 +338,7 @@ uint64_t spans_hollow_bytes(void) {
     return atomic_load_explicit(&hollow_bytes, memory_order_relaxed);
 }
 
-size_t spans_purge_barest(void) {
+size_t spans_purge_oldest(void) {
     unsigned cls = CLASS_NONE;
     uint64_t most = 0;
     for (unsigned i = CLASS_FIRST; i < CLASS_COUNT; i++) {
@@ -346,16 +353,14 @@ size_t spans_purge_barest(void) {
     }
     struct spans *spans = &of_class[cls];
     lock_acquire(&spans->lock);
-    for (unsigned list = RESTED; list-- > bare(cls);) {
-        struct span *span = spans->last[list];
-        if (span != NULL) {
-            size_t held = span->held * (size_t)sizeclass[cls].size;
-            purge_span(cls, spans, span);
-            return held;
-        }
+    struct span *span = spans->last[BARE];
+    if (span == NULL) {
+        lock_release(&spans->lock);
+        return 0;
     }
-    lock_release(&spans->lock);
-    return 0;
+    size_t idle = idle_pages(span) * PAGE;
+    purge_span(cls, spans, span);
+    return idle;
 }
 
 void spans_forget(void) {

@@ -1,8 +1,8 @@
 /* spans: of each class, the spans that have free blocks; how full they are says who gives next.
  *
- * Blocks are taken from the fullest, so that others become empty and go back to the page heap. Of
- * those that are mostly free the free pages go back to the system, by age, by the bound on free
- * memory (dirty.h), or all at once.
+ * Blocks are taken from the fullest, so that others become empty and go back to the page heap. A
+ * span is bare if an eighth of its pages is idle: holds memory that no block which is out needs.
+ * Those go back to the system, by age, by the bound on free memory (dirty.h), or all at once.
  *
  * Lock: SPANS of the class, dropped where the system is called or the page heap is.
  */
@@ -22,19 +22,19 @@ unsigned spans_take(unsigned cls, void **out, unsigned n);
  * disowns one; a block from before a start afresh (fork.h) is lost. */
 void spans_give(unsigned cls, void *const *blocks, unsigned n);
 
-/* Purges the free pages of spans that are mostly free and got their last block back at least age_ms
- * before now_ms. Returns bytes. */
+/* Purges the free pages of bare spans that got their last block back at least age_ms before now_ms.
+ * Returns bytes. */
 size_t spans_purge(uint64_t now_ms, uint64_t age_ms);
 
-/* The same of one span, the barest and longest so of the class that has most to purge; returns what
- * its free blocks were counted to hold, 0 if there is none. */
-size_t spans_purge_barest(void);
+/* The same of one span, bare for longest of the class that has most to purge; returns the bytes
+ * that were counted as idle, 0 if there is none. */
+size_t spans_purge_oldest(void);
 
 /* Purges the free pages of all spans. Returns bytes. */
 size_t spans_trim(void);
 
-/* Bytes of free blocks in spans mostly free: those that may hold memory, since their span
- * was not purged lately, and all. Racy reads. */
+/* Bytes of bare spans' idle pages; and of all pages not needed in these and in those mostly purged.
+ * Both are estimates (span_pages_needed). Racy reads. */
 uint64_t spans_bare_bytes(void);
 uint64_t spans_hollow_bytes(void);
 

@@ -1,5 +1,6 @@
 /* central: one store a class, between the caches and the spans. */
 #include "central.h"
+#include "pagemap.h"
 #include "spans.h"
 #include "child.h"
 #include "config.h"
@@ -250,7 +251,36 @@ PROMISE(a_trim_reaches_bare_spans_behind_many_nearly_full_ones_and_spans_of_many
     }
 }
 
-PROMISE(what_bare_spans_hold_is_counted_and_purged_barest_first) {
+PROMISE(a_span_that_was_purged_is_purged_again_when_it_became_emptier) {
+    enum { BLOCKS = 9 * 1024 };
+    static void *blocks[BLOCKS];
+    unsigned long long state = 7;
+    unsigned cls = sizeclass_small(400), left = BLOCKS;
+    if (config.check) {
+        return;
+    }
+    take(cls, blocks, BLOCKS);
+    size_t bytes = BLOCKS * (size_t)sizeclass[cls].size, purged = 0;
+    for (int round = 0; round < 2; round++) {
+        unsigned kept = 0;
+        for (unsigned i = 0; i < left; i++) {
+            if (check_random(&state) % 10 != 0) {
+                central_give(cls, &blocks[i], 1);
+            } else {
+                blocks[kept++] = blocks[i];
+            }
+        }
+        left = kept;
+        central_drain();
+        purged += spans_purge(os_coarse_ms(), 0);
+        /* A third of the pages at first, then nine tenths. */
+        CHECK(purged > (round == 0 ? bytes / 10 * 2 : bytes / 10 * 7));
+    }
+    central_give(cls, blocks, left);
+    central_drain();
+}
+
+PROMISE(what_bare_spans_hold_is_counted_and_purged) {
     static void *blocks[64];
     unsigned cls = sizeclass_small(30000), per = sizeclass[cls].blocks;
     if (config.check) {
@@ -265,10 +295,11 @@ PROMISE(what_bare_spans_hold_is_counted_and_purged_barest_first) {
     }
     central_give(cls, blocks + 1, per - 1);
     central_drain();
-    CHECK_EQUAL(spans_bare_bytes(), none + (per - 1) * (uint64_t)sizeclass[cls].size);
-    CHECK(spans_purge_barest() != 0);
+    struct span *span = pagemap_span(blocks[0]);
+    CHECK_EQUAL(spans_bare_bytes(), none + (span_pages(span) - span_pages_needed(span)) * PAGE);
+    CHECK(spans_purge_oldest() != 0);
     CHECK_EQUAL(spans_bare_bytes(), none);
-    CHECK_EQUAL(spans_purge_barest(), 0);
+    CHECK_EQUAL(spans_purge_oldest(), 0);
     central_give(cls, blocks, 1);
     central_drain();
 }

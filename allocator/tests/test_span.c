@@ -153,7 +153,8 @@ PROMISE(free_pages_are_those_that_no_block_in_use_reaches_into) {
         }
         size_t from = 0, to;
         while (span_free_pages(span, &from, &to)) {
-            CHECK(from < to && from % PAGE == 0 && to % PAGE == 0 && to <= bytes);
+            CHECK(from < to && from % PAGE == 0 && to % PAGE == 0 &&
+                  to <= span->granules * GRANULE);
             memset(found + from / PAGE, 1, (to - from) / PAGE);
             from = to;
         }
@@ -177,4 +178,39 @@ PROMISE(the_bitmaps_of_a_long_run_hold_no_memory_once_it_was_purged) {
     pages_purge(0, 0);
     CHECK_EQUAL(words[WORDS / 2], 0);
     pages_give(before);
+}
+
+PROMISE(pages_needed_are_about_those_that_blocks_at_random_reach_into) {
+    unsigned long long state = 5;
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        static void *blocks[4096];
+        for (unsigned tenths = 0; tenths <= 10; tenths++) {
+            unsigned needed = 0, reached = 0, all = 0;
+            for (int round = 0; round < 20; round++) {
+                struct span *span = cut(cls);
+                static bool used[16 * GRANULE / PAGE];
+                memset(used, 0, sizeof used);
+                unsigned n = span_take(span, blocks, 4096);
+                for (unsigned i = 0; i < n; i++) {
+                    if (check_random(&state) % 10 >= tenths) {
+                        CHECK(put(span, blocks[i]));
+                        continue;
+                    }
+                    size_t at = (uintptr_t)blocks[i] - span->start;
+                    size_t last = (at + sizeclass[cls].size - 1) / PAGE;
+                    for (size_t page = at / PAGE; page <= last; page++) {
+                        used[page] = true;
+                    }
+                }
+                for (unsigned page = 0; page < span_pages(span); page++) {
+                    reached += used[page];
+                }
+                needed += span_pages_needed(span);
+                all += span_pages(span);
+                pages_give(span);
+            }
+            CHECK(needed <= reached + all / 4 && reached <= needed + all / 4);
+            CHECK(tenths > 0 || needed == 0);
+        }
+    }
 }
