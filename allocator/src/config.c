@@ -54,6 +54,8 @@ static const struct option {
      "free pages older than this many milliseconds go back to the system"},
     {"idle", offsetof(struct config, idle), switch_names, 0, 0, "0 1",
      "take the blocks that sleeping threads keep"},
+    {"background", offsetof(struct config, background), switch_names, 0, 0, "0 1",
+     "a thread of its own gives free memory back while the process sleeps"},
     {"hugepages", offsetof(struct config, hugepages), switch_names, 0, 0, "0 1",
      "ask for huge pages where blocks up to 4 KiB lie, beyond the first 8 MiB"},
     {"deepbind", offsetof(struct config, deepbind), switch_names, 0, 0, "0 1",

@@ -48,23 +48,25 @@ enum route_kind { ROUTE_DIRECT, ROUTE_CASCADE, ROUTE_CASCADE_LEAK };
      .dirty = 8 * MIB,                                                                             \
      .decay_ms = 1000,                                                                             \
      .idle = 1,                                                                                    \
+     .background = 0,                                                                              \
      .deepbind = 0,                                                                                \
      .hugepages = 0}
 
 struct config {
-    uint64_t registry;  /* enum registry_kind */
-    uint64_t route;     /* enum route_kind */
-    uint64_t lock;      /* enum lock_kind */
-    uint64_t check;     /* 1: checked mode */
-    uint64_t learn;     /* 1: the huge threshold is learned, starting from `threshold` */
-    uint64_t threshold; /* bytes; larger blocks are mapped one by one */
-    uint64_t budget;    /* bytes all thread caches together may hold, or BUDGET_AUTO */
-    uint64_t bigcache;  /* bytes of freed huge mappings kept for reuse */
-    uint64_t dirty;     /* bytes of free memory that may stay resident whatever is in use */
-    uint64_t idle;      /* 1: what sleeping threads hold is taken from them */
-    uint64_t hugepages; /* 1: ask for huge pages where short blocks lie */
-    uint64_t deepbind;  /* 1: dlopen keeps RTLD_DEEPBIND, and such a plug-in libc's malloc */
-    uint64_t decay_ms;  /* free pages older than this go back to the system */
+    uint64_t registry;   /* enum registry_kind */
+    uint64_t route;      /* enum route_kind */
+    uint64_t lock;       /* enum lock_kind */
+    uint64_t check;      /* 1: checked mode */
+    uint64_t learn;      /* 1: the huge threshold is learned, starting from `threshold` */
+    uint64_t threshold;  /* bytes; larger blocks are mapped one by one */
+    uint64_t budget;     /* bytes all thread caches together may hold, or BUDGET_AUTO */
+    uint64_t bigcache;   /* bytes of freed huge mappings kept for reuse */
+    uint64_t dirty;      /* bytes of free memory that may stay resident whatever is in use */
+    uint64_t idle;       /* 1: what sleeping threads hold is taken from them */
+    uint64_t background; /* 1: a thread gives memory back while the process sleeps */
+    uint64_t hugepages;  /* 1: ask for huge pages where short blocks lie */
+    uint64_t deepbind;   /* 1: dlopen keeps RTLD_DEEPBIND, and such a plug-in libc's malloc */
+    uint64_t decay_ms;   /* free pages older than this go back to the system */
 };
 
 #ifdef HAK_FIXED

@@ -2,8 +2,9 @@
  *
  * Time is cut into periods of config.decay_ms / 4. The first slow path in a new period does that
  * period's work for everybody: counts the active threads, lets the central stores shed what nobody
- * asked for, purges runs that have been free for config.decay_ms. No thread, timer or signal of its
- * own; a process that does nothing keeps what it has until it does something, or calls trim.
+ * asked for, purges runs that have been free for config.decay_ms. By default no thread, timer or
+ * signal of its own: a process that does nothing keeps what it has until it does something, or
+ * calls trim; with config.background a thread does the work then (background.h).
  */
 #ifndef HAK_DECAY_H
 #define HAK_DECAY_H

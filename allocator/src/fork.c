@@ -1,4 +1,5 @@
 #include "fork.h"
+#include "background.h"
 #include "bigcache.h"
 #include "cache.h"
 #include "central.h"
@@ -30,6 +31,7 @@ static void child(void) {
     atomic_store_explicit(&fork_page.known, 1, memory_order_release);
     os_thread_is_another();
     cache_live_again();
+    background_start();
 }
 
 void fork_watch(void) {

@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "init.h"
+#include "background.h"
 #include "bigcache.h"
 #include "cache.h"
 #include "central.h"
@@ -68,4 +69,5 @@ COLD void init_run(void) {
 __attribute__((constructor(101))) static void init_at_load(void) {
     init_ensure();
     fast_open();
+    background_start();
 }
