@@ -14,7 +14,7 @@ static _Atomic uint64_t bytes_resting;
 static uint64_t hits, misses;
 
 void bigcache_init(void) {
-    lock_init(&lock, "bigcache", -1, RANK_BIGCACHE);
+    lock_init(&lock, "bigcache", RANK_BIGCACHE);
 }
 
 size_t bigcache_round(size_t size) {

@@ -40,7 +40,7 @@ static struct cache_stats ended;
 static void retire(void *cache);
 
 void cache_init(void) {
-    lock_init(&cache_lock, "caches", -1, RANK_CACHES);
+    lock_init(&cache_lock, "caches", RANK_CACHES);
     shelf_init();
     stack_init();
 }

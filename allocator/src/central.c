@@ -30,25 +30,51 @@ static struct store stores[CLASS_COUNT];
 #define SLOTS ((size_t)38 * 1024)
 static void *slots[SLOTS];
 
+static uint32_t capacity_of(unsigned cls) {
+    size_t fit = STORE_BYTES / sizeclass[cls].size, least = (size_t)sizeclass[cls].slots * 2;
+    fit = fit < least ? least : fit;
+    return (uint32_t)(fit > STORE_SLOTS ? STORE_SLOTS : fit);
+}
+
 void central_init(void) {
-    void **next = slots;
+    static const struct lock_family locks = {.name = "central",
+                                             .first = &stores[CLASS_FIRST].lock,
+                                             .stride = sizeof stores[0],
+                                             .count = CLASS_COUNT - CLASS_FIRST,
+                                             .number = sizeclass_size_of,
+                                             .rank = RANK_CENTRAL};
+    lock_init_family(&locks);
+    size_t all = 0;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        size_t fit = STORE_BYTES / sizeclass[cls].size;
-        size_t least = (size_t)sizeclass[cls].slots * 2;
-        fit = fit < least ? least : fit;
-        stores[cls].capacity = (uint32_t)(fit > STORE_SLOTS ? STORE_SLOTS : fit);
-        stores[cls].slot = next;
-        next += stores[cls].capacity;
-        if (next > slots + SLOTS) {
-            os_die("the stores' arrays need more slots", NULL);
-        }
-        lock_init(&stores[cls].lock, "central", (int)sizeclass[cls].size, RANK_CENTRAL);
+        all += capacity_of(cls);
+    }
+    if (all > SLOTS) {
+        os_die("the stores' arrays need more slots", NULL);
     }
 }
 
-unsigned central_take(unsigned cls, void **out, unsigned n) {
+/* Gives a store that is used for the first time its array. */
+static COLD void place(unsigned cls) {
+    void **slot = slots;
+    for (unsigned before = CLASS_FIRST; before < cls; before++) {
+        slot += capacity_of(before);
+    }
+    stores[cls].capacity = capacity_of(cls);
+    stores[cls].slot = slot;
+}
+
+/* The class's store, whose lock is taken. */
+static struct store *acquire(unsigned cls) {
     struct store *store = &stores[cls];
     lock_acquire(&store->lock);
+    if (unlikely(store->slot == NULL)) {
+        place(cls);
+    }
+    return store;
+}
+
+unsigned central_take(unsigned cls, void **out, unsigned n) {
+    struct store *store = acquire(cls);
     unsigned taken = store->count < n ? store->count : n;
     store->count -= taken;
     store->asked++;
@@ -65,8 +91,7 @@ unsigned central_take(unsigned cls, void **out, unsigned n) {
 }
 
 void central_give(unsigned cls, void *const *blocks, unsigned n) {
-    struct store *store = &stores[cls];
-    lock_acquire(&store->lock);
+    struct store *store = acquire(cls);
     unsigned room = store->capacity - store->count;
     if (sizeclass[cls].size > SIZECLASS_KEEP_ABOVE && store->asked < SIZECLASS_KEEP_AFTER) {
         room = 0;
@@ -83,10 +108,9 @@ void central_give(unsigned cls, void *const *blocks, unsigned n) {
 
 /* Returns up to `most` of the longest-stored blocks to the spans. */
 static void shed(unsigned cls, unsigned most) {
-    struct store *store = &stores[cls];
     void *blocks[SHED_BLOCKS];
     while (most > 0) {
-        lock_acquire(&store->lock);
+        struct store *store = acquire(cls);
         unsigned n = most < SHED_BLOCKS ? most : SHED_BLOCKS;
         n = n < store->count ? n : store->count;
         memcpy(blocks, store->slot, n * sizeof *blocks);

@@ -57,7 +57,7 @@ static _Thread_local volatile sig_atomic_t inside __attribute__((tls_model("init
 static _Thread_local void *_Atomic deferred __attribute__((tls_model("initial-exec")));
 
 void check_init(void) {
-    lock_init(&lock, "check", -1, RANK_CHECK);
+    lock_init(&lock, "check", RANK_CHECK);
     if (config.check) {
         aside_init();
     }

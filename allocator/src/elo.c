@@ -173,7 +173,7 @@ static void advance(void) {
 }
 
 void elo_init(void) {
-    lock_init(&lock, "elo", -1, RANK_ELO);
+    lock_init(&lock, "elo", RANK_ELO);
     atomic_store_explicit(&elo_now, config.threshold, memory_order_relaxed);
     for (int i = 0; i < ELO_CANDIDATES; i++) {
         ratings[i] = RATING_START;

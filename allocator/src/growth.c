@@ -19,7 +19,7 @@ struct lock growth_lock;
 static _Atomic uint64_t committed; /* PAGES */
 
 bool growth_init(void) {
-    lock_init(&growth_lock, "growth", -1, RANK_GROWTH);
+    lock_init(&growth_lock, "growth", RANK_GROWTH);
     return pagemap_add_range(0);
 }
 

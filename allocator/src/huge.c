@@ -14,7 +14,7 @@ static _Atomic uint64_t allocations, frees, bytes_mapped;
 #define NOTES_BYTES (64 * KIB)
 
 void huge_init(void) {
-    lock_init(&lock, "huge", -1, RANK_HUGE);
+    lock_init(&lock, "huge", RANK_HUGE);
 }
 
 /* One that is at hand, or NULL. Requires the lock. */

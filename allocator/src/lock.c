@@ -10,7 +10,7 @@
  * holder and gives up soon on one that was preempted. */
 #define SPINS 64
 
-#define LOCKS_MAX 512
+#define FAMILIES_MAX 32
 
 #define WAITER ((uint64_t)1 << 48)
 #define WAIT_TICK_BITS 14
@@ -20,8 +20,8 @@ enum lock_kind lock_kind_now = LOCK_FUTEX;
 /* Sums of starts count from here, to stay within 48 bits. 0: nothing is timed. */
 static _Atomic uint64_t epoch_ns;
 
-static struct lock *locks[LOCKS_MAX];
-static int locks_named;
+static struct lock_family families[FAMILIES_MAX];
+static int family_count;
 
 static _Thread_local char self_marker __attribute__((tls_model("initial-exec")));
 
@@ -55,36 +55,70 @@ static uint64_t timed_now(void) {
     return epoch() != 0 ? os_now_ns() : 0;
 }
 
-void lock_init(struct lock *lock, const char *name, int number, enum lock_rank rank) {
-    memset(lock, 0, sizeof *lock);
-    lock->mutex = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
-    lock->rank = rank;
-    size_t n = strlen(name);
-    memcpy(lock->name, name, n);
-    if (number >= 0) {
-        char digits[8];
-        int count = 0;
-        do {
-            digits[count++] = (char)('0' + number % 10);
-            number /= 10;
-        } while (number != 0 && count < 8);
-        lock->name[n++] = '.';
-        while (count > 0) {
-            lock->name[n++] = digits[--count];
-        }
+void lock_init_family(const struct lock_family *family) {
+    if (family_count == FAMILIES_MAX) {
+        os_die("more locks than a fork could hold", family->first);
     }
-    if (locks_named == LOCKS_MAX) {
-        os_die("more locks than a fork could hold", lock);
-    }
-    locks[locks_named++] = lock;
+    families[family_count++] = *family;
+}
+
+void lock_init(struct lock *lock, const char *name, enum lock_rank rank) {
+    struct lock_family alone = {.name = name, .first = lock, .count = 1, .rank = rank};
+    lock_init_family(&alone);
+}
+
+static struct lock *member(const struct lock_family *family, int index) {
+    return (struct lock *)((char *)family->first + (size_t)index * family->stride);
 }
 
 int lock_count(void) {
-    return locks_named;
+    int count = 0;
+    for (int i = 0; i < family_count; i++) {
+        count += families[i].count;
+    }
+    return count;
 }
 
 struct lock *lock_at(int index) {
-    return locks[index];
+    const struct lock_family *family = families;
+    while (index >= family->count) {
+        index -= family++->count;
+    }
+    return member(family, index);
+}
+
+const struct lock_family *lock_family(const struct lock *lock) {
+    for (int i = 0; i < family_count; i++) {
+        if (lock >= families[i].first && lock <= member(&families[i], families[i].count - 1)) {
+            return &families[i];
+        }
+    }
+    os_die("a lock that was never named", lock);
+}
+
+void lock_name(const struct lock *lock, char name[LOCK_NAME]) {
+    const struct lock_family *family = lock_family(lock);
+    size_t n = strlen(family->name);
+    memset(name, 0, LOCK_NAME);
+    memcpy(name, family->name, n);
+    if (family->number == NULL) {
+        return;
+    }
+    int index = 0;
+    while (member(family, index) != lock) {
+        index++;
+    }
+    char digits[10];
+    int count = 0;
+    unsigned number = family->number(index);
+    do {
+        digits[count++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    name[n++] = '.';
+    while (count > 0) {
+        name[n++] = digits[--count];
+    }
 }
 
 static void relax(void) {
@@ -187,14 +221,14 @@ COLD void lock_sampled_release(struct lock *lock) {
 
 void lock_acquire_all(void) {
     fork_notice();
-    for (int i = 0; i < locks_named; i++) {
-        lock_take(locks[i]);
+    for (int i = 0; i < lock_count(); i++) {
+        lock_take(lock_at(i));
     }
 }
 
 void lock_release_all(void) {
-    for (int i = locks_named; i-- > 0;) {
-        lock_give(locks[i]);
+    for (int i = lock_count(); i-- > 0;) {
+        lock_give(lock_at(i));
     }
 }
 

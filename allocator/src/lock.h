@@ -49,10 +49,22 @@ struct lock {
     _Atomic uint64_t spun, waited, wait_ns, max_wait_ns, owner_switches, max_waiters;
     _Atomic uint64_t hold_ns, hold_samples;
     uint64_t hold_start; /* when a sampled acquisition began, else 0 */
-    enum lock_rank rank;
     pthread_mutex_t mutex;
-    char name[24];
-} __attribute__((aligned(CACHE_LINE)));
+} __attribute__((aligned(CACHE_LINE))); /* all zeros: free, never taken */
+
+/* Locks of one purpose. What is the same for all of them is here and not in the locks, so that one
+ * that is never taken is never touched. */
+struct lock_family {
+    const char *name;
+    struct lock *first;
+    size_t stride; /* bytes from one to the next */
+    int count;
+    unsigned (*number)(int index); /* behind the name and a point; NULL: none */
+    enum lock_rank rank;
+};
+
+/* Bytes of a lock's name with its number, and of the zero behind them. */
+#define LOCK_NAME 24
 
 /* 1 acquisition in this many has its hold time measured, once times are. A power of two. */
 #define LOCK_HOLD_SAMPLE 64
@@ -60,9 +72,12 @@ struct lock {
 /* Which kind all locks are; set once, before the first lock is taken. */
 void lock_choose(enum lock_kind kind);
 
-/* Names the lock and enters it in the list that the statistics and fork read; more locks than the
- * list holds end the process. Call once, before use; a `number` below 0 is left out of the name. */
-void lock_init(struct lock *lock, const char *name, int number, enum lock_rank rank);
+/* Enters locks in the list that the statistics and fork read; more families than the list holds end
+ * the process. Call once, before use. Touches no lock. */
+void lock_init_family(const struct lock_family *family);
+
+/* The same of a lock that is alone. */
+void lock_init(struct lock *lock, const char *name, enum lock_rank rank);
 
 /* From now on waits, and one hold in LOCK_HOLD_SAMPLE, are timed. */
 void lock_time(void);
@@ -89,9 +104,11 @@ static inline uint64_t lock_waiters(const struct lock *lock) {
  * long wait counts where it was spent and not where it ended. */
 uint64_t lock_waited_ns(const struct lock *lock);
 
-/* The locks named so far. */
+/* The locks named so far; and the family of one of them. */
 int lock_count(void);
 struct lock *lock_at(int index);
+const struct lock_family *lock_family(const struct lock *lock);
+void lock_name(const struct lock *lock, char name[LOCK_NAME]);
 
 /* A number that is this thread's alone while it lives. Never 0. */
 uint32_t lock_self(void);

@@ -21,6 +21,10 @@ static const unsigned shard_count[LOOKUP_TABLES] = {56, 64};
 static const char *const names[LOOKUP_TABLES] = {"pool", "l25"};
 static struct shard shards[LOOKUP_TABLES][SHARDS_MOST];
 
+static unsigned itself(int index) {
+    return (unsigned)index;
+}
+
 bool lookup_init(void) {
     if (config.route == ROUTE_DIRECT) {
         return true;
@@ -31,8 +35,14 @@ bool lookup_init(void) {
         if (memory == NULL) {
             return false;
         }
+        struct lock_family locks = {.name = names[table],
+                                    .first = &shards[table][0].lock,
+                                    .stride = sizeof shards[table][0],
+                                    .count = (int)shard_count[table],
+                                    .number = itself,
+                                    .rank = RANK_LOOKUP};
+        lock_init_family(&locks);
         for (unsigned i = 0; i < shard_count[table]; i++) {
-            lock_init(&shards[table][i].lock, names[table], (int)i, RANK_LOOKUP);
             shards[table][i].slots = (struct slot *)(memory + i * bytes);
         }
     }

@@ -34,7 +34,7 @@ static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
 
 bool pages_init(void) {
     bool grown = growth_init();
-    lock_init(&pages_lock, "pages", -1, RANK_PAGES);
+    lock_init(&pages_lock, "pages", RANK_PAGES);
     return grown;
 }
 

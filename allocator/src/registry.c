@@ -26,7 +26,7 @@ static _Atomic uint64_t retries, growths;
 #define RELAXED memory_order_relaxed
 
 void registry_init(void) {
-    lock_init(&lock, "registry", -1, RANK_REGISTRY);
+    lock_init(&lock, "registry", RANK_REGISTRY);
     if (config.registry == REGISTRY_FLAT) {
         return;
     }

@@ -12,7 +12,7 @@ static _Atomic unsigned count;
 static struct place *warmest, *coolest, *cold;
 
 void shelf_init(void) {
-    lock_init(&lock, "shelf", -1, RANK_SHELF);
+    lock_init(&lock, "shelf", RANK_SHELF);
 }
 
 /* Mapping k has FIRST << k places, the first of which has the number FIRST * (2^k - 1). */

@@ -60,6 +60,10 @@ void sizeclass_init(void) {
     }
 }
 
+unsigned sizeclass_size_of(int index) {
+    return sizeclass[CLASS_FIRST + index].size;
+}
+
 unsigned sizeclass_aligned(size_t size, size_t alignment) {
     if (size < alignment) {
         size = alignment;

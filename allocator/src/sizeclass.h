@@ -48,6 +48,9 @@ extern uint8_t sizeclass_table[SMALL_MAX / 16 + 1];
 /* Fills both tables. Call once, before any other function. */
 void sizeclass_init(void);
 
+/* Bytes of a block of the index-th class, from CLASS_FIRST on. */
+unsigned sizeclass_size_of(int index);
+
 /* Class of a request of at most SMALL_MAX bytes. */
 static inline unsigned sizeclass_small(size_t size) {
     return sizeclass_table[(size + 15) >> 4];

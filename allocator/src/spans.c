@@ -34,9 +34,13 @@ static struct spans of_class[CLASS_COUNT];
 static _Atomic uint64_t bare_bytes, hollow_bytes; /* over all classes */
 
 void spans_init(void) {
-    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        lock_init(&of_class[cls].lock, "spans", (int)sizeclass[cls].size, RANK_SPANS);
-    }
+    static const struct lock_family locks = {.name = "spans",
+                                             .first = &of_class[CLASS_FIRST].lock,
+                                             .stride = sizeof of_class[0],
+                                             .count = CLASS_COUNT - CLASS_FIRST,
+                                             .number = sizeclass_size_of,
+                                             .rank = RANK_SPANS};
+    lock_init_family(&locks);
 }
 
 static uint32_t idle_pages(const struct span *span) {

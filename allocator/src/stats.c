@@ -86,7 +86,7 @@ static void locks(struct hak_stats *out) {
             continue;
         }
         struct hak_lock_stats *to = &out->lock[out->lock_count++];
-        memcpy(to->name, lock->name, sizeof lock->name);
+        lock_name(lock, to->name);
         to->acquisitions = read(&lock->acquisitions);
         to->spun = read(&lock->spun);
         to->waited = read(&lock->waited);

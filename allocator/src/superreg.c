@@ -19,7 +19,7 @@ static size_t chain_count = CHAINS_LEAST;
 static _Atomic size_t overflow_count;
 
 void superreg_init(void) {
-    lock_init(&lock, "superreg", -1, RANK_SUPERREG);
+    lock_init(&lock, "superreg", RANK_SUPERREG);
 }
 
 static uint64_t hash(uintptr_t address) {

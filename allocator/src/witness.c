@@ -19,17 +19,21 @@ static _Noreturn void violation(const char *what, const struct lock *one, const 
     strcat(line, " ");
     strcat(line, other);
     strcat(line, " under ");
-    strcat(line, one->name);
+    strcat(line, lock_family(one)->name);
     os_die(line, one);
+}
+
+static enum lock_rank rank_of(const struct lock *lock) {
+    return lock_family(lock)->rank;
 }
 
 void witness_acquire(const struct lock *lock) {
     const struct lock *last = held_count > 0 ? held[held_count - 1] : NULL;
-    if (last != NULL && last->rank >= lock->rank) {
-        violation("lock", last, lock->name);
+    if (last != NULL && rank_of(last) >= rank_of(lock)) {
+        violation("lock", last, lock_family(lock)->name);
     }
     if (held_count == HELD_MOST) {
-        violation("one lock too many,", last, lock->name);
+        violation("one lock too many,", last, lock_family(lock)->name);
     }
     held[held_count++] = lock;
 }
@@ -46,7 +50,7 @@ void witness_release(const struct lock *lock) {
 
 void witness_no_lock(void) {
     for (int i = 0; i < held_count; i++) {
-        if (held[i]->rank != RANK_GROWTH && held[i]->rank != RANK_REGISTRY) {
+        if (rank_of(held[i]) != RANK_GROWTH && rank_of(held[i]) != RANK_REGISTRY) {
             violation("a", held[i], "system call");
         }
     }
