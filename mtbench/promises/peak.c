@@ -135,7 +135,7 @@ static void drift(void) {
         }
         mean += mean / 6;
     }
-    stays_within(total, 260);
+    stays_within(total, 220);
 }
 
 static const struct probe rows[] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _WAITING = "the quarantine: up to 32 MiB of freed blocks rest before they are used again"
+_PINNED = "pages of spans in use stay, as the pattern in free blocks is looked at again"
 _HEADERS = "80 bytes around each block, and the quarantine"
 
 EXCEPTIONS: dict[str, dict[str, str]] = {
@@ -29,6 +30,10 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "pressure.mid": _WAITING,
         "pressure.large": _WAITING,
         "pressure.control-group": _HEADERS,
+        "peak.phases": _PINNED,
+        "peak.rising-phases": _PINNED,
+        "peak.drift": _PINNED,
+        "growth.steps": "every realloc moves, so that a use of the old block is found",
     },
 }
 """Label of `mtbench list allocators` -> promise -> reason. hakmem keeps every one by default."""
