@@ -81,15 +81,20 @@ unsigned span_put(struct span *span, void *const *blocks, unsigned n) {
  * 65536ths. */
 uint32_t span_pages_needed(const struct span *span) {
     const struct sizeclass *class = &sizeclass[span->cls];
-    const uint64_t one = 65536, size = class->size;
-    bool apart = size % PAGE == 0 || PAGE % size == 0; /* no block reaches over the end of a page */
-    uint64_t k = apart ? PAGE / size + (size > PAGE) : PAGE / size + 1;
-    uint64_t part = apart ? 0 : PAGE % size * one / size;
-    uint64_t q = span->free * one / class->blocks;
-    uint64_t idle = one - part * (one - q) / one;
+    const uint32_t one = 65536, size = class->size;
+    uint32_t q = span->free * one / class->blocks, k = 1, part = 0;
+    if (size % PAGE != 0) {
+        k = (uint32_t)(PAGE * (uint64_t)class->inverse >> 32); /* PAGE / size */
+        uint32_t over = (uint32_t)PAGE - k * size;
+        if (over != 0) { /* blocks reach over the ends of pages */
+            k++;
+            part = (uint32_t)((uint64_t)over * one * class->inverse >> 32);
+        }
+    }
+    uint64_t idle = one - (uint64_t)part * (one - q) / one;
     for (; k > 0; k /= 2) {
         idle = k % 2 ? idle * q / one : idle;
-        q = q * q / one;
+        q = (uint32_t)((uint64_t)q * q / one);
     }
     return span_pages(span) - (uint32_t)(span_pages(span) * idle / one);
 }

@@ -50,11 +50,14 @@ static uint32_t idle_pages(const struct span *span) {
 
 static unsigned list_for(const struct span *span) {
     unsigned blocks = sizeclass[span->cls].blocks, pages = span_pages(span);
+    unsigned eighth = span->free * 8u / (blocks + 1u);
+    if (eighth == 0) {
+        return eighth;
+    }
     if (idle_pages(span) * 8 >= pages) {
         return BARE;
     }
-    return span->free * 2u >= blocks && span->held * 2 <= pages ? RESTED
-                                                                : span->free * 8u / (blocks + 1u);
+    return eighth >= 4 && span->held * 2 <= pages ? RESTED : eighth;
 }
 
 /* Counts what a span's free blocks hold, or no longer, as long as its list says that it counts. */
