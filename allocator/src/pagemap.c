@@ -29,9 +29,9 @@ struct layout {
 static struct layout lay_out(size_t bytes) {
     struct layout lies;
     size_t granules = bytes >> GRANULE_SHIFT;
-    lies.map = align_up(granules, PAGE);
-    lies.spans = align_up((granules + 2) * sizeof(struct span), PAGE);
-    lies.bits = align_up(granules * BITS_BYTES, PAGE);
+    lies.map = align_up(granules, PAGE_MOST);
+    lies.spans = align_up((granules + 2) * sizeof(struct span), PAGE_MOST);
+    lies.bits = align_up(granules * BITS_BYTES, PAGE_MOST);
     lies.data_at = align_up(lies.map + lies.spans + lies.bits, bytes < GIB ? GRANULE : HUGE_PAGE);
     return lies;
 }
