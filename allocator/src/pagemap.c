@@ -208,9 +208,11 @@ void pagemap_purge_bits(const struct span *run) {
     }
     struct range *range = pagemap_range((void *)run->start);
     size_t first = (run->start - range->base) >> GRANULE_SHIFT;
-    uintptr_t from = align_up((uintptr_t)range->bits[first], PAGE);
-    uintptr_t to = (uintptr_t)range->bits[first + run->granules] & ~(PAGE - 1);
-    os_purge((void *)from, to - from);
+    uintptr_t from = align_up((uintptr_t)range->bits[first], os_page());
+    uintptr_t to = (uintptr_t)range->bits[first + run->granules] & ~(os_page() - 1);
+    if (from < to) {
+        os_purge((void *)from, to - from);
+    }
 }
 
 void pagemap_set(struct span *span, uint32_t granules, unsigned class_byte) {
