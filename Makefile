@@ -6,7 +6,7 @@ CMAKE_QUIET = -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DBUILD_TESTI
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) \
 	$(shell find allocator workloads mtbench -name '*.[ch]' -o -name CMakeLists.txt -o -name build_ffi.py)
 
-.PHONY: sweep test ctest sanitize lint format rank pgo pgo-library study learner aa cost gallery real clean
+.PHONY: sweep test ctest aarch64 sanitize lint format rank pgo pgo-library study learner aa cost gallery real clean
 
 # Editable: Python changes count at once, C changes through this rule.
 .venv/installed: $(SOURCES)
@@ -33,6 +33,16 @@ ctest: .venv/tested
 	$(BIN)/cmake --preset release -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja > /dev/null
 	$(BIN)/cmake --build --preset release
 	$(BIN)/ctest --preset release -j $(JOBS)
+
+# The allocator's C tests for another processor, emulated: its cross compiler and qemu-user. QUICK=1:
+# without the switches, and only of what the processor or its kernel can make different.
+empty :=
+AARCH64_QUICK := os vdso lock central pagemap pages cache registry huge
+aarch64: .venv/tested
+	$(BIN)/cmake --preset aarch64 -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja > /dev/null
+	$(BIN)/cmake --build --preset aarch64 $(if $(QUICK),--target $(AARCH64_QUICK:%=test-%))
+	$(BIN)/ctest --preset aarch64 -j $(JOBS) $(if $(QUICK),-R \
+		'test-($(subst $(empty) $(empty),|,$(AARCH64_QUICK)))(:|.pages|$$)')
 
 # The native tests under ASan+UBSan, under TSan and under Valgrind; docs/data keeps what happened.
 sanitize: .venv/tested

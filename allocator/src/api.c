@@ -175,11 +175,11 @@ int hak_posix_memalign(void **out, size_t alignment, size_t size) {
 }
 
 void *hak_valloc(size_t size) {
-    return aligned(PAGE, size);
+    return aligned(os_page(), size);
 }
 
 void *hak_pvalloc(size_t size) {
-    return size > PTRDIFF_MAX ? no_memory() : aligned(PAGE, align_up(size, PAGE));
+    return size > PTRDIFF_MAX ? no_memory() : aligned(os_page(), align_up(size, os_page()));
 }
 
 void hak_free_sized(void *block, size_t size) {

@@ -23,7 +23,13 @@
 /* The page map's unit. One granule belongs to one span. */
 #define GRANULE_SHIFT 16
 #define GRANULE ((size_t)1 << GRANULE_SHIFT)
+/* The least page that a kernel has, which is every x86-64's, and the largest. */
 #define PAGE ((size_t)4096)
+#if defined(__x86_64__)
+#define PAGE_MOST PAGE
+#else
+#define PAGE_MOST ((size_t)65536)
+#endif
 #define HUGE_PAGE ((size_t)2 << 20)
 
 static inline size_t align_up(size_t n, size_t alignment) {

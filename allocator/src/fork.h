@@ -24,8 +24,8 @@
 /* A page of its own, as the kernel wipes whole ones. */
 struct fork_page {
     _Atomic uint32_t known; /* 1: this process's; 0: wiped; 2: it is starting afresh */
-    char rest[PAGE - sizeof(uint32_t)];
-} __attribute__((aligned(PAGE)));
+    char rest[PAGE_MOST - sizeof(uint32_t)];
+} __attribute__((aligned(PAGE_MOST)));
 
 extern struct fork_page fork_page;
 

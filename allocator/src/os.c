@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 /* Since Linux 4.17 and 5.18; older ones take the first for a hint and know nothing of the second.
@@ -29,6 +30,12 @@
 
 #define USABLE (PROT_READ | PROT_WRITE)
 #define OURS (MAP_PRIVATE | MAP_ANONYMOUS)
+
+static size_t page = PAGE;
+
+size_t os_page(void) {
+    return page;
+}
 
 enum os_answer os_map_at(void *at, size_t bytes) {
     witness_no_lock();
@@ -79,6 +86,7 @@ void *os_map(size_t bytes, size_t alignment) {
     if (bytes > PTRDIFF_MAX) {
         return NULL;
     }
+    bytes = align_up(bytes, page);
     char *at = sys_mmap(NULL, bytes, USABLE, OURS);
     if (sys_is_error(at)) {
         return NULL;
@@ -98,10 +106,39 @@ void *os_map(size_t bytes, size_t alignment) {
     return at;
 }
 
+/* Follows an advice that ends pages; *proven once they were seen to go. An emulator may take any
+ * advice for a hint and say yes to it (qemu-user before 7.1 to all, later ones to the second), and
+ * memory that stayed would be taken for zero. */
+static int end_pages(void *at, size_t bytes, int advice, _Atomic bool *proven) {
+    if (bytes == 0 || atomic_load_explicit(proven, memory_order_relaxed)) {
+        return sys_madvise(at, bytes, advice);
+    }
+    volatile char *first = at;
+    char was = *first;
+    *first = 1;
+    int result = sys_madvise(at, bytes, advice);
+    if (*first == 0) {
+        atomic_store_explicit(proven, true, memory_order_relaxed);
+        return sys_madvise(at, bytes, advice); /* the page that was looked at, too */
+    }
+    *first = was;
+    return result == 0 ? -EINVAL : result;
+}
+
+/* The kernel takes the rest of the last page for meant, too. */
+static bool whole_pages(const void *at, size_t bytes) {
+    return (((uintptr_t)at | bytes) & (page - 1)) == 0;
+}
+
 bool os_purge(void *at, size_t bytes) {
+    static _Atomic bool plain, locked;
     witness_no_lock();
-    int result = sys_madvise(at, bytes, MADV_DONTNEED);
-    return result == 0 || (result == -EINVAL && sys_madvise(at, bytes, MADV_DONTNEED_LOCKED) == 0);
+    if (!whole_pages(at, bytes)) {
+        return false;
+    }
+    int result = end_pages(at, bytes, MADV_DONTNEED, &plain);
+    return result == 0 ||
+           (result == -EINVAL && end_pages(at, bytes, MADV_DONTNEED_LOCKED, &locked) == 0);
 }
 
 void os_advise_huge(void *at, size_t bytes) {
@@ -110,7 +147,7 @@ void os_advise_huge(void *at, size_t bytes) {
 }
 
 bool os_wipe_on_fork(void *at, size_t bytes) {
-    return sys_madvise(at, bytes, MADV_WIPEONFORK) == 0;
+    return whole_pages(at, bytes) && sys_madvise(at, bytes, MADV_WIPEONFORK) == 0;
 }
 
 bool os_unmap(void *at, size_t bytes) {
@@ -127,6 +164,7 @@ void *os_remap(void *at, size_t old_bytes, size_t new_bytes) {
 static int (*vdso_clock)(clockid_t clock, struct timespec *out);
 
 void os_init(void) {
+    page = getauxval(AT_PAGESZ);
 #if defined(__aarch64__)
     vdso_clock = vdso_symbol("__kernel_clock_gettime");
 #else

@@ -1,10 +1,10 @@
 /* os: the kernel's memory and clock. Nothing above this file makes a system call, but for a lock's
  * futex.
  *
- * Owns what os_init finds out, the kernel's clock; immutable afterwards. Takes no lock. No caller
- * holds one across the calls about memory (a system call under a lock stalls every thread that
- * wants it), but for GROWTH, and REGISTRY in the `locked` rung; witness builds check it. errno
- * stays as it was: failure is in the return value.
+ * Owns what os_init finds out, the kernel's clock and its page; immutable afterwards. Takes no
+ * lock. No caller holds one across the calls about memory (a system call under a lock stalls every
+ * thread that wants it), but for GROWTH, and REGISTRY in the `locked` rung; witness builds check
+ * it. errno stays as it was: failure is in the return value.
  *
  * The system calls (syscall.h), and what they are for:
  *
@@ -37,14 +37,19 @@ enum os_answer os_map_at(void *at, size_t bytes);
 /* An address near which the system now places mappings that may lie anywhere; 0 if it refuses. */
 uintptr_t os_place(void);
 
+/* Bytes of a page: what the kernel maps, and gives back, whole. */
+size_t os_page(void);
+
 /* Gives the pages of [at, at+bytes) back, locked ones too where the kernel can; they read as zero
- * when touched again. False if refused: then the contents are as they were. */
+ * when touched again. False if these are not whole pages, if refused, or if a system that agreed
+ * did nothing: then the contents are as they were. */
 bool os_purge(void *at, size_t bytes);
 
 /* Asks for huge pages in [at, at+bytes), where the system grants them on request. */
 void os_advise_huge(void *at, size_t bytes);
 
-/* Asks that a child of a fork read zero there. False if refused. */
+/* Asks that a child of a fork read zero there. False if these are not whole pages, or if refused.
+ */
 bool os_wipe_on_fork(void *at, size_t bytes);
 
 /* Usable, zero memory of its own mapping, aligned to `alignment`. NULL if refused. */

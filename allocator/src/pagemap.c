@@ -29,9 +29,9 @@ struct layout {
 static struct layout lay_out(size_t bytes) {
     struct layout lies;
     size_t granules = bytes >> GRANULE_SHIFT;
-    lies.map = align_up(granules, PAGE);
-    lies.spans = align_up((granules + 2) * sizeof(struct span), PAGE);
-    lies.bits = align_up(granules * BITS_BYTES, PAGE);
+    lies.map = align_up(granules, PAGE_MOST);
+    lies.spans = align_up((granules + 2) * sizeof(struct span), PAGE_MOST);
+    lies.bits = align_up(granules * BITS_BYTES, PAGE_MOST);
     lies.data_at = align_up(lies.map + lies.spans + lies.bits, bytes < GIB ? GRANULE : HUGE_PAGE);
     return lies;
 }
@@ -208,9 +208,11 @@ void pagemap_purge_bits(const struct span *run) {
     }
     struct range *range = pagemap_range((void *)run->start);
     size_t first = (run->start - range->base) >> GRANULE_SHIFT;
-    uintptr_t from = align_up((uintptr_t)range->bits[first], PAGE);
-    uintptr_t to = (uintptr_t)range->bits[first + run->granules] & ~(PAGE - 1);
-    os_purge((void *)from, to - from);
+    uintptr_t from = align_up((uintptr_t)range->bits[first], os_page());
+    uintptr_t to = (uintptr_t)range->bits[first + run->granules] & ~(os_page() - 1);
+    if (from < to) {
+        os_purge((void *)from, to - from);
+    }
 }
 
 void pagemap_set(struct span *span, uint32_t granules, unsigned class_byte) {

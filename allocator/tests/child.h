@@ -70,6 +70,11 @@ static inline struct ending child_fork(void (*what)(void)) {
     return child_collect(child, from);
 }
 
+/* The words before a program's own, where it needs an emulator. */
+#ifndef CHECK_EMULATOR
+#define CHECK_EMULATOR
+#endif
+
 /* Runs a PART in a new process with just this environment and, unless 0, this limit on its address
  * space. */
 static inline struct ending child_again(const char *part, char *const environment[],
@@ -81,8 +86,8 @@ static inline struct ending child_again(const char *part, char *const environmen
         if (address_limit != 0 && setrlimit(RLIMIT_AS, &limit) != 0) {
             _Exit(3);
         }
-        char *arguments[] = {check_program, (char *)"--part", (char *)part, NULL};
-        execve(check_program, arguments, environment);
+        char *arguments[] = {CHECK_EMULATOR check_program, (char *)"--part", (char *)part, NULL};
+        execve(arguments[0], arguments, environment);
         _Exit(4);
     }
     return child_collect(child, from);

@@ -4,6 +4,7 @@
 
 #include "check.h"
 
+#include <limits.h>
 #include <pthread.h>
 
 #define CREW_MOST 2048
@@ -22,8 +23,8 @@ static inline void *crew_begin(void *argument) {
     return NULL;
 }
 
-/* Runs work(0) .. work(n - 1), each in a thread of its own with this much stack (0: the default).
- */
+/* Runs work(0) .. work(n - 1), each in a thread of its own with this much stack, or the least that
+ * the C library allows (0: the default). */
 static inline void crew_run_with(int n, size_t stack, void (*work)(int index)) {
     struct crew_member members[CREW_MOST]; /* no malloc: it may be a child that runs this */
     pthread_barrier_t start;
@@ -32,6 +33,7 @@ static inline void crew_run_with(int n, size_t stack, void (*work)(int index)) {
     CHECK(pthread_barrier_init(&start, NULL, (unsigned)n) == 0);
     CHECK(pthread_attr_init(&attributes) == 0);
     if (stack != 0) {
+        stack = stack < (size_t)PTHREAD_STACK_MIN ? (size_t)PTHREAD_STACK_MIN : stack;
         CHECK(pthread_attr_setstacksize(&attributes, stack) == 0);
     }
     for (int i = 0; i < n; i++) {

@@ -185,8 +185,8 @@ PROMISE(sizes_that_cannot_be_are_refused_with_enomem_by_every_function) {
     parcel_end(&parcel);
 }
 
-PROMISE(aligned_blocks_are_aligned_for_every_power_of_two_or_refused) {
-    for (unsigned shift = 0; shift <= 62; shift++) {
+static void align_to_powers(unsigned least, unsigned most) {
+    for (unsigned shift = least; shift <= most; shift++) {
         size_t alignment = (size_t)1 << shift;
         for (int i = 0; i < size_count; i += shift > 26 ? 9 : 2) {
             errno = 0;
@@ -203,6 +203,14 @@ PROMISE(aligned_blocks_are_aligned_for_every_power_of_two_or_refused) {
             hak_free_aligned_sized(block, alignment, sizes[i]);
         }
     }
+}
+
+PROMISE(aligned_blocks_are_aligned_for_every_power_of_two) {
+    align_to_powers(0, 30);
+}
+
+PROMISE(alignments_beyond_a_gigabyte_hold_or_are_refused) {
+    align_to_powers(31, 62);
 }
 
 PROMISE(bad_alignments_are_refused_with_einval) {
@@ -227,12 +235,12 @@ PROMISE(bad_alignments_are_refused_with_einval) {
 
 PROMISE(valloc_and_pvalloc_give_pages) {
     void *block = hak_valloc(1);
-    CHECK(block != NULL && (uintptr_t)block % PAGE == 0);
+    CHECK(block != NULL && (uintptr_t)block % os_page() == 0);
     hak_free(block);
-    for (size_t size = 0; size < 3 * PAGE; size += 1000) {
+    for (size_t size = 0; size < 3 * os_page(); size += 1000) {
         block = hak_pvalloc(size);
-        CHECK(block != NULL && (uintptr_t)block % PAGE == 0);
-        CHECK(hak_usable_size(block) >= align_up(size, PAGE));
+        CHECK(block != NULL && (uintptr_t)block % os_page() == 0);
+        CHECK(hak_usable_size(block) >= align_up(size, os_page()));
         hak_free(block);
     }
 }
