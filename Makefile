@@ -2,11 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= $(shell nproc)
-CMAKE_QUIET = -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DBUILD_TESTING=OFF
+NINJA := -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja"
+CMAKE_QUIET := $(NINJA) -DBUILD_TESTING=OFF
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) \
 	$(shell find allocator workloads mtbench -name '*.[ch]' -o -name CMakeLists.txt -o -name build_ffi.py)
 
-.PHONY: sweep test ctest sanitize lint format rank pgo pgo-library study learner aa cost gallery real clean
+.PHONY: sweep test trials ctest sanitize lint format rank pgo pgo-library study learner aa cost \
+	gallery real machines clean
 
 # Editable: Python changes count at once, C changes through this rule.
 .venv/installed: $(SOURCES)
@@ -29,8 +31,13 @@ sweep: .venv/installed
 test: ctest
 	$(BIN)/python -m pytest -n $(JOBS) -q
 
+# The core of `test` for other Pythons and other machines: the tests that start trials.
+trials: .venv/tested
+	$(BIN)/python -m pytest -n $(JOBS) -q tests/mtbench/test_reached.py \
+		tests/mtbench/test_isolate.py tests/mtbench/test_allocators.py
+
 ctest: .venv/tested
-	$(BIN)/cmake --preset release -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja > /dev/null
+	$(BIN)/cmake --preset release $(NINJA) > /dev/null
 	$(BIN)/cmake --build --preset release
 	$(BIN)/ctest --preset release -j $(JOBS)
 
@@ -106,6 +113,12 @@ gallery: .venv/installed
 # Real programs under hakmem, output compared with the system malloc's.
 real: .venv/tested
 	$(BIN)/python tests/real/run.py
+
+# A new user's first commands on other machines: Debian roots, other Pythons, odd paths (needs root;
+# an hour on two cores, less with MACHINES='-j 3'; MACHINES='--only debian' runs some of them).
+machines: .venv/tested
+	$(BIN)/python tests/machines/run.py $(MACHINES); machines=$$?; \
+		$(BIN)/python docs/reliability.py render && test $$machines = 0
 
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache

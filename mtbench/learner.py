@@ -18,7 +18,7 @@ from typing import Any
 
 import allocator
 import workloads
-from mtbench.allocators import preload_path
+from workloads.preload import preload_path
 from mtbench.table import text_table
 
 FIXED = ("512K", "2M", "8M", "32M")
