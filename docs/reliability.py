@@ -360,9 +360,9 @@ def page() -> str:
         lines += [
             "## Machines",
             "",
-            "A new user's first commands, each from a fresh clone, by `make machines`: in minimal "
-            "Debian roots, with other Pythons, below a folder with a space and an umlaut, by a user "
-            "without rights or home, from an installed wheel without a compiler.",
+            "A new user's first commands, each from a fresh clone, by `make machines`: in "
+            "minimal Debian roots, with other Pythons, below a folder with a space and an umlaut, "
+            "by a user without rights or home, from an installed wheel without a compiler.",
             "",
             *grid(rows),
         ]

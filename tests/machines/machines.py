@@ -160,8 +160,11 @@ def wheel(place: Place) -> None:
     place.ask("python3", compiler="")
     # A compiler that still ran would make this machine prove nothing.
     place.run("no cc", place.folder, ["sh", "-c", "! command -v cc gcc clang c99 tcc"])
-    place.run("pip install", place.folder, [python, "-m", "pip", "install", "--quiet",
-                                           place.inside(built)])
+    place.run(
+        "pip install",
+        place.folder,
+        [python, "-m", "pip", "install", "--quiet", place.inside(built)],
+    )
     mtbench = place.inside(place.folder / "venv" / "bin" / "mtbench")
     place.run("mtbench list", place.folder, [mtbench, "list"])
     place.run("mtbench sweep --quick", place.folder, [mtbench, "sweep", "--quick"])

@@ -43,7 +43,7 @@ class FailedError(Exception):
 
 @dataclass(frozen=True)
 class Row:
-    """What happened on one machine; `ran` names the commands that passed, and the one that did not."""
+    """What happened on one machine; `ran` names the commands, the last of which may have failed."""
 
     machine: str
     python: str
@@ -112,8 +112,9 @@ class Place:
 
     def silent(self, what: str, folder: Path, command: Sequence[str]) -> None:
         """The same, and it must not warn or tell of caches."""
-        found = re.search(r"(?im)^.*(warning|matplotlib|fontconfig|traceback).*$",
-                          self.run(what, folder, command))
+        found = re.search(
+            r"(?im)^.*(warning|matplotlib|fontconfig|traceback).*$", self.run(what, folder, command)
+        )
         if found:
             raise FailedError(f"{what}: says: {found[0].strip()}")
 
@@ -156,8 +157,7 @@ class Place:
         if self.root is None:
             return ["env", "-C", folder, *command]
         mounts = [f"mount -t proc proc {quoted(self.root, '/proc')}"]
-        for path in ("/dev", "/sys"):
-            mounts.append(f"mount --rbind {path} {quoted(self.root, path)}")
+        mounts += [f"mount --rbind {path} {quoted(self.root, path)}" for path in ("/dev", "/sys")]
         for path in shared_paths():
             target = self.root / path.lstrip("/")
             if Path(path).is_dir():
@@ -207,7 +207,7 @@ def write_pip_settings(root: Path) -> None:
 
 
 def shared_paths() -> list[str]:
-    """Files and folders of this machine that reaching packages needs, folders before what they hold."""
+    """What reaching packages needs of this machine's files, a folder before what it holds."""
     texts = [value for name, value in os.environ.items() if TAKEN.match(name)]
     words = " ".join([*texts, *pip_settings().values()]).split()
     named = {re.sub(r"^file://", "", word) for word in words}

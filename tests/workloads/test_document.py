@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import workloads
-from workloads.document import document
 from workloads import harness
+from workloads.document import document
 from workloads.harness import measure
 from workloads.measured import DATA
 
@@ -43,9 +43,9 @@ def test_harness_cost_is_measured() -> None:
     assert cost.calls > 0
 
 
-ONE_OPERATION_IF_SERVED = '''
+ONE_OPERATION_IF_SERVED = """
 print('[{"elapsed_s": 1, "operations": %d}]' % ("libnull" in open("/proc/self/maps").read()))
-'''
+"""
 
 
 def test_harness_is_served_by_the_null_malloc_in_a_folder_with_a_space(
