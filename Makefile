@@ -117,7 +117,7 @@ real: .venv/tested
 # A new user's first commands on other machines: Debian roots, other Pythons, odd paths (needs root;
 # an hour on two cores, less with MACHINES='-j 3'; MACHINES='--only debian' runs some of them).
 machines: .venv/tested
-	$(BIN)/python tests/machines/run.py $(MACHINES); machines=$$?; \
+	$(BIN)/python tests/machines/matrix.py $(MACHINES); machines=$$?; \
 		$(BIN)/python docs/reliability.py render && test $$machines = 0
 
 clean:
