@@ -148,7 +148,10 @@ class Place:
             stop.cancel()
             _running.discard(process)
         if code:
-            last = next((line.strip() for line in reversed(lines) if line.strip()), "says nothing")
+            # What make and pip say last is only that something failed.
+            told = [s for line in lines if (s := line.strip()) and not s.startswith("make: ***")]
+            errors = [line for line in told if re.search(r"error[: ]", line, re.IGNORECASE)]
+            last = (errors or told or ["says nothing"])[-1]
             raise FailedError(f"exit code {code}: {last}")
         return "".join(lines)
 
@@ -210,7 +213,8 @@ def shared_paths() -> list[str]:
     """What reaching packages needs of this machine's files, a folder before what it holds."""
     texts = [value for name, value in os.environ.items() if TAKEN.match(name)]
     words = " ".join([*texts, *pip_settings().values()]).split()
-    named = {re.sub(r"^file://", "", word) for word in words}
+    # The pages of an index in a folder link to files beside that folder.
+    named = {re.sub(r"^file://(.+)/[^/]+/?$", r"\1", word) for word in words}
     named |= {"/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs"}
     return sorted(path for path in named if path.startswith("/") and Path(path).exists())
 
