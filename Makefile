@@ -25,16 +25,17 @@ SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
+# SWEEP='-w larson -t 1,2': other cells than the quick form's.
 sweep: .venv/installed
-	$(BIN)/mtbench sweep --quick
+	$(BIN)/mtbench sweep --quick $(SWEEP)
 
 test: ctest
 	$(BIN)/python -m pytest -n $(JOBS) -q
 
 # The core of `test` for other Pythons and other machines: the tests that start trials.
+TRIALS := $(patsubst %,tests/mtbench/test_%.py,reached isolate allocators)
 trials: .venv/tested
-	$(BIN)/python -m pytest -n $(JOBS) -q tests/mtbench/test_reached.py \
-		tests/mtbench/test_isolate.py tests/mtbench/test_allocators.py
+	$(BIN)/python -m pytest -n $(JOBS) -q $(TRIALS)
 
 ctest: .venv/tested
 	$(BIN)/cmake --preset release $(NINJA) > /dev/null
