@@ -57,7 +57,8 @@ def test_harness_is_served_by_the_null_malloc_in_a_folder_with_a_space(
     monkeypatch.setattr(harness, "null_library", lambda: library)
     monkeypatch.setattr(harness, "_WORKER", ONE_OPERATION_IF_SERVED)
     workload = workloads.catalogue()["mid_replace"]
-    assert harness._costs(workload, 1, {"threads": 1}) == [1e9]
+    options = {"threads": 1, "duration": 0.01, "warmup": 0.0, "seed": 1}
+    assert harness._costs(workload, 1, options) == [1e9]
 
 
 def test_harness_names_what_there_is_for_an_unknown_workload() -> None:
