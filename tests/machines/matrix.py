@@ -19,7 +19,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ThreadPoolExecutor(options.j) as pool:
         futures = [pool.submit(tried, machine) for machine in chosen]
         try:
-            for future in futures:
+            for future in as_completed(futures):
                 rows.append(future.result())
                 keep(rows)
         except KeyboardInterrupt:
