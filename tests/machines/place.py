@@ -111,9 +111,9 @@ class Place:
             raise FailedError(f"{what}: {error}") from None
 
     def silent(self, what: str, folder: Path, command: Sequence[str]) -> None:
-        """The same, and it must not warn or tell of caches."""
+        """The same, and it must not tell of caches, nor how it came to grief."""
         found = re.search(
-            r"(?im)^.*(warning|matplotlib|fontconfig|traceback).*$", self.run(what, folder, command)
+            r"(?im)^.*(matplotlib|fontconfig|traceback).*$", self.run(what, folder, command)
         )
         if found:
             raise FailedError(f"{what}: says: {found[0].strip()}")
