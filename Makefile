@@ -2,11 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= $(shell nproc)
-CMAKE_QUIET = -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DBUILD_TESTING=OFF
+NINJA := -G Ninja "-DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja"
+CMAKE_QUIET := $(NINJA) -DBUILD_TESTING=OFF
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) \
 	$(shell find allocator workloads mtbench -name '*.[ch]' -o -name CMakeLists.txt -o -name build_ffi.py)
 
-.PHONY: sweep test ctest aarch64 sanitize lint format rank pgo pgo-library study learner aa cost gallery real clean
+.PHONY: sweep test trials ctest aarch64 sanitize lint format rank pgo pgo-library study learner aa \
+	cost gallery real machines clean
 
 # Editable: Python changes count at once, C changes through this rule.
 .venv/installed: $(SOURCES)
@@ -23,14 +25,20 @@ SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
+# SWEEP='-w larson -t 1,2': other cells than the quick form's.
 sweep: .venv/installed
-	$(BIN)/mtbench sweep --quick
+	$(BIN)/mtbench sweep --quick $(SWEEP)
 
 test: ctest
 	$(BIN)/python -m pytest -n $(JOBS) -q
 
+# The core of `test` for other Pythons and other machines: the tests that start trials.
+TRIALS := $(patsubst %,tests/mtbench/test_%.py,reached isolate allocators)
+trials: .venv/tested
+	$(BIN)/python -m pytest -n $(JOBS) -q $(TRIALS)
+
 ctest: .venv/tested
-	$(BIN)/cmake --preset release -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja > /dev/null
+	$(BIN)/cmake --preset release $(NINJA) > /dev/null
 	$(BIN)/cmake --build --preset release
 	$(BIN)/ctest --preset release -j $(JOBS)
 
@@ -39,7 +47,7 @@ ctest: .venv/tested
 empty :=
 AARCH64_QUICK := os vdso lock central pagemap pages cache registry huge
 aarch64: .venv/tested
-	$(BIN)/cmake --preset aarch64 -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja > /dev/null
+	$(BIN)/cmake --preset aarch64 $(NINJA) > /dev/null
 	$(BIN)/cmake --build --preset aarch64 $(if $(QUICK),--target $(AARCH64_QUICK:%=test-%))
 	$(BIN)/ctest --preset aarch64 -j $(JOBS) $(if $(QUICK),-R \
 		'test-($(subst $(empty) $(empty),|,$(AARCH64_QUICK)))(:|.pages|$$)')
@@ -116,6 +124,12 @@ gallery: .venv/installed
 # Real programs under hakmem, output compared with the system malloc's.
 real: .venv/tested
 	$(BIN)/python tests/real/run.py
+
+# A new user's first commands on other machines: Debian roots, other Pythons, odd paths (needs root;
+# an hour on two cores, less with MACHINES='-j 3'; MACHINES='--only debian' runs some of them).
+machines: .venv/tested
+	$(BIN)/python tests/machines/matrix.py $(MACHINES); machines=$$?; \
+		$(BIN)/python docs/reliability.py render && test $$machines = 0
 
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache

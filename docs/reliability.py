@@ -6,6 +6,7 @@ python tests/real/run.py hakmem --json > real.json
 python docs/reliability.py record verify.json full.json real.json   take the results into docs/data
 python docs/reliability.py faults                         seed each fault, record who finds it
 python docs/sanitize.py asan tsan valgrind                run the C tests under each, record that
+make machines                                             first commands on other machines, likewise
 python docs/misuse_cost.py                                what the default mode's checks cost
 python docs/reliability.py render [--check]               write the page, or say it is stale
 """
@@ -345,6 +346,23 @@ def page() -> str:
             "## Real programs",
             "",
             "Output compared with a run on the system's malloc.",
+            "",
+            *grid(rows),
+        ]
+    machines = load("machines.json")
+    if machines is not None:
+        names = ["machine", "Python", "libc", "compiler", "what ran", "result", "seconds"]
+        keys = ["machine", "python", "libc", "compiler", "ran"]
+        rows = [names]
+        for r in machines["rows"]:
+            result = f"{r['result']}: {r['reason']}" if r["reason"] else r["result"]
+            rows.append([*(r[key] or "–" for key in keys), result, str(r["seconds"])])
+        lines += [
+            "## Machines",
+            "",
+            "A new user's first commands, each from a fresh clone, by `make machines`: in "
+            "minimal Debian roots, with other Pythons, below a folder with a space and an umlaut, "
+            "by a user without rights or home, from an installed wheel without a compiler.",
             "",
             *grid(rows),
         ]

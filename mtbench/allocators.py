@@ -20,6 +20,7 @@ from pathlib import Path
 import allocator as hakmem
 from mtbench.errors import UsageError
 from mtbench.identity import same_setting
+from workloads.preload import preload_path
 
 PEERS: dict[str, tuple[str, ...]] = {
     "jemalloc": ("libjemalloc.so",),
@@ -295,23 +296,6 @@ def worker_environment(chosen: Allocator) -> dict[str, str]:
     if chosen.path is not None:
         environment["LD_PRELOAD"] = preload_path(chosen.path)
     return environment
-
-
-@lru_cache(maxsize=64)
-def preload_path(library: str) -> str:
-    """A name by which LD_PRELOAD finds a library while this process runs: its path, or, as the
-    linker splits at spaces and colons and expands `$`, one through an open descriptor of ours.
-
-    The name leads through the folder where it can, so that a library finds its own neighbours.
-    """
-    folder, name = os.path.split(library)
-    if not _SPLIT.search(library):
-        return library
-    held, rest = (library, "") if _SPLIT.search(name) else (folder, f"/{name}")
-    return f"/proc/{os.getpid()}/fd/{os.open(held, os.O_PATH | os.O_CLOEXEC)}{rest}"
-
-
-_SPLIT = re.compile(r"[\s:;$]")
 
 
 @lru_cache(maxsize=64)

@@ -18,8 +18,8 @@ from typing import Any
 
 import allocator
 import workloads
-from mtbench.allocators import preload_path
 from mtbench.table import text_table
+from workloads.preload import preload_path
 
 FIXED = ("512K", "2M", "8M", "32M")
 STEPS = 8

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from mtbench import procfs
-from mtbench.allocators import preload_path
 from mtbench.program import is_static
+from workloads.preload import preload_path
 
 State = Literal["served", "unserved", "unseen"]
 _LIBC = re.compile(r"/(libc\.so|libc-2|ld-musl|libc\.musl)\S*$", re.MULTILINE)

@@ -28,8 +28,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from mtbench import fate
-from mtbench.allocators import Allocator, preload_path, resolve, resolve_all, worker_environment
+from mtbench.allocators import Allocator, resolve, resolve_all, worker_environment
 from mtbench.errors import Exit, MtbenchError, UsageError
+from workloads.preload import preload_path
 
 SCHEMA = 1
 MISUSE = "misuse"

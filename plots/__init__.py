@@ -12,6 +12,7 @@ Importing this package costs nothing: numpy, matplotlib and jinja2 load with the
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,16 +29,23 @@ if TYPE_CHECKING:
 @contextmanager
 def own_settings() -> Iterator[None]:
     """Draw from matplotlib's own settings, whatever is configured here: a matplotlibrc may ask for
-    LaTeX, and a notebook's MPLBACKEND may name a package that only the notebook has."""
+    LaTeX, and a notebook's MPLBACKEND may name a package that only the notebook has. That a cache
+    of fonts is built, or cannot be kept where there is no home, is nobody's concern: not told."""
+    log = logging.getLogger("matplotlib")
+    level = log.level
+    log.setLevel(logging.ERROR)
     backend = os.environ.pop("MPLBACKEND", None)
     try:
-        import matplotlib
+        try:
+            import matplotlib
+        finally:
+            if backend is not None:
+                os.environ["MPLBACKEND"] = backend
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            yield
     finally:
-        if backend is not None:
-            os.environ["MPLBACKEND"] = backend
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        yield
+        log.setLevel(level)
 
 
 def html(runs: Run | Sequence[Run]) -> str:

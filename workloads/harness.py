@@ -18,6 +18,7 @@ from workloads.errors import SpecError
 from workloads.message import request
 from workloads.named import catalogue
 from workloads.native import null_library
+from workloads.preload import preload_path
 from workloads.spec import Workload
 
 _WORKER = """
@@ -64,7 +65,7 @@ def _costs(spec: Workload, windows: int, options: dict[str, Any]) -> list[float]
         input=message,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "LD_PRELOAD": str(null_library())},
+        env={**os.environ, "LD_PRELOAD": preload_path(str(null_library()))},
         check=False,
     )
     if done.returncode:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import allocator
+from workloads.preload import preload_path
 
 
 def run(
@@ -15,7 +16,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("HAKMEM_")} | environment
     if flavour is not None:
-        env["LD_PRELOAD"] = str(allocator.library(flavour))
+        env["LD_PRELOAD"] = preload_path(str(allocator.library(flavour)))
     return subprocess.run(
         [sys.executable, "-c", f"import allocator, json\n{code}"],
         env=env,

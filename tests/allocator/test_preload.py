@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import allocator
+from workloads.preload import preload_path
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
@@ -140,7 +141,7 @@ def under_hakmem(
     env = {k: v for k, v in os.environ.items() if not k.startswith("HAKMEM_")} | environment
     return subprocess.run(
         [str(program), *arguments],
-        env=env | {"LD_PRELOAD": str(allocator.library())},
+        env=env | {"LD_PRELOAD": preload_path(str(allocator.library()))},
         capture_output=True,
         text=True,
         timeout=120,

@@ -13,6 +13,7 @@ import pytest
 
 from mtbench.identity import ENTRY_POINTS
 from mtbench.reached import reached
+from workloads.preload import preload_path
 
 SOURCES = Path(__file__).with_name("libraries")
 IDENTITY = Path(__file__).parents[2] / "mtbench" / "identity.py"
@@ -23,7 +24,7 @@ LIBC = "libc.so"
 
 def looked_at(program: Path, preload: Path | None) -> dict[str, set[str]]:
     """Where the calls of a running program end, by file name."""
-    environment = {"LD_PRELOAD": str(preload)} if preload else {}
+    environment = {"LD_PRELOAD": preload_path(str(preload))} if preload else {}
     with subprocess.Popen(
         [program], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -94,7 +95,7 @@ def test_a_malloc_of_a_version_that_nobody_calls_does_not_serve(
 def identified(interpreter: str, preload: Path | None, tmp_path: Path) -> list[str]:
     """What a process of that Python says: who serves malloc, its version, why it is no malloc."""
     answer = tmp_path / "answer"
-    environment = {"LD_PRELOAD": str(preload)} if preload else {}
+    environment = {"LD_PRELOAD": preload_path(str(preload))} if preload else {}
     subprocess.run([interpreter, "-I", "-S", IDENTITY, answer], env=environment, check=True)
     return answer.read_text().split("\n")
 

@@ -95,6 +95,12 @@ def test_figures_are_drawn_from_the_librarys_own_settings(tmp_path: Path) -> Non
     assert {file.name: file.read_bytes() for file in (run / "figures").iterdir()} == plain
 
 
+def test_a_home_that_keeps_no_caches_is_not_told_of(tmp_path: Path) -> None:
+    fabricate(tmp_path / "run", lambda *_: 1e6, allocators=("system",), threads=(1, 2))
+    done = shell(tmp_path, "report run -q", HOME="/proc", XDG_CACHE_HOME="", XDG_CONFIG_HOME="")
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "file"
     written.write_whole(file, "before")

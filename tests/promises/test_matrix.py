@@ -22,6 +22,7 @@ import pytest
 import allocator
 import workloads
 from mtbench.allocators import Allocator
+from workloads.preload import preload_path
 
 THREADS = (1, 2, 8, 64)
 REGISTRIES = ("locked", "prealloc-locked", "prealloc-rwlock", "prealloc-seqlock", "flat")
@@ -97,7 +98,7 @@ def faults(
         [sys.executable, "-c", WORKER],
         input=messages,
         capture_output=True,
-        env={**os.environ, **environment, "LD_PRELOAD": str(library)},
+        env={**os.environ, **environment, "LD_PRELOAD": preload_path(str(library))},
         timeout=120,
         check=False,
     )

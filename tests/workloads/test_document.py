@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import workloads
+from workloads import harness
 from workloads.document import document
 from workloads.harness import measure
 from workloads.measured import DATA
@@ -37,6 +41,24 @@ def test_harness_cost_is_measured() -> None:
     assert cost.calls is not None
     assert cost.bare > 0
     assert cost.calls > 0
+
+
+ONE_OPERATION_IF_SERVED = """
+print('[{"elapsed_s": 1, "operations": %d}]' % ("libnull" in open("/proc/self/maps").read()))
+"""
+
+
+def test_harness_is_served_by_the_null_malloc_in_a_folder_with_a_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "ein schönes Gerät"
+    folder.mkdir()
+    library = Path(shutil.copy(workloads.null_library(), folder))
+    monkeypatch.setattr(harness, "null_library", lambda: library)
+    monkeypatch.setattr(harness, "_WORKER", ONE_OPERATION_IF_SERVED)
+    workload = workloads.catalogue()["mid_replace"]
+    options = {"threads": 1, "duration": 0.01, "warmup": 0.0, "seed": 1}
+    assert harness._costs(workload, 1, options) == [1e9]
 
 
 def test_harness_names_what_there_is_for_an_unknown_workload() -> None:

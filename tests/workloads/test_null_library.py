@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import workloads
+from workloads.preload import preload_path
 
 PROGRAM = """
 import ctypes, sys, threading
@@ -57,7 +58,7 @@ print("kept")
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    return {**os.environ, "LD_PRELOAD": str(workloads.null_library())}
+    return {**os.environ, "LD_PRELOAD": preload_path(str(workloads.null_library()))}
 
 
 def test_null_malloc_keeps_the_interface(environment: dict[str, str]) -> None:

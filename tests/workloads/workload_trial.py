@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import workloads
+from workloads.preload import preload_path
 
 # The record, and the file that the process's malloc is in.
 WORKER = """
@@ -49,7 +50,7 @@ def _run_once(
     message = workloads.request(spec, threads=threads, **options)
     environment = dict(os.environ)
     if preload is not None:
-        environment["LD_PRELOAD"] = str(preload)
+        environment["LD_PRELOAD"] = preload_path(str(preload))
     worker = subprocess.run(
         [sys.executable, "-c", WORKER],
         input=message,
