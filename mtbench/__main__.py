@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         return _say("interrupted", signals.exit_code(signals.number(error)))
     except OSError as error:
-        return _say(f"{error.filename or 'the system'}: {error.strerror or error}", Exit.FAILED)
+        return _say(f"{_where(error)}: {error.strerror or error}", Exit.FAILED)
     except ValueError as error:
         if type(error).__name__ == "SpecError":
             return _say(str(error), UsageError.code)
@@ -43,6 +44,16 @@ def _run(arguments: list[str]) -> int:
         return Exit.USAGE
     module, _, function = chosen.handler.partition(":")
     return int(getattr(import_module(module), function)(chosen))
+
+
+def _where(error: OSError) -> str:
+    if error.filename:
+        return str(error.filename)
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the folder that this was started in is no more"
+    return "the system"
 
 
 def _say(message: str, code: int) -> int:

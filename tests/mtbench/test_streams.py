@@ -56,6 +56,17 @@ def test_a_full_output_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+def test_a_folder_that_was_removed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = f"cd gone; rmdir ../gone; {shlex.quote(sys.executable)} -m mtbench sweep -a system"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=300
+    )
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"the folder that this was started in is no more" in done.stderr
+
+
 def test_names_that_are_no_text_and_a_plain_terminal_do_not_stop_a_report(tmp_path: Path) -> None:
     name = os.fsdecode(ODD)
     fabricate(tmp_path / name, lambda *_: 1e6, allocators=("system",), threads=(1, 2), trials=2)
