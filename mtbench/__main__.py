@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from mtbench import signals, streams
 from mtbench.command import build_parser
@@ -50,7 +50,7 @@ def _where(error: OSError) -> str:
     if error.filename:
         return str(error.filename)
     try:
-        os.getcwd()
+        Path.cwd()
     except FileNotFoundError:
         return "the folder that this was started in is no more"
     return "the system"
