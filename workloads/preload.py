@@ -21,4 +21,4 @@ def preload_path(library: str) -> str:
     return f"/proc/{os.getpid()}/fd/{os.open(held, os.O_PATH | os.O_CLOEXEC)}{rest}"
 
 
-_SPLIT = re.compile(r"[\s:;$]")
+_SPLIT = re.compile(r"[ :$]")

@@ -101,7 +101,7 @@ def test_figures_are_drawn_from_the_librarys_own_settings(tmp_path: Path) -> Non
     plain = {file.name: file.read_bytes() for file in (run / "figures").iterdir()}
     settings = "text.usetex: True\nlines.linewidth: 20\nbackend: tkagg\naxes.grid: True\n"
     (tmp_path / "matplotlibrc").write_text(settings)
-    backend = "module://of_a_notebook.backend_inline"
+    backend = "of-a-notebook"
     done = shell(tmp_path, wish, MPLBACKEND=backend)
     assert done.returncode == 0, done.stderr
     assert {file.name: file.read_bytes() for file in (run / "figures").iterdir()} == plain
