@@ -49,6 +49,8 @@ def tried(machine: Machine) -> Row:
         except (FailedError, OSError) as error:
             result, reason = "failed", str(error)
     seconds = round(time.monotonic() - began)
+    # Which host served a package, and where this checkout lies, is nobody's concern.
+    reason = re.sub(r"(?<![\w/])(?:\w+:/)?/[^\s'\"]*/", "", reason)
     row = Row(machine.name, *place.facts, "; ".join(place.ran), result, reason, seconds)
     print(f"{row.machine:16} {row.result:7} {row.seconds:5} s  {row.reason}", flush=True)
     return row

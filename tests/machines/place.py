@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -90,11 +91,13 @@ class Place:
         return f"/{path.relative_to(self.root)}" if self.root else str(path)
 
     def ask(self, python: str, compiler: str = "cc") -> None:
-        """Fills `facts`. Raises AbsentError if that Python does not run, or has no venv."""
+        """Fills `facts`. Raises AbsentError if this host has no such Python with venv; that a root
+        has none is a failure."""
         try:
             found = self._do(self._entered("/", [python, "-c", f"import ensurepip, venv\n{FACTS}"]))
         except FailedError:
-            raise AbsentError(f"no {python} with venv that runs here") from None
+            kind = FailedError if self.root else AbsentError
+            raise kind(f"no {python} with venv that runs here") from None
         version, libc = found.strip().splitlines()[-1].split(";")
         name = "none"
         if compiler:
@@ -119,9 +122,10 @@ class Place:
             raise FailedError(f"{what}: says: {found[0].strip()}")
 
     def _do(self, command: Sequence[str]) -> str:
-        """Runs a command, its output to the log. Raises FailedError with the last line."""
+        """Runs a command, its output to the log. Raises FailedError with the last line, and
+        KeyboardInterrupt once all was ended."""
         if _ended.is_set():
-            raise FailedError("interrupted")
+            raise KeyboardInterrupt
         print(f"$ {shlex.join(command)}", file=self.log, flush=True)
         process = subprocess.Popen(
             command,
@@ -147,9 +151,12 @@ class Place:
         finally:
             stop.cancel()
             _running.discard(process)
+        if code and _ended.is_set():
+            raise KeyboardInterrupt
         if code:
             # What make and pip say last is only that something failed.
-            told = [s for line in lines if (s := line.strip()) and not s.startswith("make: ***")]
+            beside = ("make: ***", "WARNING: ")
+            told = [s for line in lines if (s := line.strip()) and not s.startswith(beside)]
             errors = [line for line in told if re.search(r"error[: ]", line, re.IGNORECASE)]
             last = (errors or told or ["says nothing"])[-1]
             raise FailedError(f"exit code {code}: {last}")
@@ -220,11 +227,13 @@ def shared_paths() -> list[str]:
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """Ends a command and what it started."""
-    try:
-        os.killpg(process.pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return
+    """Ends a command and what it started: the first process of a root takes no SIGTERM that it
+    does not handle, so it is killed then."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
 
 
 def end_all() -> None:

@@ -7,14 +7,16 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import machines
 import matrix as driver
 from machines import Machine, packages, python
-from place import Place, Row
+from place import AbsentError, Place, Row
 
 
 @pytest.fixture(autouse=True)
@@ -29,16 +31,37 @@ def failing(place: Place) -> None:
     place.run("third", place.build, ["true"])
 
 
-def test_a_python_that_is_not_there_is_a_row_that_says_so() -> None:
+def test_a_python_that_is_not_there_is_a_row_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines, "mirror", Mock(side_effect=AbsentError("no mirror")))
     row = driver.tried(Machine("python-9.9", partial(python, "python9.9")))
     assert (row.result, row.ran) == ("absent", "")
-    assert row.reason == "no python9.9 with venv that runs here"
+    assert row.reason == "no python9.9 with venv that runs here; no mirror"
 
 
 def test_a_failure_is_a_row_with_the_command_its_code_and_its_last_line() -> None:
     row = driver.tried(Machine("it", failing))
     assert (row.result, row.ran) == ("failed", "first; second")
     assert row.reason == "second: exit code 7: why"
+
+
+def complaining(place: Place) -> None:
+    place.run(
+        "it", place.build, ["sh", "-c", "echo E: no file://host/a/b/Release nor '/c/d e'; false"]
+    )
+
+
+def test_a_reason_names_no_host_and_no_folder() -> None:
+    row = driver.tried(Machine("it", complaining))
+    assert row.reason == "it: exit code 1: E: no Release nor d e"
+
+
+def test_a_root_without_a_python_is_a_failure(tmp_path: Path) -> None:
+    def empty(place: Place) -> None:
+        place.root = tmp_path
+        place.ask("python3")
+
+    row = driver.tried(Machine("it", empty))
+    assert (row.result, row.reason) == ("failed", "no python3 with venv that runs here")
 
 
 def test_rows_of_machines_that_did_not_run_stay() -> None:
