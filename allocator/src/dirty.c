@@ -15,14 +15,14 @@
 /* What the bound gave back and was taken anew would better have stayed. Racy: a few bytes more or
  * less do not matter. */
 struct regret {
-    _Atomic uint64_t returned; /* given back since then, and not missed yet */
-    _Atomic uint64_t since_ms;
-    _Atomic uint64_t allowed; /* because it was missed */
+    _Atomic uint64_t returned; /* given back lately, and not missed yet */
+    _Atomic uint64_t allowed;  /* because it was missed */
 };
 
 /* Within milliseconds: nothing else could have used it meanwhile. */
 #define SOON_MS 8
 static struct regret soon;
+static _Atomic uint64_t soon_since_ms;
 
 /* Since the last step of decay. */
 static struct regret later;
@@ -38,8 +38,16 @@ static void set(_Atomic uint64_t *of, uint64_t n) {
     atomic_store_explicit(of, n, memory_order_relaxed);
 }
 
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
 static void miss(struct regret *regret, uint64_t bytes) {
-    uint64_t back = read(&regret->returned), missed = bytes < back ? bytes : back;
+    uint64_t back = read(&regret->returned), missed = least(bytes, back);
     if (missed != 0) {
         set(&regret->returned, back - missed);
         set(&regret->allowed, read(&regret->allowed) + 2 * missed);
@@ -48,15 +56,15 @@ static void miss(struct regret *regret, uint64_t bytes) {
 
 void dirty_missed(size_t bytes) {
     miss(&later, bytes);
-    if (read(&soon.returned) != 0 && os_coarse_ms() - read(&soon.since_ms) <= 2 * SOON_MS) {
+    if (read(&soon.returned) != 0 && os_coarse_ms() - read(&soon_since_ms) <= 2 * SOON_MS) {
         miss(&soon, bytes);
     }
 }
 
 static size_t note_returned(size_t bytes) {
     uint64_t now = os_coarse_ms();
-    if (now - read(&soon.since_ms) > SOON_MS) {
-        set(&soon.since_ms, now);
+    if (now - read(&soon_since_ms) > SOON_MS) {
+        set(&soon_since_ms, now);
         set(&soon.returned, 0);
     }
     set(&soon.returned, read(&soon.returned) + bytes);
@@ -80,14 +88,6 @@ static uint64_t note_used(void) {
         set(&peak, used);
     }
     return used;
-}
-
-static uint64_t least(uint64_t a, uint64_t b) {
-    return a < b ? a : b;
-}
-
-static uint64_t most(uint64_t a, uint64_t b) {
-    return a > b ? a : b;
 }
 
 static uint64_t bound_of(uint64_t used) {

@@ -2,14 +2,14 @@
  *
  * Three boxes keep free memory for reuse: the page heap's dirty runs, the BigCache's mappings, and
  * the idle pages of bare spans. Together they keep at most config.dirty bytes or, if that is more,
- * a quarter of what is in use, or what was in use lately and is no more; time (decay.h) takes the
- * rest. So memory follows use: a peak is at most a quarter above what was in use, whatever happens
- * between two decays.
+ * a quarter of what is in use; time (decay.h) takes the rest. So memory follows use: a peak is at
+ * most a quarter above what was in use, whatever happens between two decays.
  *
- * A load that takes anew, within milliseconds, what the bound made it give back is steady, and is
- * allowed to keep so much more; that goes again by a quarter with each of decay's steps, as does
- * what counts as used lately. However steady, what is in use and what is kept are together at most
- * what the page heap has mapped, or the latest peak of use and its bound.
+ * More is allowed to a load that is seen to take anew what the bound made it give back. Taken anew
+ * within milliseconds, it may be kept up to what the page heap has mapped, or the latest peak of
+ * use and its bound; taken anew before the next of decay's steps, up to what is in use less than at
+ * the latest peak. Each step takes a quarter of the allowance, and brings the latest peak a quarter
+ * nearer to use.
  *
  * No lock: whoever gave memory back and finds too much purges, with no lock held, down to
  * three quarters of the bound, so that a load that swings about it makes few calls.

@@ -2,13 +2,13 @@
 #include "bigcache.h"
 #include "cache.h"
 #include "central.h"
-#include "spans.h"
 #include "check.h"
 #include "config.h"
 #include "decay.h"
 #include "hakmem.h"
 #include "os.h"
 #include "pages.h"
+#include "spans.h"
 
 #include <stdatomic.h>
 

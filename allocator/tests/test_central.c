@@ -1,13 +1,12 @@
 /* central: one store a class, between the caches and the spans. */
 #include "central.h"
-#include "pagemap.h"
-#include "spans.h"
 #include "child.h"
 #include "config.h"
 #include "crew.h"
 #include "os.h"
 #include "pagemap.h"
 #include "pages.h"
+#include "spans.h"
 
 #include <sys/mman.h>
 
