@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtbench import options, progress, sweeping
-from mtbench.asked import Asked, Wanted
+from mtbench import options, progress, session
 from mtbench.cells import Results, gather
 from mtbench.errors import UsageError
 from mtbench.hostview import opened_one
+from mtbench.measure import Measurer
+from mtbench.request import Request, Wanted
 from mtbench.rundir import RunDirectory, new_path
 
 
@@ -97,24 +98,25 @@ def sweep(
     workloads.SpecError for a workload that is none, and KeyboardInterrupt when interrupted; what
     was measured until then is on the disk.
     """
-    asked: dict[str, Any] = {
-        "allocators": allocators,
-        "workloads": workloads,
-        "threads": threads,
-        "trials": trials,
-        "duration": duration,
-        "warmup": warmup,
-        "seed": seed,
-        "pin": pin,
-        "verify": verify,
-    }
-    job = options.job(Asked(**asked))
+    asked = Request(
+        allocators=allocators,
+        workloads=workloads,
+        threads=threads,
+        trials=trials,
+        duration=duration,
+        warmup=warmup,
+        seed=seed,
+        pin=pin,
+        verify=verify,
+    )
+    job = options.job(asked)
     if output == "":
         raise UsageError("output is empty; accepted: a directory, or None for one under runs/")
     path = new_path(Path("runs")) if output is None else Path(output)
-    with RunDirectory.create(path, sweeping.manifest(job, None)) as run:
+    measurer = Measurer(job.plan, job.allocators, job.specs)
+    with RunDirectory.create(path, session.manifest(job, None)) as run:
         show = progress.shown(job.plan, 0, quiet=quiet, verbose=False)
-        if sweeping.measure(job, run, set(), show):
+        if session.fill(run, session.measured(measurer, job.plan.order()), show):
             raise KeyboardInterrupt
     return load(path)
 

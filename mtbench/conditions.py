@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import resource
 import shutil
 from collections.abc import Iterable, Mapping
@@ -15,20 +14,12 @@ import allocator as hakmem
 import workloads
 from mtbench import machine
 from mtbench.allocators import Allocator, file_hash, worker_environment
+from mtbench.environment import settings
 from mtbench.errors import UsageError
 from mtbench.rundir import RunDirectory
 
-_SETTINGS = re.compile(
-    r"(HAKMEM|MALLOC|MIMALLOC|TCMALLOC|TBB_MALLOC|SNMALLOC|RPMALLOC|SCUDO|JE_MALLOC|_RJEM_MALLOC)"
-    r"_\w+|HEAPPROFILE|GLIBC_TUNABLES|LD_PRELOAD"
-)
 _LINKER = ("LD_LIBRARY_PATH", "LD_AUDIT", "LD_BIND_NOW")
 _LIMITS = {"address space": "RLIMIT_AS", "data": "RLIMIT_DATA", "stack": "RLIMIT_STACK"}
-
-
-def settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of an environment that change a malloc."""
-    return {name: environment[name] for name in sorted(environment) if _SETTINGS.fullmatch(name)}
 
 
 @lru_cache(maxsize=1)

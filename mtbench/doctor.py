@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mtbench import conditions, machine
+from mtbench import machine
+from mtbench.environment import settings
 
 Check = Callable[[], Iterator["Fact"]]
 _ORDER = {"warning": 0, "unknown": 1, "note": 2, "ok": 3}
@@ -286,7 +287,7 @@ def _permissions() -> Iterator[Fact]:
 
 
 def _environment() -> Iterator[Fact]:
-    if found := conditions.settings(os.environ):
+    if found := settings(os.environ):
         yield Fact(
             "environment",
             ", ".join(f"{name}={value}" for name, value in found.items()),

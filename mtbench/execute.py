@@ -7,7 +7,6 @@ import contextlib
 import json
 import shlex
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -21,10 +20,11 @@ from mtbench import (
     proctree,
     program,
     progress,
+    session,
     signals,
-    sweeping,
 )
 from mtbench.allocators import Allocator
+from mtbench.arguments import refuse_options
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.options import Job
 from mtbench.plan import Plan, grid
@@ -40,7 +40,7 @@ def command(args: argparse.Namespace) -> int:
     """`mtbench exec`."""
     run, plan, task, chosen = _resumed(args) if args.resume else _created(args)
     with run, signals.terminable():
-        done = sweeping.finished(run)
+        done = session.finished(run)
         if not args.quiet:
             total = len(plan.cells) * plan.trials
             before = f", {len(done)} done before" if done else ""
@@ -48,45 +48,31 @@ def command(args: argparse.Namespace) -> int:
         show = progress.shown(
             plan, len(done), quiet=args.quiet or args.no_progress, verbose=args.verbose
         )
-        ended_by, trouble = _measure(run, plan, task, chosen, done, show)
+        try:
+            ended_by = session.fill(run, _records(run, plan, task, chosen, done), show)
+        except MtbenchError:
+            signals.only_finish()
+            if session.finished(run):
+                with contextlib.suppress(MtbenchError):
+                    _conclude(run, as_json=args.json, quiet=args.quiet, ended_by=0)
+            raise
         signals.only_finish()
-        if trouble is None:
-            return _conclude(run, as_json=args.json, quiet=args.quiet, ended_by=ended_by)
-        if sweeping.finished(run):
-            with contextlib.suppress(MtbenchError):
-                _conclude(run, as_json=args.json, quiet=args.quiet, ended_by=0)
-        raise trouble
+        return _conclude(run, as_json=args.json, quiet=args.quiet, ended_by=ended_by)
 
 
-def _measure(
+def _records(
     run: RunDirectory,
     plan: Plan,
     task: Program,
     chosen: Mapping[str, Allocator],
-    done: sweeping.Done,
-    show: progress.Progress,
-) -> tuple[int, MtbenchError | None]:
-    """Every run of the program that is not in `done`: the signal that ended it before its time, 0
-    if none, and what went wrong with a command around the runs."""
+    done: session.Done,
+) -> session.Records:
+    """Every run of the program that is not in `done`, and the commands around them."""
     trial_of = ProgramTrial(task, chosen)
-    began = time.monotonic()
-    ended_by, trouble = 0, None
-    try:
-        with proctree.adopting(), show, _surrounded(task):
-            for trial in plan.order():
-                if (trial.block, trial.cell) not in done:
-                    record = trial_of.record(trial)
-                    run.append(record)
-                    show.trial(record)
-            if _none_lived(run, chosen):
-                run.update(without_preload=trial_of.plain() or "")
-    except KeyboardInterrupt as error:
-        ended_by = signals.number(error)
-    except MtbenchError as error:
-        trouble = error
-    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": ended_by > 0}
-    run.update(sessions=[*run.manifest.get("sessions", []), session])
-    return ended_by, trouble
+    with proctree.adopting(), _surrounded(task):
+        yield from session.measured(trial_of, session.left(plan, done))
+        if _none_lived(run, chosen):
+            run.update(without_preload=trial_of.plain() or "")
 
 
 def _none_lived(run: RunDirectory, chosen: Mapping[str, Allocator]) -> bool:
@@ -165,7 +151,7 @@ def _created(
         timeout=task.timeout,
         latency_every=0,
     )
-    manifest = sweeping.manifest(Job(plan, chosen, {}), args.title)
+    manifest = session.manifest(Job(plan, chosen, {}), args.title)
     manifest["workloads"] = [{"name": task.name, "description": task.text(), "unit": task.unit}]
     manifest["program"] = task.to_json()
     manifest["conditions"] |= conditions.of_program(task.command, task.client)
@@ -176,7 +162,7 @@ def _created(
 def _resumed(
     args: argparse.Namespace,
 ) -> tuple[RunDirectory, Plan, Program, dict[str, Allocator]]:
-    sweeping.refuse_options(args)
+    refuse_options(args)
     run = RunDirectory.resume(Path(args.resume))
     try:
         if "program" not in run.manifest:

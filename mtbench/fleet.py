@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
-from mtbench import conditions, host, progress
+from mtbench import conditions, host
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.options import Job
 from mtbench.plan import Cell, Plan, Trial
 from mtbench.rundir import RunDirectory
+from mtbench.session import Records
 
 PATIENCE_S = 60.0
 """How long to wait for a lost scheduler, or for a lost host before its cells move to another."""
@@ -177,14 +178,17 @@ class Fleet:
         self.hosts[name] = Host(name, facts, plan)
         return self.hosts[name]
 
-    def measure(self, run: RunDirectory, show: progress.Progress) -> None:
-        """Run every queued trial; each record is on the disk before its host takes another."""
+    def records(self, run: RunDirectory) -> Records:
+        """The record of every queued trial, as it comes; its host goes on when it is kept."""
         while any(found.queue or found.running for found in self.hosts.values()):
             try:
                 if time.monotonic() - self._census_at > _CENSUS_S:
                     self._census()
                 for found in self.hosts.values():
-                    self._advance(found, run, show)
+                    record = self._ended(found)
+                    if record is not None:
+                        yield record
+                    self._start(found)
                 self._move(run)
             except MtbenchError:
                 raise
@@ -201,52 +205,43 @@ class Fleet:
                 with contextlib.suppress(Exception):
                     found.running[0].cancel()
 
-    def _advance(self, found: Host, run: RunDirectory, show: progress.Progress) -> None:
-        if found.running:
-            future, trial, worker = found.running
-            if future.status == "finished":
-                record = future.result(timeout=_RPC_S)
-                self._keep(found, trial, worker, record, run, show)
-            elif future.status == "error":
-                self._failed(found, future.exception(timeout=_RPC_S))
-            elif worker not in found.workers or future.status in ("lost", "cancelled"):
-                self._lose(found, f"worker {worker} was lost")
-        if not found.running and found.queue and found.workers:
-            trial, worker = found.queue.popleft(), found.workers[0]
-            kept = found.facts["allocators"]
-            plan = found.plan.to_json()
-            key = hashlib.sha256(json.dumps([plan, kept]).encode()).hexdigest()
-            future = self.cluster.client().submit(
-                host.trial,
-                key,
-                plan,
-                kept,
-                (trial.order, trial.block, tuple(trial.cell)),
-                workers=[worker],
-                allow_other_workers=False,
-                resources={host.RESOURCE: 1},
-                pure=False,
-                retries=0,
-            )
-            found.running = future, trial, worker
+    def _ended(self, found: Host) -> dict[str, Any] | None:
+        """The record of the trial that ran on a host, once it is there."""
+        if not found.running:
+            return None
+        future, trial, worker = found.running
+        if future.status == "finished":
+            record: dict[str, Any] = future.result(timeout=_RPC_S)
+            lost = found.lost.pop(trial, [])
+            found.running = None
+            return record | {"host": {"name": found.name, "worker": worker, "lost": lost}}
+        if future.status == "error":
+            self._failed(found, future.exception(timeout=_RPC_S))
+        elif worker not in found.workers or future.status in ("lost", "cancelled"):
+            self._lose(found, f"worker {worker} was lost")
+        return None
 
-    def _keep(
-        self,
-        found: Host,
-        trial: Trial,
-        worker: str,
-        record: dict[str, Any],
-        run: RunDirectory,
-        show: progress.Progress,
-    ) -> None:
-        record["host"] = {
-            "name": found.name,
-            "worker": worker,
-            "lost": found.lost.pop(trial, []),
-        }
-        run.append(record)
-        found.running = None
-        show.trial(record)
+    def _start(self, found: Host) -> None:
+        """The next trial of a host that has nothing to do."""
+        if found.running or not found.queue or not found.workers:
+            return
+        trial, worker = found.queue.popleft(), found.workers[0]
+        kept = found.facts["allocators"]
+        plan = found.plan.to_json()
+        key = hashlib.sha256(json.dumps([plan, kept]).encode()).hexdigest()
+        future = self.cluster.client().submit(
+            host.trial,
+            key,
+            plan,
+            kept,
+            (trial.order, trial.block, tuple(trial.cell)),
+            workers=[worker],
+            allow_other_workers=False,
+            resources={host.RESOURCE: 1},
+            pure=False,
+            retries=0,
+        )
+        found.running = future, trial, worker
 
     def _failed(self, found: Host, error: BaseException) -> None:
         if type(error).__name__ in ("KilledWorker", "CommClosedError", "FutureCancelledError"):

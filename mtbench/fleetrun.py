@@ -7,12 +7,11 @@ import contextlib
 import json
 import shlex
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
-from mtbench import conditions, fleet, options, progress, report, signals, sweeping
-from mtbench.asked import Asked
+from mtbench import conditions, fleet, options, progress, report, session, signals
+from mtbench.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
 from mtbench.fleet import Fleet
 from mtbench.options import Job
@@ -24,17 +23,17 @@ def command(args: argparse.Namespace) -> int:
     fleet.distributed()
     with contextlib.ExitStack() as stack:
         if args.resume:
-            run, job = sweeping.resumed(args)
+            run, job = resumed(args)
             stack.enter_context(run)
             if "cluster" not in run.manifest:
                 raise UsageError(f"{run.path} was measured here; resume it without --cluster")
             address = args.cluster or run.manifest["cluster"]
             found = stack.enter_context(fleet.connected(address, job))
         else:
-            job, address = options.job(Asked.by(args)), args.cluster
+            job, address = options.job(request(args)), args.cluster
             # The hosts first: without them there is nothing to keep.
             found = stack.enter_context(fleet.connected(address, job))
-            manifest = sweeping.manifest(job, args.title) | {
+            manifest = session.manifest(job, args.title) | {
                 "cluster": address,
                 "on_each_host": args.on_each_host,
                 "hosts": {},
@@ -66,18 +65,8 @@ def _measure(args: argparse.Namespace, run: RunDirectory, job: Job, found: Fleet
         quiet=args.quiet or args.no_progress,
         verbose=args.verbose,
     )
-    began = time.monotonic()
-    ended_by = 0
-    with shown:
-        try:
-            found.measure(run, shown)
-        except KeyboardInterrupt as error:
-            ended_by = signals.number(error)
-    session = {"seconds": round(time.monotonic() - began, 3), "interrupted": ended_by > 0}
-    run.update(
-        sessions=[*run.manifest.get("sessions", []), session],
-        hosts=run.manifest["hosts"] | found.kept_hosts(),
-    )
+    ended_by = session.fill(run, found.records(run), shown)
+    run.update(hosts=run.manifest["hosts"] | found.kept_hosts())
     return ended_by
 
 

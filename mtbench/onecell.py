@@ -9,7 +9,8 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from mtbench import options, progress, signals
+from mtbench import options, progress, session, signals
+from mtbench.arguments import request
 from mtbench.cells import CellData, gather
 from mtbench.errors import Exit
 from mtbench.measure import Measurer
@@ -37,7 +38,8 @@ _SHOWN = (
 
 def command(args: argparse.Namespace) -> int:
     """`mtbench run`."""
-    job = options.one_cell(args)
+    asked = request(args, allocators=args.allocator, workloads=args.workload, threads=args.threads)
+    job = options.one_cell(asked)
     measurer = Measurer(job.plan, job.allocators, job.specs)
     show = progress.shown(
         job.plan,
@@ -46,14 +48,9 @@ def command(args: argparse.Namespace) -> int:
         verbose=args.verbose,
     )
     records: list[dict[str, Any]] = []
-    ended_by = 0
-    with signals.terminable(), show:
-        try:
-            for trial in job.plan.order():
-                records.append(measurer.record(trial))
-                show.trial(records[-1])
-        except KeyboardInterrupt as error:
-            ended_by = signals.number(error)
+    with signals.terminable():
+        trials = session.measured(measurer, job.plan.order())
+        ended_by = session.collect(trials, records.append, show)
     data = gather(records, job.plan).cells[job.plan.cells[0]]
     unit = next(iter(job.specs.values())).unit
     if args.json:

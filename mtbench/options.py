@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +12,9 @@ from typing import Any
 import workloads
 from mtbench import allocators, machine, quick
 from mtbench.allocators import Allocator
-from mtbench.asked import Asked, Wanted
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.plan import TURNS, Cell, Plan, grid, thread_counts
+from mtbench.request import Request, Wanted
 
 DEFAULT_TRIALS, DEFAULT_DURATION, DEFAULT_WARMUP, DEFAULT_SEED = 8, 0.5, 0.1, 1
 DEFAULT_EVERY = 256
@@ -30,7 +29,7 @@ class Job:
     specs: dict[str, workloads.Workload]
 
 
-def job(asked: Asked) -> Job:
+def job(asked: Request) -> Job:
     """The sweep that is asked for. Raises UsageError for anything unknown."""
     specs = workload_specs(quick.WORKLOADS if asked.workloads is None else asked.workloads)
     if asked.quick:
@@ -76,11 +75,9 @@ def job(asked: Asked) -> Job:
     return Job(plan, {entry.label: entry for entry in identified}, specs)
 
 
-def one_cell(args: argparse.Namespace) -> Job:
-    """The single cell that `mtbench run` asks for."""
-    found = job(
-        Asked.by(args, allocators=args.allocator, workloads=args.workload, threads=args.threads)
-    )
+def one_cell(asked: Request) -> Job:
+    """The single cell that `mtbench run` asks for. Raises UsageError for more."""
+    found = job(asked)
     if len(found.plan.cells) != 1:
         raise UsageError("run measures one allocator and one workload; `mtbench sweep` does more")
     return found

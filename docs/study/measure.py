@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mtbench import allocators, conditions, machine, options, progress, signals, sweeping
+from mtbench import allocators, conditions, machine, options, progress, session, signals
 from mtbench.errors import Exit, UsageError
+from mtbench.measure import Measurer
 from mtbench.plan import Plan
 from mtbench.rundir import MANIFEST, RunDirectory
 from mtbench.table import duration
@@ -72,12 +73,15 @@ def one(question: Question, path: Path, command: str, *, resume: bool) -> int:
         )
     else:
         job = _job(question)
-        manifest = sweeping.manifest(job, f"study: {question.name}")
+        manifest = session.manifest(job, f"study: {question.name}")
         directory = RunDirectory.create(path, manifest | {"command": command})
     with directory, signals.terminable():
-        done = sweeping.finished(directory)
+        done = session.finished(directory)
         show = progress.shown(job.plan, len(done), quiet=False, verbose=False)
-        return sweeping.measure(job, directory, done, show)
+        measurer = Measurer(job.plan, job.allocators, job.specs)
+        return session.fill(
+            directory, session.measured(measurer, session.left(job.plan, done)), show
+        )
 
 
 def _job(question: Question) -> options.Job:

@@ -16,8 +16,8 @@ import mtbench
 import workloads
 from mtbench import allocators, options
 from mtbench.__main__ import main
-from mtbench.asked import Asked
 from mtbench.errors import MtbenchError, UsageError
+from mtbench.request import Request
 
 Library = Callable[[str], Path]
 Say = pytest.CaptureFixture[str]
@@ -81,7 +81,7 @@ def test_the_command_line_refuses_what_python_refuses(
 def test_one_thing_stands_for_a_list_of_one_and_a_workload_for_its_name(tmp_path: Path) -> None:
     file = tmp_path / "copy.toml"
     file.write_text(MINE.with_options(name="copy").to_toml())
-    asked = Asked(allocators="system", workloads=[MINE, file, "mid_gap"], threads=np.int64(2))  # type: ignore[arg-type]
+    asked = Request(allocators="system", workloads=[MINE, file, "mid_gap"], threads=np.int64(2))  # type: ignore[arg-type]
     job = options.job(asked)
     assert job.plan.allocators == ("system",)
     assert job.plan.workloads == ("mine", "copy", "mid_gap")

@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
 from mtbench import conditions, fleet, fleetrun, options
-from mtbench.asked import Asked
+from mtbench.arguments import request
 from mtbench.command import build_parser
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.fleet import Cluster, Fleet
@@ -195,7 +195,7 @@ def test_a_worker_without_the_resource_is_refused(
 
 def job() -> options.Job:
     words = ["sweep", "-a", "system", "-w", "mid_gap,larson,remote", "-t", "1", "-n", "1"]
-    return options.job(Asked.by(build_parser(words).parse_args(words)))
+    return options.job(request(build_parser(words).parse_args(words)))
 
 
 def facts(name: str, **changes: Any) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Union
 
@@ -28,8 +27,8 @@ Wanted = Union[str, "PathLike[str]", Workload]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A sweep as it was asked for; what is None has its default.
+class Request:
+    """A sweep as it is asked for; what is None has its default.
 
     One allocator, workload or number of threads may stand for a list of one, and threads may be
     text such as "1-64". Raises UsageError, one line that names the parameter and what it takes.
@@ -63,14 +62,6 @@ class Asked:
         words = "names, paths of TOML files, Workload objects"
         put(self, "workloads", _listed("workloads", self.workloads, kinds, words))
         put(self, "threads", _counts(self.threads))
-
-    @classmethod
-    def by(cls, args: argparse.Namespace, **instead: Any) -> Asked:
-        """What a command line asks for; `instead` of those of its options."""
-        typed: dict[str, Any] = {
-            entry.name: getattr(args, entry.name, entry.default) for entry in fields(cls)
-        }
-        return cls(**(typed | instead))
 
 
 def _listed(name: str, given: Any, kinds: tuple[type, ...], words: str) -> list[Any] | None:
