@@ -18,16 +18,17 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import reasons
 import targets
+from msgspec.structs import replace
 
 import mtbench
 from allocator import library
 from allocator.disassembly import fast_path
 from mtbench.__main__ import main as command
 from mtbench.errors import Exit, MtbenchError
+from mtbench.record import Counters, Lock, Record, encoded
 from mtbench.report import load
 from mtbench.rundir import MANIFEST, TRIALS, RunDirectory
 from mtbench.table import markdown_table, number
@@ -44,7 +45,7 @@ README_THREADS = (1, 2, 8, 64)
 def keep(run: Path, name: str) -> None:
     """Copies a run's manifest and its records, thinned, to docs/data/NAME. Raises MtbenchError."""
     records = RunDirectory.read(run).records()
-    lines = [placeless(json.dumps(thinned(r), separators=(",", ":"))) + "\n" for r in records]
+    lines = [placeless(encoded(thinned(record)).decode()) for record in records]
     manifest = placeless((run / MANIFEST).read_text(encoding="utf-8"))
     target = DATA / name
     target.mkdir(parents=True, exist_ok=True)
@@ -58,22 +59,18 @@ def placeless(text: str) -> str:
     return re.sub(r"(?<![\w.])(?:/[\w.+@-]+)+/([\w.+@-]+)", r"\1", text)
 
 
-def thinned(record: dict[str, Any]) -> dict[str, Any]:
+def thinned(record: Record) -> Record:
     """A record without what takes most of its room: every number of a table stays."""
-    result = record.get("result")
+    result, stats = record.result, record.allocator_stats
     if result:
-        result["latency"] = None
-        result.pop("per_thread", None)
-        result["memory"].pop("samples", None)
-    stats = record.get("allocator_stats") or {}
-    locks = stats.get("locks")
-    record["allocator_stats"] = locks and {
-        "locks": [
-            {"name": "all"}
-            | {field: sum(lock[field] for lock in locks) for field in ("acquisitions", "waited")}
-        ]
-    }
-    return record
+        memory = result.memory and replace(result.memory, samples=None)
+        result = replace(result, latency=None, per_thread=None, memory=memory)
+    locks = stats and stats.locks
+    if locks:
+        acquisitions = sum(lock.acquisitions for lock in locks)
+        all_ = Lock("all", acquisitions, waited=sum(lock.waited for lock in locks))
+        return replace(record, result=result, allocator_stats=Counters(locks=[all_]))
+    return replace(record, result=result, allocator_stats=None)
 
 
 def rank(name: str, of: str, *more: str) -> str:

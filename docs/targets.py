@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mtbench.__main__ import main as command
+from mtbench.record import Counters, Record, Result
 from mtbench.rundir import RunDirectory
 from mtbench.statistics import Estimate, geometric_mean, geometric_mean_interval, median
 from mtbench.table import markdown_table
@@ -65,7 +66,7 @@ def table(run: Path) -> str:
         for entry in ranked(run)["cells"]
     ]
     records = records_of(run)
-    cores: int = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["plan"]["cores"]
+    cores = RunDirectory.read(run).manifest.plan.cores
     mid, tiny, big = ([c for c in cells if c.workload in group] for group in (MID, TINY, BIG))
     rows = [
         ["mid, exchange, larson, producer/consumer: every cell at least 1.0 x", _speed(mid)],
@@ -103,10 +104,10 @@ def ranked(run: Path) -> dict[str, Any]:
     return found
 
 
-def records_of(run: Path, allocator: str = "hakmem") -> list[dict[str, Any]]:
+def records_of(run: Path, allocator: str = "hakmem") -> list[Record]:
     """The good trials of one allocator."""
     records = RunDirectory.read(run).records()
-    return [r for r in records if r["allocator"] == allocator and r["status"] == "ok"]
+    return [record for record in records if record.allocator == allocator and record.good]
 
 
 def _named(texts: Iterable[str]) -> str:
@@ -152,17 +153,18 @@ def reached(found: Estimate, target: float) -> str:
 
 
 def _by_cell(
-    records: list[dict[str, Any]], value: Callable[[dict[str, Any]], float]
+    records: list[Record], value: Callable[[Record, Result], float]
 ) -> dict[tuple[str, int], float]:
     """The median over trials of one number of each cell's records."""
     found: dict[tuple[str, int], list[float]] = defaultdict(list)
     for record in records:
-        found[record["workload"], record["threads"]].append(value(record))
+        if record.good:
+            found[record.workload, record.threads].append(value(record, record.good))
     return {key: median(values) for key, values in found.items()}
 
 
-def _kept(records: list[dict[str, Any]], cores: int) -> str:
-    rate = _by_cell(records, lambda r: r["result"]["operations"] / r["result"]["elapsed_s"])
+def _kept(records: list[Record], cores: int) -> str:
+    rate = _by_cell(records, lambda _, result: result.operations / result.elapsed_s)
     kept = {
         workload: rate[workload, MOST_THREADS] / rate[workload, cores]
         for workload, threads in rate
@@ -186,15 +188,15 @@ def _memory(cells: list[Cell]) -> str:
     return f"in {within} of {len(known)}; geometric mean {half:.2f}. {over}"
 
 
-def _locks(records: list[dict[str, Any]]) -> str:
-    def per_operation(field: str) -> Callable[[dict[str, Any]], float]:
-        def value(record: dict[str, Any]) -> float:
-            locks = (record.get("allocator_stats") or {}).get("locks", [])
-            return float(sum(lock[field] for lock in locks) / record["result"]["operations"])
+def _locks(records: list[Record]) -> str:
+    def per_operation(field: str) -> Callable[[Record, Result], float]:
+        def value(record: Record, result: Result) -> float:
+            locks = (record.allocator_stats or Counters()).locks or []
+            return float(sum(getattr(lock, field) for lock in locks) / result.operations)
 
         return value
 
-    if not any(record.get("allocator_stats") for record in records):
+    if not any(record.allocator_stats for record in records):
         return "not recorded in this run"
     taken = _by_cell(records, per_operation("acquisitions"))
     waited = _by_cell(records, per_operation("waited"))

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mtbench.errors import MtbenchError
+from mtbench.record import Cpu, checked
 from mtbench.rundir import RunDirectory
 from workloads.measured import COLUMNS, Cell
 
@@ -26,12 +27,13 @@ def rows_of(runs: Iterable[Path]) -> list[Row]:
     for run in runs:
         of_run: dict[Cell, list[Row]] = {}
         for record in RunDirectory.read(run).records():
-            if record["status"] != "ok" or not record["result"]["operations"]:
+            result = record.good
+            if not result or not result.operations:
                 continue
-            cell = record["workload"], record["threads"], record["allocator"]
-            result = record["result"]
-            times = result["elapsed_s"], result["cpu"]["user_s"], result["cpu"]["system_s"]
-            row = (*cell, result["operations"], *(round(seconds, 6) for seconds in times))
+            cell = record.workload, record.threads, record.allocator
+            cpu = result.cpu or Cpu()
+            times = [checked(s, float) for s in (result.elapsed_s, cpu.user_s, cpu.system_s)]
+            row = (*cell, result.operations, *(round(seconds, 6) for seconds in times))
             of_run.setdefault(cell, []).append(row)
         cells.update(of_run)
     return [row for cell in sorted(cells) for row in cells[cell]]

@@ -123,7 +123,8 @@ def sweep(
 
 def load(path: str | Path) -> Sweep:
     """The numbers of an existing run directory. Raises UsageError if it is none."""
-    directory, plan = opened_one(Path(path))
+    directory = opened_one(Path(path))
+    plan = directory.manifest.plan
     results = gather(directory.records(), plan)
     return Sweep(
         directory.path, plan.allocators, plan.workloads, plan.threads, plan.trials, results

@@ -10,7 +10,6 @@ from typing import Any
 from mtbench import conditions, options
 from mtbench.errors import UsageError
 from mtbench.options import Job
-from mtbench.plan import Plan
 from mtbench.request import Request
 from mtbench.rundir import RunDirectory
 
@@ -28,15 +27,14 @@ def resumed(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
     refuse_options(args)
     run = RunDirectory.resume(Path(args.resume))
     try:
-        if "program" in run.manifest:
+        if run.manifest.program:
             raise UsageError(
                 f"{run.path} holds runs of a program; go on with: mtbench exec --resume {run.path}"
             )
         # The hosts of a cluster are asked themselves; their client measures nothing.
-        if "hosts" not in run.manifest:
+        if run.manifest.hosts is None:
             conditions.check(run, conditions.here())
-        plan = Plan.from_json(run.manifest["plan"])
-        return run, options.job_of(plan, run.manifest["allocators"])
+        return run, options.job_of(run.manifest.plan, run.manifest.allocators)
     except BaseException:
         run.close()
         raise

@@ -7,15 +7,30 @@ its JSON.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mtbench import histograms
 from mtbench.plan import Cell, Plan
+from mtbench.record import (
+    Around,
+    Counted,
+    Counters,
+    Cpu,
+    Fairness,
+    Identity,
+    Latency,
+    Lock,
+    Memory,
+    Perf,
+    Record,
+    Result,
+    Status,
+)
 from mtbench.statistics import FEWEST, Estimate, bootstrap_median
 from workloads import unserved
 
@@ -72,7 +87,7 @@ class CellData:
     latency: dict[str, histograms.Counts] = field(default_factory=dict)
     series: Floats | None = None
     locks: dict[str, list[LockRates]] = field(default_factory=dict)
-    identity: dict[str, Any] = field(default_factory=dict)
+    identity: Identity | None = None
 
     def __post_init__(self) -> None:
         self.orders = np.full(self.blocks, math.nan)
@@ -127,7 +142,7 @@ class Results:
     """A whole run in numbers: its cells, and the records of the trials that failed."""
 
     cells: dict[Cell, CellData]
-    failures: list[dict[str, Any]]
+    failures: list[Record]
     trials: int
 
     def get(self, allocator: str, workload: str, threads: int) -> CellData | None:
@@ -135,104 +150,108 @@ class Results:
         return self.cells.get(Cell(allocator, workload, threads))
 
 
-def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Results:
+def gather(records: Iterable[Record], plan: Plan) -> Results:
     """Sort the records of a run into its planned cells."""
     results = Results({cell: CellData(cell, plan.trials) for cell in plan.cells}, [], 0)
     for record in records:
-        cell = Cell(record["allocator"], record["workload"], int(record["threads"]))
-        data = results.cells.get(cell)
-        block = int(record["block"])
-        if data is None or not 0 <= block < plan.trials:
+        data, block = results.cells.get(record.cell), record.block
+        if data is None or block >= plan.trials:
             continue
         results.trials += 1
         record = _judged(record)
-        if record["status"] != "ok":
+        if record.good is None:
             data.failed += 1
             results.failures.append(record)
             continue
-        data.orders[block] = record.get("order", results.trials - 1)
-        data.identity = data.identity or record.get("identity") or {}
-        _add(data, block, record["result"])
-        data.put("others", block, _others(record.get("machine") or {}, cell.threads))
-        _add_locks(data, block, record)
+        data.orders[block] = record.order
+        data.identity = data.identity or record.identity
+        _add(data, block, record.good)
+        data.put("others", block, _others(record.machine or Around(), record.threads))
+        _add_locks(data, block, record.good, record.allocator_stats)
     return results
 
 
-def _judged(record: dict[str, Any]) -> dict[str, Any]:
+def _judged(record: Record) -> Record:
     """The record, refused where its workload was not served: older runs called that ok."""
-    why = unserved(record["result"]) if record["status"] == "ok" else None
-    return record if why is None else {**record, "status": "refused", "reason": why}
+    result = record.good
+    why = result and unserved(
+        {
+            "failed_allocations": result.failed_allocations or 0,
+            "failed_successors": result.failed_successors or 0,
+            "total_operations": result.total_operations,
+        }
+    )
+    return record.failed(Status.REFUSED, why) if why else record
 
 
-def _add(data: CellData, block: int, result: Mapping[str, Any]) -> None:
-    operations = float(result["operations"])
-    elapsed = float(result["elapsed_s"])
+def _add(data: CellData, block: int, result: Result) -> None:
+    operations, elapsed = float(result.operations), float(result.elapsed_s)
     if operations > 0 and elapsed > 0:
         data.put("throughput", block, operations / elapsed)
     else:
         data.missing.setdefault("throughput", "no operation ended in the window")
-    data.put("progressed", block, float(result.get("progressed", math.nan)))
-    data.put(
-        "fairness", block, _number(data, "fairness", (result.get("fairness") or {}).get("jain"))
-    )
+    data.put("progressed", block, math.nan if result.progressed is None else result.progressed)
+    fairness = result.fairness or Fairness()
+    data.put("fairness", block, _number(data, "fairness", fairness.jain))
     millions = operations / 1e6 if operations else math.nan
-    cpu = result.get("cpu") or {}
-    for metric, key in (
-        ("voluntary_per_mop", "voluntary"),
-        ("involuntary_per_mop", "involuntary"),
-        ("migrations_per_mop", "migrations"),
+    cpu = result.cpu or Cpu()
+    for metric, value in (
+        ("voluntary_per_mop", cpu.voluntary),
+        ("involuntary_per_mop", cpu.involuntary),
+        ("migrations_per_mop", cpu.migrations),
     ):
-        data.put(metric, block, _number(data, metric, cpu.get(key)) / millions)
-    faults = _number(data, "faults_per_mop", cpu.get("minor_faults")) + _number(
-        data, "faults_per_mop", cpu.get("major_faults")
-    )
+        data.put(metric, block, _number(data, metric, value) / millions)
+    faults = _number(data, "faults_per_mop", cpu.minor_faults)
+    faults += _number(data, "faults_per_mop", cpu.major_faults)
     data.put("faults_per_mop", block, faults / millions)
-    user = _number(data, "system_share", cpu.get("user_s"))
+    user = _number(data, "system_share", cpu.user_s)
     # The kernel splits a thread's time by sampling and may take a little back between readings.
-    system = max(_number(data, "system_share", cpu.get("system_s")), 0.0)
+    system = max(_number(data, "system_share", cpu.system_s), 0.0)
     spent = user + system
     data.put("system_share", block, system / spent if spent > 0 else math.nan)
     data.put("cpu_ns_per_op", block, spent * 1e3 / millions)
-    perf = result.get("perf") or {}
-    for name in ("cycles", "instructions", "cache_misses"):
-        metric = f"{name}_per_op"
-        data.put(metric, block, _number(data, metric, perf.get(name)) / millions / 1e6)
-    futex = _number(data, "futex_per_mop", result.get("futex_calls"))
+    perf = result.perf or Perf()
+    for metric, value in (
+        ("cycles_per_op", perf.cycles),
+        ("instructions_per_op", perf.instructions),
+        ("cache_misses_per_op", perf.cache_misses),
+    ):
+        data.put(metric, block, _number(data, metric, value) / millions / 1e6)
+    futex = _number(data, "futex_per_mop", result.futex_calls)
     data.put("futex_per_mop", block, futex / millions)
-    _add_memory(data, block, result.get("memory") or {})
-    _add_latency(data, block, result.get("latency") or {})
+    _add_memory(data, block, result.memory or Memory())
+    _add_latency(data, block, result.latency or Latency())
 
 
-def _others(found: Mapping[str, Any], threads: int) -> float:
+def _others(found: Around, threads: int) -> float:
     """Threads of other work that wanted a processor, at least; nan where nobody looked.
 
     Of those seen during the trial `threads` were the trial's and one was this tool, looking.
     """
-    seen = found.get("runnable_during")
+    seen = found.runnable_during
     return float(max(seen - threads - 1, 0)) if seen else math.nan
 
 
-def _number(data: CellData, metric: str, value: object) -> float:
+def _number(data: CellData, metric: str, value: Counted) -> float:
     """A number, or nan with the reason kept: a missing count is never zero."""
     if isinstance(value, (int, float)):
         return float(value)
-    reason = value.get("missing") if isinstance(value, Mapping) else None
-    data.missing.setdefault(metric, str(reason or "not recorded"))
+    data.missing.setdefault(metric, value.missing if value else "not recorded")
     return math.nan
 
 
-def _add_memory(data: CellData, block: int, memory: Mapping[str, Any]) -> None:
-    before = _number(data, "peak_over_live", memory.get("rss_before"))
-    peak = _number(data, "rss_peak", memory.get("rss_peak"))
-    drained = _number(data, "rss_drained", memory.get("rss_drained"))
-    live = _number(data, "peak_over_live", memory.get("live_bytes_peak")) or math.nan
+def _add_memory(data: CellData, block: int, memory: Memory) -> None:
+    before = _number(data, "peak_over_live", memory.rss_before)
+    peak = _number(data, "rss_peak", memory.rss_peak)
+    drained = _number(data, "rss_drained", memory.rss_drained)
+    live = _number(data, "peak_over_live", memory.live_bytes_peak) or math.nan
     data.put("rss_peak", block, peak)
     data.put("rss_drained", block, drained)
     data.put("rss_used", block, peak - before)
     data.put("live_peak", block, live)
     data.put("peak_over_live", block, (peak - before) / live)
     data.put("drained_over_live", block, (drained - before) / live)
-    samples = memory.get("samples")
+    samples = memory.samples
     if data.series is None and samples:
         series = np.array(
             [[math.nan if entry is None else entry for entry in row] for row in samples],
@@ -242,10 +261,9 @@ def _add_memory(data: CellData, block: int, memory: Mapping[str, Any]) -> None:
         data.series = series
 
 
-def _add_latency(data: CellData, block: int, latency: Mapping[str, Any]) -> None:
-    for call in CALLS:
-        histogram = latency.get(call)
-        if not histogram or not histogram.get("counts"):
+def _add_latency(data: CellData, block: int, latency: Latency) -> None:
+    for call, histogram in (("malloc", latency.malloc), ("free", latency.free)):
+        if not histogram or not histogram.counts:
             for name in PERCENTILES:
                 data.missing.setdefault(f"{call}_{name}_ns", "not sampled")
             continue
@@ -258,23 +276,21 @@ def _add_latency(data: CellData, block: int, latency: Mapping[str, Any]) -> None
         data.latency[call][places] += counts
 
 
-def _add_locks(data: CellData, block: int, record: Mapping[str, Any]) -> None:
+def _add_locks(data: CellData, block: int, result: Result, stats: Counters | None) -> None:
     """Lock counters of the window, by the clock of their own readings at its two edges."""
-    stats = record.get("allocator_stats")
-    if not stats or "locks" not in stats:
+    if stats is None or stats.locks is None:
         data.missing.setdefault("lock_acq_per_op", "this allocator counts no locks")
         return
-    counted = float(stats.get("counted_s") or math.nan)
+    counted = float(stats.counted_s or math.nan)
     if math.isnan(counted):
         reason = "this run counted its locks beyond the window too; measure it again"
         data.missing.setdefault("lock_acq_per_op", reason)
         return
-    result = record["result"]
-    elapsed = float(result["elapsed_s"])
-    operations = float(result["operations"]) * counted / elapsed if elapsed else math.nan
+    elapsed = float(result.elapsed_s)
+    operations = float(result.operations) * counted / elapsed if elapsed else math.nan
     operations = operations or math.nan
     thread_ns = data.cell.threads * counted * 1e9
-    locks = merged_locks(stats["locks"])
+    locks = merged_locks(stats.locks)
     data.put("lock_acq_per_op", block, sum(lock.acquisitions for lock in locks) / operations)
     data.put("lock_contended_per_op", block, sum(lock.contended for lock in locks) / operations)
     data.put("lock_wait_share", block, sum(lock.wait_ns for lock in locks) / thread_ns)
@@ -292,21 +308,20 @@ def _add_locks(data: CellData, block: int, record: Mapping[str, Any]) -> None:
         )
 
 
-def merged_locks(locks: Iterable[Mapping[str, Any]]) -> list[LockTotals]:
+def merged_locks(locks: Iterable[Lock]) -> list[LockTotals]:
     """Locks of one name added up, hottest first: by wait, then by acquisitions."""
     rows: dict[str, LockTotals] = {}
     for lock in locks:
-        get = lock.get
         row = LockTotals(
-            lock["name"],
-            lock["acquisitions"],
-            get("spun", 0) + get("waited", 0),
-            get("wait_ns", 0),
-            get("max_wait_ns", 0),
-            get("hold_ns", 0),
-            get("hold_samples", 0),
-            get("max_waiters", 0),
-            get("owner_switches", 0),
+            lock.name,
+            lock.acquisitions,
+            lock.spun + lock.waited,
+            lock.wait_ns,
+            lock.max_wait_ns,
+            lock.hold_ns,
+            lock.hold_samples,
+            lock.max_waiters,
+            lock.owner_switches,
         )
         known = rows.get(row.name)
         rows[row.name] = row if known is None else _together(known, row)

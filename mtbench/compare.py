@@ -13,12 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from mtbench.cells import Results, gather
 from mtbench.conditions import differences
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet, opened
+from mtbench.manifest import Manifest
 from mtbench.plan import Cell, Plan
 from mtbench.statistics import NOISE_THRESHOLD, geometric_mean_interval, independent_ratio
 from mtbench.table import markdown_table, named, ratio, text_table
@@ -50,7 +52,7 @@ class Row:
 class _Loaded:
     name: str
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     plan: Plan
     results: Results
 
@@ -130,14 +132,15 @@ def _load(path: Path) -> list[_Loaded]:
     """A run, or each host of one."""
     return [
         _Loaded(view.path.name, view.path, view.manifest, plan, gather(view.records(), plan))
-        for view, plan in opened(path)
+        for view in opened(path)
+        for plan in [view.manifest.plan]
     ]
 
 
 def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
     """What makes the comparison weaker. Raises UsageError for another machine."""
     notes = []
-    here, there = base.manifest.get("fingerprint", {}), other.manifest.get("fingerprint", {})
+    here, there = base.manifest.fingerprint, other.manifest.fingerprint
     differing = [key for key in sorted({*here, *there}) if here.get(key) != there.get(key)]
     if differing:
         what = ", ".join(f"{key} {here.get(key)} / {there.get(key)}" for key in differing)
@@ -156,31 +159,32 @@ def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
         if sources[name] != others[name]
     ]
     notes += _programs(base, other)
-    one, two = base.manifest.get("conditions", {}), other.manifest.get("conditions", {})
+    one, two = base.manifest.conditions, other.manifest.conditions
     if one and two:
         told = {*here, *there}
         changed = differences(*({k: v for k, v in c.items() if k not in told} for c in (one, two)))
         notes += [f"from {base.name} to {other.name} {change}" for change in changed]
-    built = {entry["label"]: entry["sha256"] for entry in base.manifest["allocators"]}
-    for entry in other.manifest["allocators"]:
-        known = built.get(entry["label"])
-        if known is not None and known != entry["sha256"]:
-            notes.append(f"{entry['label']} is another build in {other.name} than in {base.name}")
+    built = {entry.label: entry.sha256 for entry in base.manifest.allocators}
+    for entry in other.manifest.allocators:
+        known = built.get(entry.label)
+        if known is not None and known != entry.sha256:
+            notes.append(f"{entry.label} is another build in {other.name} than in {base.name}")
     return notes
 
 
 def _programs(base: _Loaded, other: _Loaded) -> list[str]:
     """Where two programs, or two ways to run one, were measured. Raises UsageError where what was
     counted is not the same, so that a ratio would mean nothing."""
-    counted = {entry["name"]: entry["unit"] for entry in base.manifest["workloads"]}
-    for entry in other.manifest["workloads"]:
-        unit = counted.get(entry["name"], entry["unit"])
-        if unit != entry["unit"]:
+    counted = {entry.name: entry.unit for entry in base.manifest.workloads}
+    for entry in other.manifest.workloads:
+        unit = counted.get(entry.name, entry.unit)
+        if unit != entry.unit:
             raise UsageError(
-                f"{entry['name']}: {base.name} counts {unit}, {other.name} {entry['unit']}; "
+                f"{entry.name}: {base.name} counts {unit}, {other.name} {entry.unit}; "
                 "accepted: runs that count the same"
             )
-    one, two = base.manifest.get("program") or {}, other.manifest.get("program") or {}
+    one = msgspec.to_builtins(base.manifest.program) or {}
+    two = msgspec.to_builtins(other.manifest.program) or {}
     return [
         f"{other.name} ran the program with {key} {_typed(two.get(key))}, {base.name} with "
         f"{_typed(one.get(key))}"

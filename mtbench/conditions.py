@@ -68,9 +68,9 @@ def check(run: RunDirectory, now: Mapping[str, str]) -> None:
 
     Raises UsageError, which names what differs. An older run knows its machine only.
     """
-    kept = run.manifest.get("conditions")
-    if kept is None:
-        kept = run.manifest.get("fingerprint", {})
+    kept = run.manifest.conditions
+    if not kept:
+        kept = run.manifest.fingerprint
         now = {name: now.get(name, "") for name in kept}
     if differing := differences(kept, now):
         raise UsageError(

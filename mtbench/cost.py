@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import os
 import random
 import subprocess
@@ -11,10 +9,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mtbench import machine
+from mtbench.plan import grid
+from mtbench.record import encoded
 from mtbench.rundir import RunDirectory
 from mtbench.table import text_table
 
@@ -109,18 +112,18 @@ def _sweep(run: Path) -> list[dict[str, Any]]:
         stdout=subprocess.DEVNULL,
     )
     directory = RunDirectory.read(run)
-    plan = directory.manifest["plan"]
+    plan = directory.manifest.plan
     records = list(directory.records())
     measured = {
-        record["order"]: record["result"]["elapsed_s"] + plan["warmup"] for record in records
+        record.order: record.good.elapsed_s + plan.warmup for record in records if record.good
     }
-    wall = sum(session["seconds"] for session in directory.manifest["sessions"])
+    wall = sum(session.seconds for session in directory.manifest.sessions)
     rows = []
     for label in ("system", "hakmem"):
         extra = min(
-            record["wall_s"] - measured[record["order"]]
+            record.wall_s - measured[record.order]
             for record in records
-            if record["allocator"] == label and record["threads"] == 1
+            if record.allocator == label and record.threads == 1
         )
         rows.append(_row(f"worker start-up and end, {label}", extra * 1e3, 80, "ms"))
     share = sum(measured.values()) / wall * 100
@@ -132,35 +135,36 @@ def _report(source: Path, target: Path) -> list[dict[str, Any]]:
     """`mtbench report` over ten thousand trials made from real records."""
     original = RunDirectory.read(source)
     records = list(original.records())
-    manifest = copy.deepcopy(original.manifest)
+    plan = original.manifest.plan
     labels = [f"allocator{i}" for i in range(10)]
     names = [f"workload{i}" for i in range(5)]
-    threads = [1, 2, 4, 8]
-    trials = REPORT_TRIALS // (len(labels) * len(names) * len(threads))
-    manifest["plan"] |= {
-        "allocators": labels,
-        "workloads": names,
-        "threads": threads,
-        "trials": trials,
-        "cells": [[a, w, t] for a in labels for w in names for t in threads],
-        "sources": [[name, manifest["plan"]["sources"][0][1]] for name in names],
-    }
-    manifest["allocators"] = [manifest["allocators"][0] | {"label": label} for label in labels]
-    manifest["workloads"] = [manifest["workloads"][0] | {"name": name} for name in names]
+    threads = (1, 2, 4, 8)
+    cells = grid(labels, names, threads)
+    trials = REPORT_TRIALS // len(cells)
+    allocator, workload = original.manifest.allocators[0], original.manifest.workloads[0]
+    manifest = msgspec.structs.replace(
+        original.manifest,
+        plan=replace(
+            plan,
+            allocators=tuple(labels),
+            workloads=tuple(names),
+            threads=threads,
+            trials=trials,
+            cells=cells,
+            sources=tuple((name, plan.sources[0][1]) for name in names),
+        ),
+        allocators=tuple(replace(allocator, label=label) for label in labels),
+        workloads=tuple(msgspec.structs.replace(workload, name=name) for name in names),
+    )
     generator = random.Random(1)
     with RunDirectory.create(target, manifest):
         pass
-    with (target / "trials.jsonl").open("w") as file:
+    with (target / "trials.jsonl").open("wb") as file:
         for block in range(trials):
-            for allocator, workload, count in manifest["plan"]["cells"]:
-                record = dict(generator.choice(records))
-                record |= {
-                    "allocator": allocator,
-                    "workload": workload,
-                    "threads": count,
-                    "block": block,
-                }
-                file.write(json.dumps(record, separators=(",", ":")) + "\n")
+            for cell in cells:
+                chosen = generator.choice(records)
+                record = msgspec.structs.replace(chosen, **cell._asdict(), block=block)
+                file.write(encoded(record))
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "mtbench", "report", str(target), "-q"], stdout=subprocess.DEVNULL

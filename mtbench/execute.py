@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
+import msgspec
+
 from mtbench import (
     allocators,
     conditions,
-    fate,
     machine,
     procfs,
     proctree,
@@ -26,6 +27,7 @@ from mtbench import (
 from mtbench.allocators import Allocator
 from mtbench.arguments import refuse_options
 from mtbench.errors import Exit, MtbenchError, UsageError
+from mtbench.manifest import Workload
 from mtbench.options import Job
 from mtbench.plan import Plan, grid
 from mtbench.program import Program
@@ -79,7 +81,7 @@ def _none_lived(run: RunDirectory, chosen: Mapping[str, Allocator]) -> bool:
     """Whether every run under every preloaded malloc but libc's own died by a signal that is no
     lack of memory: perhaps the program takes no preloaded malloc at all."""
     others = {label for label, entry in chosen.items() if entry.kind != "system"} or set(chosen)
-    ends = [fate.told(record) for record in run.records() if record["allocator"] in others]
+    ends = [record.killed_by for record in run.records() if record.allocator in others]
     return bool(ends) and all(ends) and "SIGKILL" not in ends
 
 
@@ -122,7 +124,7 @@ def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -
         first = written.results.failures[0]
         print(
             f"mtbench: {len(written.results.failures)} runs failed; the first: "
-            f"{first['allocator']}, {first['status']}: {first['reason']}",
+            f"{first.allocator}, {first.status}: {first.reason}",
             file=sys.stderr,
         )
         return Exit.CELLS_FAILED
@@ -152,9 +154,12 @@ def _created(
         latency_every=0,
     )
     manifest = session.manifest(Job(plan, chosen, {}), args.title)
-    manifest["workloads"] = [{"name": task.name, "description": task.text(), "unit": task.unit}]
-    manifest["program"] = task.to_json()
-    manifest["conditions"] |= conditions.of_program(task.command, task.client)
+    manifest = msgspec.structs.replace(
+        manifest,
+        workloads=(Workload(task.name, task.text(), task.unit),),
+        program=task,
+        conditions=manifest.conditions | conditions.of_program(task.command, task.client),
+    )
     path = Path(args.output) if args.output else new_path(Path("runs"))
     return RunDirectory.create(path, manifest), plan, task, chosen
 
@@ -165,15 +170,14 @@ def _resumed(
     refuse_options(args)
     run = RunDirectory.resume(Path(args.resume))
     try:
-        if "program" not in run.manifest:
+        plan, task = run.manifest.plan, run.manifest.program
+        if task is None:
             raise UsageError(
                 f"{run.path} is a sweep; go on with: mtbench sweep --resume {run.path}"
             )
-        plan = Plan.from_json(run.manifest["plan"])
-        task = Program.from_json(run.manifest["program"])
         programs = conditions.of_program(task.command, task.client)
         conditions.check(run, conditions.here() | programs)
-        kept = {entry["label"]: Allocator(**entry) for entry in run.manifest["allocators"]}
+        kept = {entry.label: entry for entry in run.manifest.allocators}
         for entry in kept.values():
             path = entry.path or ""
             if not Path(path).exists() or allocators.file_hash(path) != entry.sha256:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 _HINTS = {
     "SIGSYS": "a sandbox (seccomp) refused a system call",
@@ -46,13 +44,9 @@ def signal_name(status: int) -> str | None:
     return (_name(-status) or f"signal {-status}") if status < 0 else None
 
 
-def told(record: Mapping[str, Any]) -> str | None:
-    """The signal that ended a failed run, by its own word or by that of the shell it ran in."""
-    own: str | None = record["signal"]
-    if own or record["status"] == "ok":
-        return own
-    code = record["exit_code"] or 0
-    return (_name(code - 128) or None) if code > 128 else None
+def told(exit_code: int | None) -> str | None:
+    """The signal that a shell's exit code tells of, None if it tells of none."""
+    return (_name(exit_code - 128) or None) if exit_code is not None and exit_code > 128 else None
 
 
 def _killed(name: str, before: Kills) -> str:

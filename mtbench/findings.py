@@ -206,7 +206,7 @@ def _memory(plan: Plan, results: Results) -> Iterator[Finding]:
 def _failures(results: Results) -> Iterator[Finding]:
     by_label: dict[str, list[str]] = {}
     for record in results.failures:
-        by_label.setdefault(record["allocator"], []).append(record["status"])
+        by_label.setdefault(record.allocator, []).append(record.status)
     for label, kinds in sorted(by_label.items()):
         counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
         plural = "" if len(kinds) == 1 else "s"

@@ -10,19 +10,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
-import json
 import logging
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
+import msgspec
+
 from mtbench import conditions, host
+from mtbench.allocators import Allocator
 from mtbench.errors import MtbenchError, UsageError
+from mtbench.manifest import Site
 from mtbench.options import Job
 from mtbench.plan import Cell, Plan, Trial
+from mtbench.record import MeasuredOn, Record
 from mtbench.rundir import RunDirectory
 from mtbench.session import Records
 
@@ -38,14 +42,18 @@ _RPC_S = 120.0
 class Host:
     """One machine of the cluster: what it said of itself, its live workers, and its trials."""
 
-    name: str
-    facts: dict[str, Any]
+    told: host.Described
     plan: Plan
     workers: list[str] = field(default_factory=list)
     queue: deque[Trial] = field(default_factory=deque)
     running: tuple[Any, Trial, str] | None = None
     lost: dict[Trial, list[str]] = field(default_factory=dict)
     last_seen: float = field(default_factory=time.monotonic)
+
+    @property
+    def name(self) -> str:
+        """What the run calls it."""
+        return self.told.name
 
 
 class Cluster:
@@ -90,10 +98,16 @@ class Cluster:
             raise OSError("the scheduler is gone")
         return dict(client.sync(_ncores, client, callback_timeout=10))
 
-    def describe(self, worker: str, kept: list[dict[str, Any]]) -> dict[str, Any]:
-        """What a worker says of its host."""
-        told = self.client().run(host.describe, kept, workers=[worker])
-        return dict(told[worker])
+    def describe(self, worker: str, kept: list[Allocator]) -> host.Described:
+        """What a worker says of its host. Raises UsageError for one that knows no such question."""
+        try:
+            told = self.client().run(host.describe, kept, workers=[worker])
+        except (ImportError, AttributeError) as error:
+            raise UsageError(
+                f"worker {worker} has another mtbench ({error}); install the same on both"
+            ) from error
+        found: host.Described = told[worker]
+        return found
 
 
 async def _ncores(client: Any) -> Any:
@@ -118,7 +132,7 @@ class Fleet:
         self.cluster = cluster
         self.hosts: dict[str, Host] = {}
         self._job = job
-        self._kept = [asdict(entry) for entry in job.allocators.values()]
+        self._kept = list(job.allocators.values())
         self._known: dict[str, str] = {}
         self._census_at = 0.0
 
@@ -132,9 +146,9 @@ class Fleet:
             if not self.hosts:
                 time.sleep(0.5)
 
-    def kept_hosts(self) -> dict[str, Any]:
+    def sites(self) -> dict[str, Site]:
         """Each host as the manifest keeps it."""
-        return {name: found.facts for name, found in self.hosts.items()}
+        return {name: found.told.site for name, found in self.hosts.items()}
 
     def _census(self) -> None:
         """Which workers live now; new ones are asked what they are."""
@@ -142,8 +156,8 @@ class Fleet:
         live = self.cluster.live()
         for address in live:
             if address not in self._known:
-                facts = self.cluster.describe(address, self._kept)
-                self._known[address] = self._admit(address, facts).name
+                told = self.cluster.describe(address, self._kept)
+                self._known[address] = self._admit(address, told).name
         for gone in [address for address in self._known if address not in live]:
             del self._known[gone]
         for found in self.hosts.values():
@@ -151,31 +165,31 @@ class Fleet:
             if found.workers:
                 found.last_seen = time.monotonic()
 
-    def _admit(self, address: str, facts: dict[str, Any]) -> Host:
-        name = facts["host"]
-        if not facts["resource"]:
+    def _admit(self, address: str, told: host.Described) -> Host:
+        name = told.name
+        if not told.resource:
             raise UsageError(
                 f"worker {address} on {name} does not offer the resource {host.RESOURCE}; start it "
                 f"with: dask worker --nthreads 1 --resources {host.RESOURCE}=1"
             )
         mine = conditions.build()
-        for part, found in facts["build"].items():
+        for part, found in told.build.items():
             if found != mine.get(part):
                 raise UsageError(
                     f"host {name} has another build of {part} ({found}) than this one "
                     f"({mine.get(part)}); install the same mtbench on both"
                 )
-        if "error" in facts:
-            raise UsageError(f"host {name}: {facts['error']}")
+        if told.error:
+            raise UsageError(f"host {name}: {told.error}")
         for known in self.hosts.values():
-            if known.facts["key"] == facts["key"]:
+            if known.told.key == told.key:
                 return known
             if known.name == name:
                 raise UsageError(
                     f"two machines are called {name}; tell them apart with {host.NAME_VARIABLE}"
                 )
-        plan = replace(self._job.plan, cores=facts["cores"])
-        self.hosts[name] = Host(name, facts, plan)
+        plan = replace(self._job.plan, cores=told.site.cores or self._job.plan.cores)
+        self.hosts[name] = Host(told, plan)
         return self.hosts[name]
 
     def records(self, run: RunDirectory) -> Records:
@@ -205,16 +219,16 @@ class Fleet:
                 with contextlib.suppress(Exception):
                     found.running[0].cancel()
 
-    def _ended(self, found: Host) -> dict[str, Any] | None:
+    def _ended(self, found: Host) -> Record | None:
         """The record of the trial that ran on a host, once it is there."""
         if not found.running:
             return None
         future, trial, worker = found.running
         if future.status == "finished":
-            record: dict[str, Any] = future.result(timeout=_RPC_S)
-            lost = found.lost.pop(trial, [])
+            record: Record = future.result(timeout=_RPC_S)
+            measured_on = MeasuredOn(found.name, worker, found.lost.pop(trial, []))
             found.running = None
-            return record | {"host": {"name": found.name, "worker": worker, "lost": lost}}
+            return msgspec.structs.replace(record, host=measured_on)
         if future.status == "error":
             self._failed(found, future.exception(timeout=_RPC_S))
         elif worker not in found.workers or future.status in ("lost", "cancelled"):
@@ -226,15 +240,14 @@ class Fleet:
         if found.running or not found.queue or not found.workers:
             return
         trial, worker = found.queue.popleft(), found.workers[0]
-        kept = found.facts["allocators"]
-        plan = found.plan.to_json()
-        key = hashlib.sha256(json.dumps([plan, kept]).encode()).hexdigest()
+        kept = found.told.site.allocators
+        key = hashlib.sha256(repr((found.plan, kept)).encode()).hexdigest()
         future = self.cluster.client().submit(
             host.trial,
             key,
-            plan,
+            found.plan,
             kept,
-            (trial.order, trial.block, tuple(trial.cell)),
+            trial,
             workers=[worker],
             allow_other_workers=False,
             resources={host.RESOURCE: 1},
@@ -280,7 +293,7 @@ class Fleet:
         ]  # fmt: skip
         there = [found for found in self.hosts.values() if found.workers]
         for found in gone:
-            if not there or run.manifest.get("on_each_host"):
+            if not there or run.manifest.on_each_host:
                 raise MtbenchError(
                     f"host {found.name} did not come back with {len(found.queue)} trials to go; "
                     f"all others are kept; go on with: mtbench sweep --resume {run.path}"
@@ -288,9 +301,9 @@ class Fleet:
             heir = min(there, key=lambda other: len(other.queue))
             moved = {trial.cell.workload for trial in found.queue}
             found.queue.clear()
-            assignment = dict(run.manifest["assignment"])
+            assignment = dict(run.manifest.assignment or {})
             assignment |= dict.fromkeys(moved, heir.name)
-            run.update(assignment=assignment, hosts=run.manifest["hosts"] | self.kept_hosts())
+            run.update(assignment=assignment, hosts=(run.manifest.hosts or {}) | self.sites())
             heir.queue.extend(t for t in heir.plan.order() if t.cell.workload in moved)
 
 
@@ -312,11 +325,10 @@ def assigned(job: Job, hosts: dict[str, Host]) -> dict[str, str]:
 def fill(fleet: Fleet, run: RunDirectory) -> int:
     """Queue what each host has still to do; how many records there are already."""
     done: set[tuple[str, int, Cell]] = {
-        (r["host"]["name"], r["block"], Cell(r["allocator"], r["workload"], r["threads"]))
-        for r in run.records()
+        (record.host.name, record.block, record.cell) for record in run.records() if record.host
     }
-    assignment = run.manifest["assignment"]
-    everywhere = run.manifest["on_each_host"]
+    assignment = run.manifest.assignment or {}
+    everywhere = run.manifest.on_each_host
     for found in fleet.hosts.values():
         found.queue.extend(
             trial

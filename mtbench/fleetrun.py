@@ -10,6 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from mtbench import conditions, fleet, options, progress, report, session, signals
 from mtbench.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
@@ -25,20 +27,21 @@ def command(args: argparse.Namespace) -> int:
         if args.resume:
             run, job = resumed(args)
             stack.enter_context(run)
-            if "cluster" not in run.manifest:
+            if run.manifest.cluster is None:
                 raise UsageError(f"{run.path} was measured here; resume it without --cluster")
-            address = args.cluster or run.manifest["cluster"]
+            address = args.cluster or run.manifest.cluster
             found = stack.enter_context(fleet.connected(address, job))
         else:
             job, address = options.job(request(args)), args.cluster
             # The hosts first: without them there is nothing to keep.
             found = stack.enter_context(fleet.connected(address, job))
-            manifest = session.manifest(job, args.title) | {
-                "cluster": address,
-                "on_each_host": args.on_each_host,
-                "hosts": {},
-                "assignment": {},
-            }
+            manifest = msgspec.structs.replace(
+                session.manifest(job, args.title),
+                cluster=address,
+                on_each_host=args.on_each_host,
+                hosts={},
+                assignment={},
+            )
             path = Path(args.output) if args.output else new_path(Path("runs"))
             run = stack.enter_context(RunDirectory.create(path, manifest))
         stack.enter_context(signals.terminable())
@@ -53,7 +56,7 @@ def _measure(args: argparse.Namespace, run: RunDirectory, job: Job, found: Fleet
     queued = sum(len(entry.queue) for entry in found.hosts.values())
     if not args.quiet:
         names = ", ".join(
-            f"{entry.name} ({entry.facts['cores']} cores, {len(entry.queue)} trials)"
+            f"{entry.name} ({entry.plan.cores} cores, {len(entry.queue)} trials)"
             for entry in found.hosts.values()
         )
         print(f"{queued} trials into {run.path} on {names}", file=sys.stderr)
@@ -66,35 +69,38 @@ def _measure(args: argparse.Namespace, run: RunDirectory, job: Job, found: Fleet
         verbose=args.verbose,
     )
     ended_by = session.fill(run, found.records(run), shown)
-    run.update(hosts=run.manifest["hosts"] | found.kept_hosts())
+    run.update(hosts=(run.manifest.hosts or {}) | found.sites())
     return ended_by
 
 
 def _settle(run: RunDirectory, job: Job, found: Fleet) -> None:
     """Keep which hosts there are and which workload is whose; on resume only what is new, and
     a workload whose host is not there is measured anew on another."""
-    for name, facts in found.kept_hosts().items():
-        before = run.manifest["hosts"].get(name, {}).get("conditions", {})
-        if before and (differing := conditions.differences(before, facts["conditions"])):
+    kept = run.manifest.hosts or {}
+    for name, site in found.sites().items():
+        before = kept[name].conditions if name in kept else {}
+        if before and (differing := conditions.differences(before, site.conditions)):
             raise UsageError(
                 f"host {name} measured part of {run.path} under other conditions "
                 f"({'; '.join(differing)}); restore them, or start a new run"
             )
-    hosts = run.manifest["hosts"] | found.kept_hosts()
-    chosen = dict(run.manifest["assignment"])
-    if not run.manifest["on_each_host"]:
+    chosen = dict(run.manifest.assignment or {})
+    if not run.manifest.on_each_host:
         fresh = fleet.assigned(job, found.hosts)
         for workload, name in fresh.items():
             if chosen.get(workload) not in found.hosts and not _finished(run, job, workload):
                 chosen[workload] = name
-    run.update(hosts=hosts, assignment=chosen)
+    run.update(hosts=kept | found.sites(), assignment=chosen)
 
 
 def _finished(run: RunDirectory, job: Job, workload: str) -> bool:
     """Whether one host has measured every trial of a workload."""
     wanted = job.plan.trials * sum(cell.workload == workload for cell in job.plan.cells)
-    owner = run.manifest["assignment"].get(workload)
-    mine = sum(r["workload"] == workload and r["host"]["name"] == owner for r in run.records())
+    owner = (run.manifest.assignment or {}).get(workload)
+    mine = sum(
+        record.workload == workload and record.host is not None and record.host.name == owner
+        for record in run.records()
+    )
     return owner is not None and mine >= wanted
 
 

@@ -12,7 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from workloads.latency import BUCKETS, SCHEME, bucket_edges
+from mtbench.record import Histogram
+from workloads.latency import BUCKETS, bucket_edges
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -28,11 +29,9 @@ def empty() -> Counts:
     return np.zeros(BUCKETS, dtype=np.int64)
 
 
-def decoded(histogram: dict[str, object]) -> tuple[NDArray[np.intp], Counts]:
-    """Buckets, rising, and counts of a record's histogram. Raises ValueError: another scheme."""
-    if histogram.get("scheme") != SCHEME:
-        raise ValueError(f"latency scheme {histogram.get('scheme')!r}: this version reads {SCHEME}")
-    pairs = np.array(histogram["counts"], dtype=np.int64).reshape(-1, 2)
+def decoded(histogram: Histogram) -> tuple[NDArray[np.intp], Counts]:
+    """Buckets, rising, and counts of a record's histogram."""
+    pairs = np.array(histogram.counts, dtype=np.int64).reshape(-1, 2)
     return pairs[:, 0].astype(np.intp), pairs[:, 1]
 
 

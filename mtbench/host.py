@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mtbench import allocators, conditions, doctor, machine, options
 from mtbench.allocators import Allocator
 from mtbench.errors import MtbenchError
+from mtbench.manifest import Site
 from mtbench.measure import Measurer
-from mtbench.plan import Cell, Plan, Trial
+from mtbench.plan import Plan, Trial
+from mtbench.record import Record
 
 RESOURCE = "mtbench"
 """The worker resource that a trial takes, one a worker: `dask worker --resources mtbench=1`."""
@@ -25,48 +27,52 @@ NAME_VARIABLE = "MTBENCH_HOST"
 """Gives a worker's host another name than the kernel does."""
 
 
-def describe(kept: Sequence[dict[str, Any]], dask_worker: Any = None) -> dict[str, Any]:
-    """This host: name, machine, build, and the allocators asked for as they are here.
+@dataclass(frozen=True)
+class Described:
+    """A host of a cluster. key: of two names of one machine it is the same, as they share its
+    cores. resource: how many trials the worker takes at once. build: of mtbench and its libraries.
+    error: why one of the allocators asked for cannot run here, "" if all can."""
 
-    kept: the client's allocators. The answer holds "error" where one cannot run here. dask_worker:
-    given by Dask.
-    """
+    name: str
+    key: str
+    resource: float
+    build: Mapping[str, str]
+    site: Site
+    error: str = ""
+
+
+def describe(kept: Sequence[Allocator], dask_worker: Any = None) -> Described:
+    """This host. kept: the client's allocators. dask_worker: given by Dask."""
     named = os.environ.get(NAME_VARIABLE)
     boot = machine.text("/proc/sys/kernel/random/boot_id") or socket.gethostname()
-    found: dict[str, Any] = {
-        "host": named or socket.gethostname(),
-        # Two containers of one machine have two names but share its cores.
-        "key": named or boot,
-        "resource": dask_worker.state.total_resources.get(RESOURCE, 0) if dask_worker else 1,
-        "build": conditions.build(),
-        "cores": machine.usable_cores(),
-        "machine": machine.summary(),
-        "fingerprint": {**machine.fingerprint(), "host": named or socket.gethostname()},
-        "conditions": {**conditions.here(), "host": named or socket.gethostname()},
-        "packages": machine.packages(),
-    }
+    name = named or socket.gethostname()
+    error, chosen = "", []
     try:
         chosen = allocators.identify([options.again(entry) for entry in kept])
-        found["allocators"] = [asdict(entry) for entry in chosen]
-        found["facts"] = doctor.as_json(doctor.examine())
-    except MtbenchError as error:
-        found["error"] = str(error)
-    return found
+    except MtbenchError as refusal:
+        error = str(refusal)
+    site = Site(
+        cores=machine.usable_cores(),
+        machine=machine.summary(),
+        fingerprint={**machine.fingerprint(), "host": name},
+        conditions={**conditions.here(), "host": name},
+        packages=machine.packages(),
+        facts=() if error else tuple(doctor.examine()),
+        allocators=tuple(chosen),
+    )
+    resource = dask_worker.state.total_resources.get(RESOURCE, 0) if dask_worker else 1
+    return Described(name, named or boot, resource, conditions.build(), site, error)
 
 
 _measurers: dict[str, Measurer] = {}
 
 
-def trial(
-    key: str, plan: dict[str, Any], kept: Sequence[dict[str, Any]], planned: Sequence[Any]
-) -> dict[str, Any]:
+def trial(key: str, plan: Plan, kept: Sequence[Allocator], planned: Trial) -> Record:
     """Measure one trial here. key: names plan and allocators, so that requests are built once."""
     measurer = _measurers.get(key)
     if measurer is None:
-        job_plan = Plan.from_json(plan)
-        chosen = {entry["label"]: Allocator(**entry) for entry in kept}
-        measurer = Measurer(job_plan, chosen, options.specs_of(job_plan))
+        chosen = {entry.label: entry for entry in kept}
+        measurer = Measurer(plan, chosen, options.specs_of(plan))
         _measurers.clear()
         _measurers[key] = measurer
-    order, block, (label, workload, threads) = planned
-    return measurer.record(Trial(order, block, Cell(label, workload, threads)))
+    return measurer.record(planned)

@@ -5,87 +5,87 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from mtbench.errors import UsageError
-from mtbench.plan import Plan
+from mtbench.manifest import Manifest
+from mtbench.record import Record
 from mtbench.rundir import RunDirectory
 
 
 class HostView(RunDirectory):
-    """The part of a run that one host measured, for reading."""
+    """The part of a run that one host measured, for reading: its plan is cut to the workloads that
+    this host measured or is to measure."""
 
     def __init__(self, run: RunDirectory, name: str) -> None:
-        facts = run.manifest["hosts"][name]
-        manifest = {
-            **run.manifest,
-            "host": name,
-            **{
-                key: facts[key]
-                for key in ("machine", "fingerprint", "packages", "facts", "allocators")
-            },
-        }
-        super().__init__(run.path.with_name(f"{run.path.name}-{name}"), manifest)
         self._run = run
         self._name = name
+        super().__init__(run.path.with_name(f"{run.path.name}-{name}"), self._part())
 
-    def records(self) -> Iterator[dict[str, Any]]:
+    def records(self) -> Iterator[Record]:
         """The records of this host."""
         for record in self._run.records():
-            if record["host"]["name"] == self._name:
+            if record.host and record.host.name == self._name:
                 yield record
 
-    def plan(self) -> Plan:
-        """The plan, cut to the workloads that this host measured or is to measure."""
-        whole = Plan.from_json(self.manifest["plan"])
-        mine = {record["workload"] for record in self.records()}
-        if self.manifest["on_each_host"]:
-            mine |= set(whole.workloads)
+    def _part(self) -> Manifest:
+        whole = self._run.manifest
+        site = (whole.hosts or {})[self._name]
+        plan = whole.plan
+        mine = {record.workload for record in self.records()}
+        if whole.on_each_host:
+            mine |= set(plan.workloads)
         else:
-            mine |= {w for w, n in self.manifest["assignment"].items() if n == self._name}
-        self.manifest["workloads"] = [
-            entry for entry in self.manifest["workloads"] if entry["name"] in mine
-        ]
-        return replace(
+            mine |= {w for w, n in (whole.assignment or {}).items() if n == self._name}
+        return msgspec.structs.replace(
             whole,
-            cores=self.manifest["hosts"][self._name]["cores"],
-            workloads=tuple(name for name in whole.workloads if name in mine),
-            cells=tuple(cell for cell in whole.cells if cell.workload in mine),
-            sources=tuple(entry for entry in whole.sources if entry[0] in mine),
+            host=self._name,
+            machine=site.machine,
+            fingerprint=site.fingerprint,
+            packages=site.packages,
+            facts=site.facts,
+            allocators=site.allocators,
+            workloads=tuple(entry for entry in whole.workloads if entry.name in mine),
+            plan=replace(
+                plan,
+                cores=site.cores or plan.cores,
+                workloads=tuple(name for name in plan.workloads if name in mine),
+                cells=tuple(cell for cell in plan.cells if cell.workload in mine),
+                sources=tuple(entry for entry in plan.sources if entry[0] in mine),
+            ),
         )
 
 
 def is_fleet(path: Path) -> bool:
     """Whether a run directory is there and several hosts may have filled it."""
     try:
-        return "hosts" in RunDirectory.read(path).manifest
+        return RunDirectory.read(path).manifest.hosts is not None
     except UsageError:
         return False
 
 
-def opened(path: Path) -> list[tuple[RunDirectory, Plan]]:
-    """A run and its plan, for reading; a fleet's in parts, one for each host that has any
-    workload, or only the part of one host where `path` is RUN:HOST. Raises UsageError."""
+def opened(path: Path) -> list[RunDirectory]:
+    """A run, for reading; a fleet's in parts, one for each host that has any workload, or only the
+    part of one host where `path` is RUN:HOST. Raises UsageError."""
     folder, colon, name = str(path).rpartition(":")
     if colon and not path.exists() and is_fleet(Path(folder)):
         run = RunDirectory.read(Path(folder))
-        if name not in run.manifest["hosts"]:
-            hosts = ", ".join(run.manifest["hosts"])
-            raise UsageError(f"{folder} has no host '{name}'; accepted: {hosts}")
-        view = HostView(run, name)
-        return [(view, view.plan())]
+        hosts = run.manifest.hosts or {}
+        if name not in hosts:
+            raise UsageError(f"{folder} has no host '{name}'; accepted: {', '.join(hosts)}")
+        return [HostView(run, name)]
     run = RunDirectory.read(path)
-    if "hosts" not in run.manifest:
-        return [(run, Plan.from_json(run.manifest["plan"]))]
-    found = [HostView(run, name) for name in run.manifest["hosts"]]
-    planned = [(view, view.plan()) for view in found]
-    return [(view, plan) for view, plan in planned if plan.workloads]
+    if run.manifest.hosts is None:
+        return [run]
+    views = [HostView(run, name) for name in run.manifest.hosts]
+    return [view for view in views if view.manifest.plan.workloads]
 
 
-def opened_one(path: Path) -> tuple[RunDirectory, Plan]:
+def opened_one(path: Path) -> RunDirectory:
     """As `opened`, for what looks at one machine. Raises UsageError for several hosts."""
     parts = opened(path)
     if len(parts) != 1:
-        names = ", ".join(f"{path}:{view.manifest['host']}" for view, _ in parts)
+        names = ", ".join(f"{path}:{view.manifest.host}" for view in parts)
         raise UsageError(f"{path} holds {len(parts)} hosts; accepted: {names or 'one with trials'}")
     return parts[0]

@@ -22,6 +22,7 @@ from typing import Any
 
 from mtbench import fate, machine, procfs
 from mtbench.allocators import Allocator, worker_environment
+from mtbench.record import Status
 
 TAIL_BYTES = 2048
 POLL_S = 0.1
@@ -43,7 +44,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a worker. status: ok, crash, timeout, mismatch, violation, refused or error.
+    """What became of a worker.
 
     wall_s: seconds from start to end. record: what the worker wrote, {} if nothing. threads: at a
     timeout, each thread's state letter, kernel wait channel and name, at most 256. runnable:
@@ -51,7 +52,7 @@ class Outcome:
     median; 0 if the worker ended before.
     """
 
-    status: str
+    status: Status
     reason: str | None
     signal: str | None
     exit_code: int | None
@@ -64,9 +65,11 @@ class Outcome:
 
 @dataclass
 class _Watched:
-    """What the watchdog saw. why: it ended the worker early, None if not. tail: last bytes said."""
+    """What the watchdog saw. why: it ended the worker early, None if not; status: as what. tail:
+    last bytes said."""
 
     why: str | None = None
+    status: Status = Status.ERROR
     tail: bytes = b""
     threads: tuple[str, ...] = ()
     runnable: list[int] = field(default_factory=list)
@@ -171,6 +174,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> _Watched:
                     )
                     return seen
                 if time.monotonic() > deadline:
+                    seen.status = Status.TIMEOUT
                     seen.threads = thread_states(process.pid)
                     seen.why = f"no end after {limits.timeout_s:.0f} s; {_summary(seen.threads)}"
                     return seen
@@ -258,13 +262,13 @@ def _outcome(code: int, seen: _Watched, wall: float, written: bytes) -> Outcome:
     exit_code = code if code >= 0 else None
     runnable = sorted(seen.runnable)[len(seen.runnable) // 2] if seen.runnable else 0
 
-    def failure(status: str, reason: str) -> Outcome:
+    def failure(status: Status, reason: str) -> Outcome:
         return Outcome(status, reason, name, exit_code, words, wall, {}, seen.threads, runnable)
 
     if seen.why is not None:
-        return failure("timeout" if seen.why.startswith("no end") else "error", seen.why)
+        return failure(seen.status, seen.why)
     if code < 0:
-        return failure("crash", fate.words(code, seen.kills))
+        return failure(Status.CRASH, fate.words(code, seen.kills))
     try:
         record = json.loads(written) if written else {}
     except (ValueError, RecursionError):
@@ -272,9 +276,14 @@ def _outcome(code: int, seen: _Watched, wall: float, written: bytes) -> Outcome:
     if not isinstance(record, dict) or not {"status", "reason"} <= record.keys():
         last = words.strip().splitlines()[-1:] or ["nothing on stderr"]
         reason = f"exit code {code} without a record: {last[0][:200]}"
-        return failure("error" if code else "crash", reason)
-    status, reason = str(record.pop("status")), record.pop("reason")
-    return Outcome(status, reason, None, code, words, wall, record, (), runnable)
+        return failure(Status.ERROR if code else Status.CRASH, reason)
+    status, reason = record.pop("status"), record.pop("reason")
+    try:
+        ended = Status(status)
+    except ValueError:
+        return failure(Status.ERROR, f"its record is damaged: status {status!r:.60}")
+    reason = None if reason is None else str(reason)
+    return Outcome(ended, reason, None, code, words, wall, record, (), runnable)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -6,13 +6,23 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 import workloads
 from mtbench import machine
 from mtbench.allocators import Allocator
 from mtbench.isolate import Limits, run_worker
 from mtbench.plan import Cell, Plan, Trial
-from mtbench.rundir import SCHEMA
-from mtbench.shape import sound
+from mtbench.record import (
+    SCHEMA,
+    Around,
+    Counters,
+    Identity,
+    Record,
+    Result,
+    Status,
+    checked,
+)
 
 _KEPT_BYTES = 256 << 20
 
@@ -34,7 +44,7 @@ class Measurer:
         self._block = -1
         self._requests: dict[tuple[str, int], bytes] = {}
 
-    def record(self, trial: Trial) -> dict[str, Any]:
+    def record(self, trial: Trial) -> Record:
         """Measure one trial; whatever becomes of the worker, a record comes back.
 
         Raises workloads.SpecError for a workload that cannot run with so many threads.
@@ -47,37 +57,41 @@ class Measurer:
         started = time.time()
         limits = Limits(self._plan.limit(cell.threads), self._memory)
         outcome = run_worker(request, chosen, limits)
-        record = outcome.record
-        identity = record.get("identity")
-        if identity is not None:
-            identity["sha256"] = chosen.sha256
-        kept = {
-            "schema": SCHEMA,
-            "order": trial.order,
-            "block": trial.block,
-            "allocator": cell.allocator,
-            "workload": cell.workload,
-            "threads": cell.threads,
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "signal": outcome.signal,
-            "exit_code": outcome.exit_code,
-            "stderr_tail": outcome.stderr_tail,
-            "thread_states": list(outcome.threads),
-            "started": round(started, 3),
-            "wall_s": round(outcome.wall_s, 4),
-            "identity": identity,
-            "result": record.get("result"),
-            "allocator_stats": record.get("allocator_stats"),
-            "machine": {
-                "load1": load,
-                "runnable_before": runnable,
-                "runnable_during": outcome.runnable,
-                "runnable_after": machine.load()[1],
-                "steal_s": round(machine.steal_s() - steal, 2),
-            },
-        }
-        return sound(kept)
+        written = outcome.record
+        kept = Record(
+            schema=SCHEMA,
+            order=trial.order,
+            block=trial.block,
+            allocator=cell.allocator,
+            workload=cell.workload,
+            threads=cell.threads,
+            status=outcome.status,
+            reason=outcome.reason,
+            signal=outcome.signal,
+            exit_code=outcome.exit_code,
+            stderr_tail=outcome.stderr_tail,
+            thread_states=list(outcome.threads),
+            started=round(started, 3),
+            wall_s=round(outcome.wall_s, 4),
+            machine=Around(
+                load1=load,
+                runnable_before=runnable,
+                runnable_during=outcome.runnable,
+                runnable_after=machine.load()[1],
+                steal_s=round(machine.steal_s() - steal, 2),
+            ),
+        )
+        try:
+            found = msgspec.structs.replace(
+                kept,
+                identity=_identity(written.get("identity"), chosen),
+                result=checked(written.get("result"), Result | None),
+                allocator_stats=checked(written.get("allocator_stats"), Counters | None),
+            )
+        except ValueError as error:
+            # What a broken malloc left of a worker's numbers is no number.
+            return kept.failed(Status.ERROR, f"its numbers are damaged: {error}")
+        return found
 
     def _request(self, block: int, cell: Cell) -> bytes:
         """The same work for every allocator of a block, other work in the next block."""
@@ -100,3 +114,10 @@ class Measurer:
                 self._requests.clear()
             self._requests[key] = request
         return self._requests[key]
+
+
+def _identity(told: Any, chosen: Allocator) -> Identity | None:
+    """What the worker says of its malloc. Raises ValueError if that is none."""
+    if told is None:
+        return None
+    return msgspec.structs.replace(checked(told, Identity), sha256=chosen.sha256)

@@ -9,12 +9,15 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from mtbench import options, progress, session, signals
 from mtbench.arguments import request
 from mtbench.cells import CellData, gather
 from mtbench.errors import Exit
 from mtbench.measure import Measurer
 from mtbench.plan import Plan
+from mtbench.record import Record
 from mtbench.table import bytes_, number, text_table
 
 _SHOWN = (
@@ -47,7 +50,7 @@ def command(args: argparse.Namespace) -> int:
         quiet=args.quiet or args.no_progress or not sys.stderr.isatty(),
         verbose=args.verbose,
     )
-    records: list[dict[str, Any]] = []
+    records: list[Record] = []
     with signals.terminable():
         trials = session.measured(measurer, job.plan.order())
         ended_by = session.collect(trials, records.append, show)
@@ -64,7 +67,7 @@ def command(args: argparse.Namespace) -> int:
     return Exit.CELLS_FAILED if data.failed else Exit.FINE
 
 
-def _print(data: CellData, records: list[dict[str, Any]], unit: str) -> None:
+def _print(data: CellData, records: list[Record], unit: str) -> None:
     value = data.estimate()
     allocator, workload, threads = data.cell
     print(f"{allocator}, {workload}, {threads} thread{'s' if threads > 1 else ''}: ", end="")
@@ -83,9 +86,9 @@ def _print(data: CellData, records: list[dict[str, Any]], unit: str) -> None:
     if data.good and missing:
         print("\n".join(missing))
     for record in records:
-        if record["status"] != "ok":
+        if not record.good:
             print(
-                f"mtbench: block {record['block']} failed: {record['status']}, {record['reason']}",
+                f"mtbench: block {record.block} failed: {record.status}, {record.reason}",
                 file=sys.stderr,
             )
 
@@ -129,9 +132,7 @@ def _print_locks(data: CellData) -> None:
     )
 
 
-def _document(
-    data: CellData, plan: Plan, records: list[dict[str, Any]], unit: str
-) -> dict[str, Any]:
+def _document(data: CellData, plan: Plan, records: list[Record], unit: str) -> dict[str, Any]:
     def finite(value: float) -> float | None:
         return value if math.isfinite(value) else None
 
@@ -151,5 +152,5 @@ def _document(
         },
         "missing": data.missing,
         "plan": asdict(plan),
-        "records": records,
+        "records": msgspec.to_builtins(records),
     }

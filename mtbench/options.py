@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import workloads
 from mtbench import allocators, machine, quick
@@ -181,7 +180,7 @@ def _values(name: str, text: str) -> dict[str, object]:
     return values
 
 
-def job_of(plan: Plan, kept: Sequence[dict[str, str]]) -> Job:
+def job_of(plan: Plan, kept: Sequence[Allocator]) -> Job:
     """The job of a manifest, for --resume: the same allocators and workloads as when it began.
 
     Raises MtbenchError if a library has changed since: its trials could not be told apart.
@@ -190,8 +189,8 @@ def job_of(plan: Plan, kept: Sequence[dict[str, str]]) -> Job:
     chosen = [again(entry) for entry in kept]
     identified = {entry.label: entry for entry in allocators.identify(chosen)}
     for entry in kept:
-        now = identified[entry["label"]]
-        if now.sha256 != entry["sha256"]:
+        now = identified[entry.label]
+        if now.sha256 != entry.sha256:
             raise MtbenchError(
                 f"allocator '{now.label}' is not the library this run began with ({now.path} has "
                 "changed); start a new sweep"
@@ -210,8 +209,8 @@ def specs_of(plan: Plan) -> dict[str, workloads.Workload]:
     return specs
 
 
-def again(kept: Mapping[str, Any]) -> Allocator:
+def again(kept: Allocator) -> Allocator:
     """An allocator of a manifest, found anew on this machine. Raises UsageError."""
-    if kept["kind"] == "peer" and kept["path"] and Path(kept["path"]).exists():
-        return allocators.resolve(f"{kept['label']}={kept['path']}")
-    return allocators.resolve(kept["label"])
+    if kept.kind == "peer" and kept.path and Path(kept.path).exists():
+        return allocators.resolve(f"{kept.label}={kept.path}")
+    return allocators.resolve(kept.label)

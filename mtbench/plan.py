@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from mtbench.errors import MtbenchError, UsageError
+from mtbench.errors import UsageError
 
 MOST_THREADS = 256
 MOST_TRIALS = 10_000
@@ -89,23 +89,6 @@ class Plan:
     def limit(self, threads: int) -> float:
         """Seconds after which the watchdog ends a trial."""
         return self.timeout or max(20.0, 10 * self.expected(threads))
-
-    def to_json(self) -> dict[str, Any]:
-        """The plan as the manifest keeps it."""
-        return asdict(self) | {"cells": [list(cell) for cell in self.cells]}
-
-    @classmethod
-    def from_json(cls, kept: dict[str, Any]) -> Plan:
-        """The plan of a manifest. Raises MtbenchError if fields are missing."""
-        try:
-            values = {entry.name: kept[entry.name] for entry in fields(cls)}
-            values["cells"] = tuple(Cell(a, w, int(t)) for a, w, t in values["cells"])
-            values["sources"] = tuple((name, text) for name, text in values["sources"])
-            for name in ("allocators", "workloads", "threads"):
-                values[name] = tuple(values[name])
-            return cls(**values)
-        except (KeyError, TypeError, ValueError) as error:
-            raise MtbenchError(f"manifest.json holds no usable plan: {error}") from error
 
 
 def grid(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
 
 import numpy as np
 
-from mtbench import doctor, findings, histograms, scaling, usage
+from mtbench import findings, histograms, scaling, usage
+from mtbench.allocators import Allocator
 from mtbench.cells import CALLS, PERCENTILES, CellData, LockRates, Results
+from mtbench.doctor import Fact
+from mtbench.manifest import Manifest
 from mtbench.plan import Plan
-from mtbench.rundir import SCHEMA, RunDirectory
+from mtbench.record import SCHEMA, Identity, Record
+from mtbench.rundir import RunDirectory
 from mtbench.statistics import (
     MISSING,
     NOISE_THRESHOLD,
@@ -78,41 +81,43 @@ def main_workload(plan: Plan) -> str:
 
 def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") -> plots_data.Run:
     """The whole run as `plots.data.Run`."""
-    manifest = printable(run.manifest)
+    manifest = run.manifest.shown()
     base = baseline(plan)
     rungs = ladder(plan)
-    sessions = manifest.get("sessions", [])
     told = (
         usage.findings(run, plan, results, base)
-        if "program" in manifest
+        if manifest.program
         else findings.of(plan, results, base, [rung.label for rung in rungs])
     )
     return plots_data.Run(
-        title=printable(title) or manifest.get("title") or _title(plan, manifest),
-        command=manifest["command"],
-        created=manifest["created"],
-        host=manifest["host"],
+        title=printable(title) or manifest.title or _title(plan, manifest),
+        command=manifest.command,
+        created=manifest.created,
+        host=manifest.host,
         cores=plan.cores,
         seed=plan.seed,
-        allocators=tuple(_allocator(entry, results) for entry in manifest["allocators"]),
-        workloads=tuple(plots_data.WorkloadInfo(**entry) for entry in manifest["workloads"]),
+        allocators=tuple(_allocator(entry, results) for entry in manifest.allocators),
+        workloads=tuple(
+            plots_data.WorkloadInfo(entry.name, entry.description, entry.unit)
+            for entry in manifest.workloads
+        ),
         threads=plan.threads,
         cells=tuple(_cell(data, results, plan, base) for data in results.cells.values()),
         source=printable(run.path.name),
-        version=manifest.get("packages", {}).get("mtbench", ""),
+        version=manifest.packages.get("mtbench", ""),
         schema=SCHEMA,
-        machine=manifest.get("machine", ""),
+        machine=manifest.machine,
         window_s=plan.duration,
         warmup_s=plan.warmup,
         trials_planned=plan.trials,
-        elapsed_s=sum(entry["seconds"] for entry in sessions) if sessions else math.nan,
+        elapsed_s=sum(entry.seconds for entry in manifest.sessions) or math.nan,
         baseline=base,
         main_workload=main_workload(plan),
         noise_threshold=NOISE_THRESHOLD,
         latency_every=plan.latency_every,
         complete=results.trials >= len(plan.cells) * plan.trials,
         failures=tuple(_failure(record) for record in results.failures),
-        facts=tuple(_fact(entry) for entry in manifest.get("facts", [])),
+        facts=tuple(_fact(entry) for entry in manifest.facts),
         findings=tuple(
             plots_data.Finding(entry.text, entry.evidence, entry.tone, entry.workload)
             for entry in told
@@ -140,8 +145,8 @@ def ladder(plan: Plan) -> tuple[plots_data.Rung, ...]:
     return tuple(found) if len(found) > 1 else ()
 
 
-def _title(plan: Plan, manifest: dict[str, Any]) -> str:
-    if "program" in manifest:
+def _title(plan: Plan, manifest: Manifest) -> str:
+    if manifest.program:
         return f"{plan.workloads[0]} under {len(plan.allocators)} allocators"
     counts = (
         f"{plan.threads[0]} to {plan.threads[-1]}" if len(plan.threads) > 1 else plan.threads[0]
@@ -157,22 +162,22 @@ def _interval(estimate: Estimate) -> plots_data.Interval:
     return plots_data.Interval(value, low, high)
 
 
-def _allocator(entry: dict[str, Any], results: Results) -> plots_data.Allocator:
+def _allocator(entry: Allocator, results: Results) -> plots_data.Allocator:
     proof = next(
         (
             data.identity
             for cell, data in results.cells.items()
-            if cell.allocator == entry["label"] and data.identity
+            if cell.allocator == entry.label and data.identity
         ),
-        {},
+        Identity(),
     )
     return plots_data.Allocator(
-        label=entry["label"],
-        kind=entry["kind"],
-        version=entry["version"],
-        path=proof.get("path") or entry["path"] or "",
-        sha256=entry["sha256"],
-        config=proof.get("config") or {},
+        label=entry.label,
+        kind=entry.kind,  # type: ignore[arg-type]
+        version=entry.version,
+        path=proof.path or entry.path or "",
+        sha256=entry.sha256,
+        config=proof.config or {},
     )
 
 
@@ -277,22 +282,21 @@ def lock_rows(data: CellData, *, most: int = 12) -> list[plots_data.LockRow]:
     return rows[:most]
 
 
-def _failure(record: dict[str, Any]) -> plots_data.Failure:
+def _failure(record: Record) -> plots_data.Failure:
     return plots_data.Failure(
-        allocator=record["allocator"],
-        workload=record["workload"],
-        threads=record["threads"],
-        block=record["block"],
-        status=record["status"],
-        reason=record["reason"] or "",
-        signal=record["signal"] or "",
-        exit_code=record["exit_code"],
-        stderr_tail=record["stderr_tail"],
+        allocator=record.allocator,
+        workload=record.workload,
+        threads=record.threads,
+        block=record.block,
+        status=record.status.value,
+        reason=record.reason or "",
+        signal=record.signal or "",
+        exit_code=record.exit_code,
+        stderr_tail=record.stderr_tail,
     )
 
 
-def _fact(entry: dict[str, Any]) -> plots_data.Fact:
-    fact = doctor.Fact(**entry)
+def _fact(fact: Fact) -> plots_data.Fact:
     return plots_data.Fact(
         fact.name,
         fact.found,

@@ -17,10 +17,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from mtbench import procfs, signals
 from mtbench.isolate import GRACE_S, thread_states
+from mtbench.record import Identity
 from mtbench.sighting import Sighting
 
 LOOK_S = 0.05
@@ -178,15 +178,15 @@ class Tree:
             )
         return None
 
-    def proof(self) -> dict[str, Any]:
+    def proof(self) -> Identity:
         """For the record: how many processes were seen, in how many the malloc, how many CPU
         seconds, about, went by unseen in children, and what was left running at the end."""
-        return {
-            "processes": len(self.seen),
-            "proven": sum(entry.state == "served" for entry in self.seen.values()),
-            "unseen_s": round(self.unseen_s, 4),
-            "left": list(self.left),
-        }
+        return Identity(
+            processes=len(self.seen),
+            proven=sum(entry.state == "served" for entry in self.seen.values()),
+            unseen_s=round(self.unseen_s, 4),
+            left=list(self.left),
+        )
 
     def usage(self) -> Usage:
         """What was used, once the program has ended (it is reaped here)."""

@@ -11,11 +11,10 @@ import shutil
 import stat
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from mtbench.errors import MtbenchError, UsageError
+from mtbench.errors import UsageError
 
 _FIXED = ("allocator", "program", "trials", "runs", "failed", "verdict", "order", "processes")
 _ELF_MAGIC = b"\x7fELF"
@@ -123,22 +122,6 @@ class Program:
         """The command as one would type it."""
         served = shlex.join(self.command)
         return f"{served} | {shlex.join(self.client)}" if self.client else served
-
-    def to_json(self) -> dict[str, Any]:
-        """The program as the manifest keeps it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, kept: dict[str, Any]) -> Program:
-        """The program of a manifest. Raises MtbenchError if fields are missing."""
-        try:
-            values = {entry.name: kept[entry.name] for entry in fields(cls)}
-            for name in ("command", "client", "codes"):
-                values[name] = tuple(values[name])
-            values["numbers"] = tuple(Number(**entry) for entry in values["numbers"])
-            return cls(**values)
-        except (KeyError, TypeError) as error:
-            raise MtbenchError(f"manifest.json holds no usable program: {error}") from error
 
 
 def number(text: str, *, lower: bool = False) -> Number:

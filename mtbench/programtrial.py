@@ -8,8 +8,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+
+import msgspec
 
 from mtbench import fate, machine, procfs, signals
 from mtbench.allocators import Allocator, worker_environment
@@ -18,8 +21,7 @@ from mtbench.isolate import TAIL_BYTES, die_with_parent
 from mtbench.plan import Trial
 from mtbench.proctree import Tree, end_orphans
 from mtbench.program import Program
-from mtbench.rundir import SCHEMA
-from mtbench.shape import sound
+from mtbench.record import SCHEMA, Around, Identity, ProgramUse, Record, Result, Status, sound
 
 STOP_S = 10.0
 READY_S = 60.0
@@ -34,7 +36,7 @@ _OUTPUT_BYTES = 8 << 20
 class _RunError(Exception):
     """A run that gave no number: status and reason."""
 
-    def __init__(self, status: str, reason: str) -> None:
+    def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
         self.status = status
 
@@ -47,7 +49,7 @@ class ProgramTrial:
         self._chosen = chosen
         self._kills = fate.kills()
 
-    def record(self, trial: Trial) -> dict[str, Any]:
+    def record(self, trial: Trial) -> Record:
         """Run once; whatever becomes of the program, a record comes back. A run that was stopped
         and continued is made again: its times would count the pause.
 
@@ -56,24 +58,22 @@ class ProgramTrial:
         for attempt in range(_ATTEMPTS):
             before, continued = procfs.present(), signals.times_continued()
             try:
-                record, paused = self._once(trial)
+                record, paused = self._once(trial, attempt)
             finally:
                 end_orphans(before)
-            record["machine"]["stopped"] = attempt
             if not paused and signals.times_continued() == continued:
                 return record
-        return record | {
-            "status": "error",
-            "reason": f"stopped and continued in each of {_ATTEMPTS} attempts, so that its times "
-            "count a pause",
-            "result": None,
-        }
+        return record.failed(
+            Status.ERROR,
+            f"stopped and continued in each of {_ATTEMPTS} attempts, so that its times count a "
+            "pause",
+        )
 
     def plain(self) -> str | None:
         """Run the program once without any preloaded library: how it ended, None if well. For
         programs that no malloc could serve, to tell whose fault it is."""
         nobody = Allocator("none", "system", None)
-        before, found = procfs.present(), _nothing()
+        before, found = procfs.present(), _Found()
         self._kills = fate.kills()
         try:
             if self._task.prepare:
@@ -85,7 +85,7 @@ class ProgramTrial:
             end_orphans(before)
         return None
 
-    def _once(self, trial: Trial) -> tuple[dict[str, Any], bool]:
+    def _once(self, trial: Trial, attempt: int) -> tuple[Record, bool]:
         """The record of one attempt, and whether the program was stopped and continued."""
         chosen = self._chosen[trial.cell.allocator]
         if self._task.prepare:
@@ -94,64 +94,60 @@ class ProgramTrial:
         load, runnable = machine.load()
         steal = machine.steal_s()
         started = time.time()
-        found = _nothing()
+        found = _Found()
         self._kills = fate.kills()
-        status, reason = "ok", None
+        status, reason, result = Status.OK, None, None
         try:
             result = self._served(chosen, found) if self._task.client else self._run(chosen, found)
         except _RunError as failure:
-            status, reason, result = failure.status, str(failure), None
-        record = {
-            "schema": SCHEMA,
-            "order": trial.order,
-            "block": trial.block,
-            "allocator": trial.cell.allocator,
-            "workload": trial.cell.workload,
-            "threads": trial.cell.threads,
-            "status": status,
-            "reason": reason,
-            "signal": found["signal"],
-            "exit_code": found["exit_code"],
-            "stderr_tail": found["words"],
-            "thread_states": found["states"],
-            "started": round(started, 3),
-            "wall_s": round(found["wall_s"], 6),
-            "identity": {
-                "path": chosen.path,
-                "sha256": chosen.sha256,
-                "version": chosen.version,
-                "config": None,
-                **found["proof"],
-            },
-            "result": result,
-            "allocator_stats": None,
-            "machine": {
-                "load1": load,
-                "runnable_before": runnable,
-                "runnable_after": machine.load()[1],
-                "steal_s": round(machine.steal_s() - steal, 2),
-            },
-        }
-        return sound(record), found["stopped"]
+            status, reason = failure.status, str(failure)
+        record = Record(
+            schema=SCHEMA,
+            order=trial.order,
+            block=trial.block,
+            allocator=trial.cell.allocator,
+            workload=trial.cell.workload,
+            threads=trial.cell.threads,
+            status=status,
+            reason=reason,
+            signal=found.signal,
+            exit_code=found.exit_code,
+            stderr_tail=found.words,
+            thread_states=found.states,
+            started=round(started, 3),
+            wall_s=round(found.wall_s, 6),
+            identity=msgspec.structs.replace(
+                found.proof, path=chosen.path, sha256=chosen.sha256, version=chosen.version
+            ),
+            result=result,
+            machine=Around(
+                load1=load,
+                runnable_before=runnable,
+                runnable_after=machine.load()[1],
+                steal_s=round(machine.steal_s() - steal, 2),
+                stopped=attempt,
+            ),
+        )
+        return sound(record), found.stopped
 
-    def _run(self, chosen: Allocator, found: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, chosen: Allocator, found: _Found) -> Result:
         with _Output(keep=bool(self._task.numbers)) as output:
             tree = _start(self._task.command, worker_environment(chosen), output, chosen.path or "")
             try:
                 ended = tree.wait(self._task.timeout)
                 if not ended:
-                    found["states"] = list(tree.states())
+                    found.states = list(tree.states())
             finally:
                 tree.end()
             self._note(found, tree, output)
             if not ended:
-                raise _RunError("timeout", f"no end after {self._task.timeout:g} s")
+                raise _RunError(Status.TIMEOUT, f"no end after {self._task.timeout:g} s")
             self._judge_exit(tree.status, "")
             if wrong := tree.disproof():
-                raise _RunError("mismatch", wrong)
+                raise _RunError(Status.MISMATCH, wrong)
             return self._result(tree, tree.usage().wall_s, output.text())
 
-    def _served(self, chosen: Allocator, found: dict[str, Any]) -> dict[str, Any]:
+    def _served(self, chosen: Allocator, found: _Found) -> Result:
         """The server under the allocator; the client, timed, under the system's malloc."""
         sure = not self._task.ready or self._is_ready(_AHEAD_S) is False
         with _Output(keep=False) as said, _Output(keep=True) as output:
@@ -172,23 +168,23 @@ class ProgramTrial:
             finally:
                 server.end()
             self._note(found, server, said)
-            found["stopped"] |= client.stopped
-            found["wall_s"] = wall
+            found.stopped |= client.stopped
+            found.wall_s = wall
             if not ended:
-                raise _RunError("timeout", f"the client did not end after {self._task.timeout:g} s")
+                raise _RunError(
+                    Status.TIMEOUT, f"the client did not end after {self._task.timeout:g} s"
+                )
             if not lived:
-                raise _RunError("crash", f"the server ended early: {self._fate(server.status)}")
-            found["words"] = found["words"] or output.words()
+                raise _RunError(
+                    Status.CRASH, f"the server ended early: {self._fate(server.status)}"
+                )
+            found.words = found.words or output.words()
             self._judge_exit(client.status, "the client ")
             if wrong := server.disproof():
-                raise _RunError("mismatch", wrong)
-            result = self._result(server, wall, output.text())
-            result["program"]["stopped_itself"] = stopped
-            return result
+                raise _RunError(Status.MISMATCH, wrong)
+            return self._result(server, wall, output.text(), stopped_itself=stopped)
 
-    def _await_ready(
-        self, server: Tree, found: dict[str, Any], said: _Output, *, sure: bool
-    ) -> None:
+    def _await_ready(self, server: Tree, found: _Found, said: _Output, *, sure: bool) -> None:
         """Until --ready succeeds, or the server listens. sure: --ready failed while there was no
         server; else it may be answered by another one, and this one has to listen itself."""
         bound = min(self._task.timeout, READY_S)
@@ -202,7 +198,7 @@ class ProgramTrial:
                     reason += "; accepted: a server that stays in the foreground"
                 elif last := said.words().strip().splitlines()[-1:]:
                     reason += f": {last[0][:200]}"
-                raise _RunError("crash", reason)
+                raise _RunError(Status.CRASH, reason)
             left = deadline - time.monotonic()
             ready = not self._task.ready or self._is_ready(max(left, _AHEAD_S))
             listens = procfs.listen(server.seen)
@@ -226,30 +222,32 @@ class ProgramTrial:
             )
         if self._task.ready:
             reason = f"--ready '{self._task.ready}' did not succeed within {bound:g} s"
-            return _RunError("timeout", reason)
+            return _RunError(Status.TIMEOUT, reason)
         reason = f"the server does not listen after {bound:g} s; accepted: --ready COMMAND"
-        return _RunError("timeout", reason)
+        return _RunError(Status.TIMEOUT, reason)
 
-    def _note(self, found: dict[str, Any], tree: Tree, output: _Output) -> None:
+    def _note(self, found: _Found, tree: Tree, output: _Output) -> None:
         usage = tree.usage()
-        found["wall_s"] = usage.wall_s
-        found["exit_code"] = tree.status if tree.status >= 0 else None
-        found["signal"] = fate.signal_name(tree.status)
-        found["words"] = output.words()
-        found["proof"] = tree.proof()
-        found["stopped"] |= tree.stopped
+        found.wall_s = usage.wall_s
+        found.exit_code = tree.status if tree.status >= 0 else None
+        found.signal = fate.signal_name(tree.status)
+        found.words = output.words()
+        found.proof = tree.proof()
+        found.stopped |= tree.stopped
 
     def _judge_exit(self, status: int, who: str) -> None:
         if status < 0:
-            raise _RunError("crash", f"{who}{self._fate(status)}")
+            raise _RunError(Status.CRASH, f"{who}{self._fate(status)}")
         if self._task.codes and status not in self._task.codes:
             reason = f"{who}{self._fate(status)} (--ignore-exit-code takes any)"
-            raise _RunError("error", reason)
+            raise _RunError(Status.ERROR, reason)
 
     def _fate(self, status: int) -> str:
         return fate.words(status, self._kills)
 
-    def _result(self, tree: Tree, wall_s: float, text: str) -> dict[str, Any]:
+    def _result(
+        self, tree: Tree, wall_s: float, text: str, *, stopped_itself: bool | None = None
+    ) -> Result:
         """The record's result in a sweep's terms, with the program's own measures beside it.
 
         The first number asked for is the rate that comparisons use, inverted where less is
@@ -258,37 +256,32 @@ class ProgramTrial:
         try:
             numbers = {wanted.name: wanted.find(text) for wanted in self._task.numbers}
         except ValueError as error:
-            raise _RunError("error", str(error)) from None
+            raise _RunError(Status.ERROR, str(error)) from None
         operations, elapsed = 1.0, wall_s
         if self._task.numbers:
             first = numbers[self._task.numbers[0].name]
             if not 1e-300 < first < 1e300:
                 reason = f"{self._task.numbers[0].name} is {first:g}; accepted: 1e-300 to 1e300"
-                raise _RunError("error", reason)
+                raise _RunError(Status.ERROR, reason)
             operations, elapsed = first, 1.0
             if self._task.numbers[0].lower:
                 operations, elapsed = 1.0, first
-        usage = tree.usage()
-        return {
-            "operations": operations,
-            "elapsed_s": elapsed,
-            "threads": 1,
-            "progressed": 1,
-            "program": {**usage.to_json(), "wall_s": round(wall_s, 6), "numbers": numbers},
-        }
+        used = {**tree.usage().to_json(), "wall_s": round(wall_s, 6)}
+        usage = ProgramUse(**used, numbers=numbers, stopped_itself=stopped_itself)
+        return Result(operations, elapsed, threads=1, progressed=1, program=usage)
 
 
-def _nothing() -> dict[str, Any]:
-    """What is known of a run before it starts."""
-    return {
-        "wall_s": 0.0,
-        "words": "",
-        "exit_code": None,
-        "signal": None,
-        "states": [],
-        "proof": {},
-        "stopped": False,
-    }
+@dataclass
+class _Found:
+    """What is known of a run while it goes on."""
+
+    wall_s: float = 0.0
+    words: str = ""
+    exit_code: int | None = None
+    signal: str | None = None
+    states: list[str] = field(default_factory=list)
+    proof: Identity = field(default_factory=Identity)
+    stopped: bool = False
 
 
 class _Output:

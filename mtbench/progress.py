@@ -6,9 +6,10 @@ import contextlib
 import statistics as stdlib_statistics
 import sys
 import time
-from typing import Any, Protocol
+from typing import Protocol
 
 from mtbench.plan import Cell, Plan
+from mtbench.record import Record
 from mtbench.table import duration, number
 
 _LINE_EVERY_S = 10.0
@@ -17,7 +18,7 @@ _LINE_EVERY_S = 10.0
 class Progress(Protocol):
     """Told of every trial; a context manager."""
 
-    def trial(self, record: dict[str, Any]) -> None:
+    def trial(self, record: Record) -> None:
         """One trial is over and on the disk."""
 
     def __enter__(self) -> Progress: ...
@@ -28,7 +29,7 @@ class Progress(Protocol):
 class Silent:
     """Says nothing."""
 
-    def trial(self, record: dict[str, Any]) -> None:
+    def trial(self, record: Record) -> None:
         """Nothing."""
 
     def __enter__(self) -> Silent:
@@ -52,18 +53,17 @@ class Standing:
         self._spent_expected = 0.0
         self._seen: dict[tuple[str, int], dict[str, list[float]]] = {}
 
-    def add(self, record: dict[str, Any]) -> None:
+    def add(self, record: Record) -> None:
         """Count one record."""
         self.done += 1
-        self._spent_expected += self._plan.expected(record["threads"])
-        if record["status"] != "ok":
+        self._spent_expected += self._plan.expected(record.threads)
+        result = record.good
+        if result is None:
             self.failed += 1
-            return
-        result = record["result"]
-        if record["allocator"] != "null" and result["elapsed_s"]:
-            place = record["workload"], record["threads"]
-            self._seen.setdefault(place, {}).setdefault(record["allocator"], []).append(
-                result["operations"] / result["elapsed_s"]
+        elif record.allocator != "null" and result.elapsed_s:
+            place = record.workload, record.threads
+            self._seen.setdefault(place, {}).setdefault(record.allocator, []).append(
+                result.operations / result.elapsed_s
             )
 
     def left(self) -> str:
@@ -90,16 +90,16 @@ class Lines:
         self._verbose = verbose
         self._last = time.monotonic()
 
-    def trial(self, record: dict[str, Any]) -> None:
+    def trial(self, record: Record) -> None:
         """Say what is due."""
         self._standing.add(record)
-        if record["status"] != "ok":
+        if not record.good:
             _say(_failure(record))
         now = time.monotonic()
         if self._verbose or now - self._last >= _LINE_EVERY_S:
             self._last = now
             s = self._standing
-            leader = s.leader(_cell(record))
+            leader = s.leader(record.cell)
             _say(f"{s.done}/{s.total} trials, {s.left()} left; {leader}")
 
     def __enter__(self) -> Lines:
@@ -131,16 +131,16 @@ class Bar:
             "starting", total=self._standing.total, completed=done, left=self._standing.left()
         )
 
-    def trial(self, record: dict[str, Any]) -> None:
+    def trial(self, record: Record) -> None:
         """Move the bar."""
         self._standing.add(record)
         with contextlib.suppress(OSError):
-            if record["status"] != "ok":
+            if not record.good:
                 self._rich.console.print(_failure(record), markup=False, highlight=False)
             self._rich.update(
                 self._task,
                 completed=self._standing.done,
-                description=self._standing.leader(_cell(record)),
+                description=self._standing.leader(record.cell),
                 left=self._standing.left(),
             )
 
@@ -159,13 +159,9 @@ def _say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _cell(record: dict[str, Any]) -> Cell:
-    return Cell(record["allocator"], record["workload"], record["threads"])
-
-
-def _failure(record: dict[str, Any]) -> str:
-    place = f"{record['allocator']} {record['workload']} x {record['threads']}"
-    return f"failed: {place} (block {record['block']}): {record['status']}, {record['reason']}"
+def _failure(record: Record) -> str:
+    place = f"{record.allocator} {record.workload} x {record.threads}"
+    return f"failed: {place} (block {record.block}): {record.status}, {record.reason}"
 
 
 def shown(plan: Plan, done: int, *, quiet: bool, verbose: bool) -> Progress:

@@ -49,8 +49,9 @@ class Standing:
 
 def command(args: argparse.Namespace) -> int:
     """`mtbench rank`; exit 3 if a ratio is below --fail-below, or a cell has none."""
-    directory, plan = opened_one(Path(args.run))
-    kinds = {entry["label"]: entry["kind"] for entry in directory.manifest["allocators"]}
+    directory = opened_one(Path(args.run))
+    plan = directory.manifest.plan
+    kinds = {entry.label: entry.kind for entry in directory.manifest.allocators}
     others = _others(args.of, args.against, plan, kinds)
     results = gather(directory.records(), plan)
     rows, absent = standings(args.of, others, plan, results)

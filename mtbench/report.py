@@ -77,11 +77,11 @@ def load(path: Path, title: str = "") -> tuple[Plan, Results, plots_data.Run]:
 
 def load_all(path: Path, title: str = "") -> list[tuple[Plan, Results, plots_data.Run]]:
     """As `load`, a part for each host of a fleet's run."""
-    try:
-        gathered = [(v, plan, gather(v.records(), plan)) for v, plan in opened(path)]
-        parts = [(plan, found, presented(v, plan, found, title)) for v, plan, found in gathered]
-    except KeyError as error:
-        raise MtbenchError(f"{path}: manifest or records lack {error}") from error
+    parts = []
+    for view in opened(path):
+        plan = view.manifest.plan
+        found = gather(view.records(), plan)
+        parts.append((plan, found, presented(view, plan, found, title)))
     if not parts:
         raise MtbenchError(f"{path}: no host has measured anything yet")
     return parts

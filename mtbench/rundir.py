@@ -21,12 +21,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from mtbench import shape
+import msgspec
+
+from mtbench import manifest as manifests
 from mtbench.errors import MtbenchError, UsageError
-from mtbench.table import printable
+from mtbench.manifest import Manifest
+from mtbench.record import SCHEMA, Record, decoded, encoded, fault
 from mtbench.written import write_whole
 
-SCHEMA = 1
 MANIFEST, TRIALS, LOCK = "manifest.json", "trials.jsonl", "lock"
 PACKED = f"{TRIALS}.gz"
 WRITTEN = (TRIALS, PACKED, "report.html", "summary.csv", "figures")
@@ -59,7 +61,7 @@ def _made(path: Path) -> bool:
 class RunDirectory:
     """One run on disk. Open with `create`, `resume` (both hold the lock) or `read`."""
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
         self._lock: int | None = None
@@ -67,20 +69,20 @@ class RunDirectory:
         self._fresh = False
 
     @classmethod
-    def create(cls, path: Path, manifest: dict[str, Any]) -> RunDirectory:
+    def create(cls, path: Path, manifest: Manifest) -> RunDirectory:
         """A new directory with its manifest, locked for writing.
 
         Raises UsageError if it holds a run already, or a file of the user's that a run would
         replace; MtbenchError if it cannot be written.
         """
         _refuse_taken(path)
-        run = cls(path, {"schema": SCHEMA, **manifest})
+        run = cls(path, manifest)
         try:
             path.mkdir(parents=True, exist_ok=True)
             run._take_lock()
             # Another process may have had the lock since, and ended.
             _refuse_taken(path)
-            run.write(MANIFEST, json.dumps(run.manifest, indent=1) + "\n")
+            run.write(MANIFEST, manifests.encoded(manifest))
             run._open_trials()
         except OSError as error:
             run.close()
@@ -112,8 +114,8 @@ class RunDirectory:
         with a manifest that is damaged."""
         manifest = path / MANIFEST
         try:
-            kept = json.loads(manifest.read_text(encoding="utf-8"))
-            schema = kept["schema"]
+            text = manifest.read_text(encoding="utf-8")
+            schema = json.loads(text)["schema"]
         except FileNotFoundError:
             raise UsageError(
                 f"{path} is no run directory (it has no {MANIFEST}); accepted: a directory that "
@@ -127,16 +129,16 @@ class RunDirectory:
             raise UsageError(
                 f"{path} was written with schema {schema}; this version reads schema {SCHEMA}"
             )
-        wrong = shape.manifest_fault(kept)
-        if wrong:
-            raise UsageError(f"{manifest} is damaged: {wrong}")
-        return cls(path, kept)
+        try:
+            return cls(path, manifests.decoded(text))
+        except ValueError as error:
+            raise UsageError(f"{manifest} is damaged: {error}") from None
 
-    def append(self, record: dict[str, Any]) -> None:
+    def append(self, record: Record) -> None:
         """Add one record and flush it to the disk; on failure what was there stays whole."""
         assert self._trials is not None, "the run is open for reading only"
         self._check_place()
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        line = encoded(record)
         before = os.fstat(self._trials).st_size
         try:
             written = 0
@@ -148,7 +150,7 @@ class RunDirectory:
                 os.ftruncate(self._trials, before)
             raise _unwritable(self.path / TRIALS, error) from error
 
-    def records(self) -> Iterator[dict[str, Any]]:
+    def records(self) -> Iterator[Record]:
         """Every record, one at a time, in the order measured; a torn last line is left out.
 
         Raises MtbenchError for a damaged line that is not the last, and where there is no file.
@@ -158,29 +160,41 @@ class RunDirectory:
             for number, line in enumerate(self._lines(file), 1):
                 if damaged:
                     break
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError):
-                    damaged = number
-                    continue
                 if not line.endswith(b"\n"):
                     damaged = number
                     continue
-                if isinstance(record, dict) and record.get("schema") != SCHEMA:
-                    raise UsageError(
-                        f"{file.name}: line {number} has schema "
-                        f"{record.get('schema')}; this version reads schema {SCHEMA}"
-                    )
-                wrong = shape.record_fault(record, self.manifest)
-                if wrong:
-                    damaged, why = number, f" ({wrong})"
+                try:
+                    record = decoded(line)
+                except msgspec.ValidationError as error:
+                    self._refuse_schema(line, file, number)
+                    damaged, why = number, f" ({fault(error)})"
                     break
-                yield printable(record) if b"\\u" in line else record
+                except (ValueError, RecursionError):
+                    damaged = number
+                    continue
+                if record.schema != SCHEMA:
+                    self._refuse_schema(line, file, number)
+                if self.manifest.program and record.good and not record.good.program:
+                    damaged, why = number, " (it is no run of a program)"
+                    break
+                if self.manifest.hosts is not None and record.host is None:
+                    damaged, why = number, " (host is missing)"
+                    break
+                yield record
             else:
                 return
         raise MtbenchError(
             f"{file.name}: line {damaged} is damaged{why}; remove that line to use the rest"
         )
+
+    @staticmethod
+    def _refuse_schema(line: bytes, file: IO[bytes], number: int) -> None:
+        found = json.loads(line)
+        if isinstance(found, dict) and found.get("schema") != SCHEMA:
+            raise UsageError(
+                f"{file.name}: line {number} has schema {found.get('schema')}; this version reads "
+                f"schema {SCHEMA}"
+            )
 
     def _opened(self) -> IO[bytes]:
         """The file of the records, packed or not. Raises MtbenchError."""
@@ -220,8 +234,8 @@ class RunDirectory:
     def update(self, **entries: Any) -> None:
         """Change entries of the manifest, on disk too."""
         self._check_place()
-        self.manifest.update(entries)
-        self.write(MANIFEST, json.dumps(self.manifest, indent=1) + "\n")
+        self.manifest = msgspec.structs.replace(self.manifest, **entries)
+        self.write(MANIFEST, manifests.encoded(self.manifest))
 
     def close(self) -> None:
         """Give the lock back; reading stays possible."""

@@ -27,6 +27,7 @@ from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.measure import Measurer
 from mtbench.options import DEFAULT_TRIALS
 from mtbench.plan import Cell, Plan, Trial
+from mtbench.record import Record, cpu_seconds
 from mtbench.statistics import far_out, independent_ratio, median, paired_ratio
 from mtbench.written import write_whole
 
@@ -174,15 +175,15 @@ def _rounds(
     return round(wanted / a_round)
 
 
-def _rates(record: dict[str, Any]) -> tuple[float, float]:
+def _rates(record: Record) -> tuple[float, float]:
     """Operations, and CPU seconds, a second of a trial's window."""
-    if record["status"] != "ok":
-        raise MtbenchError(f"a trial failed: {record['status']}, {record['reason']}")
-    result = record["result"]
-    elapsed = result["elapsed_s"]
-    processor = (result["cpu"]["user_s"] + result["cpu"]["system_s"]) / elapsed
+    result = record.good
+    if result is None:
+        raise MtbenchError(f"a trial failed: {record.status}, {record.reason}")
+    elapsed = result.elapsed_s
+    processor = cpu_seconds(result) / elapsed
     # A trial whose thread was never scheduled has no speed; it is missing, not zero.
-    return float(result["operations"] / elapsed) or math.nan, processor or math.nan
+    return float(result.operations / elapsed) or math.nan, processor or math.nan
 
 
 def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:

@@ -12,34 +12,32 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict
 from datetime import datetime, timezone
-from typing import Any, Protocol
+from typing import Protocol
 
 from mtbench import conditions, doctor, machine, signals
 from mtbench.errors import MtbenchError
+from mtbench.manifest import Manifest, Session, Workload
 from mtbench.options import Job
 from mtbench.plan import Cell, Plan, Trial
 from mtbench.progress import Progress
+from mtbench.record import SCHEMA, Record
 from mtbench.rundir import RunDirectory
 
 Done = set[tuple[int, Cell]]
-Records = Generator[dict[str, Any], None, None]
+Records = Generator[Record, None, None]
 
 
 class Measures(Protocol):
     """Whatever makes a record of a trial."""
 
-    def record(self, trial: Trial) -> dict[str, Any]:
+    def record(self, trial: Trial) -> Record:
         """One trial's record; whatever becomes of it, a record comes back."""
 
 
 def finished(run: RunDirectory) -> Done:
     """Which (block, cell) already have a record, failures included."""
-    return {
-        (record["block"], Cell(record["allocator"], record["workload"], record["threads"]))
-        for record in run.records()
-    }
+    return {(record.block, record.cell) for record in run.records()}
 
 
 def left(plan: Plan, done: Done) -> Iterator[Trial]:
@@ -53,7 +51,7 @@ def measured(measures: Measures, trials: Iterator[Trial]) -> Records:
         yield measures.record(trial)
 
 
-def collect(records: Records, keep: Callable[[dict[str, Any]], None], show: Progress) -> int:
+def collect(records: Records, keep: Callable[[Record], None], show: Progress) -> int:
     """Keep and show each record as it comes; the signal that ended that before its time, 0 if none
     did. The next trial begins when a record is kept. Raises what `records` and `keep` raise."""
     with show, contextlib.closing(records):
@@ -83,26 +81,26 @@ def fill(run: RunDirectory, records: Records, show: Progress) -> int:
 
 
 def _note(run: RunDirectory, seconds: float, ended_by: int) -> None:
-    session = {"seconds": round(seconds, 3), "interrupted": ended_by > 0}
-    run.update(sessions=[*run.manifest.get("sessions", []), session])
+    session = Session(round(seconds, 3), ended_by > 0)
+    run.update(sessions=(*run.manifest.sessions, session))
 
 
-def manifest(job: Job, title: str | None) -> dict[str, Any]:
+def manifest(job: Job, title: str | None) -> Manifest:
     """What a run directory says of itself."""
-    return {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": shlex.join(["mtbench", *sys.argv[1:]]),
-        "title": title or "",
-        "host": socket.gethostname(),
-        "machine": machine.summary(),
-        "fingerprint": machine.fingerprint(),
-        "conditions": conditions.here(),
-        "packages": machine.packages(),
-        "facts": doctor.as_json(doctor.examine()),
-        "plan": job.plan.to_json(),
-        "allocators": [asdict(entry) for entry in job.allocators.values()],
-        "workloads": [
-            {"name": name, "description": spec.description, "unit": spec.unit}
-            for name, spec in job.specs.items()
-        ],
-    }
+    return Manifest(
+        schema=SCHEMA,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=shlex.join(["mtbench", *sys.argv[1:]]),
+        title=title or "",
+        host=socket.gethostname(),
+        machine=machine.summary(),
+        fingerprint=machine.fingerprint(),
+        conditions=conditions.here(),
+        packages=machine.packages(),
+        facts=tuple(doctor.examine()),
+        plan=job.plan,
+        allocators=tuple(job.allocators.values()),
+        workloads=tuple(
+            Workload(name, spec.description, spec.unit) for name, spec in job.specs.items()
+        ),
+    )

@@ -59,7 +59,7 @@ def conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) ->
         )
         return signals.exit_code(ended_by)
     if written.results.failures:
-        cells = {(r["allocator"], r["workload"], r["threads"]) for r in written.results.failures}
+        cells = {record.cell for record in written.results.failures}
         print(
             f"mtbench: {len(written.results.failures)} trials failed in {len(cells)} cells; "
             "see failures in the report",
@@ -87,8 +87,8 @@ def _announce(run: RunDirectory, plan: Plan, done: int) -> None:
         + f"; about {remaining / 60:.1f} min",
         file=sys.stderr,
     )
-    spoiling = [fact for fact in run.manifest.get("facts", []) if fact["severity"] == "warning"]
+    spoiling = [fact for fact in run.manifest.facts if fact.severity == "warning"]
     for fact in spoiling[:3]:
-        print(f"warning: {fact['name']}: {fact['found']}: {fact['harm']}", file=sys.stderr)
+        print(f"warning: {fact.name}: {fact.found}: {fact.harm}", file=sys.stderr)
     if len(spoiling) > 3:
         print(f"({len(spoiling) - 3} more: mtbench doctor)", file=sys.stderr)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from mtbench import fate
 from mtbench.cells import Floats, Results
 from mtbench.findings import Finding
 from mtbench.plan import Plan
+from mtbench.record import Identity, ProgramUse, Record
 from mtbench.rundir import RunDirectory
 from mtbench.statistics import Estimate, Ratio, bootstrap_median, paired_ratio
-from mtbench.table import bytes_, number, printable, ratio, text_table
+from mtbench.table import bytes_, number, ratio, text_table
 from plots import data as plots_data
 from plots.data import PROGRAM_MEASURES, Metric, ProgramCell, Run
 
@@ -23,22 +23,26 @@ Measured = dict[str, dict[str, Floats]]
 """allocator -> measure -> one number a block, nan where that run failed, shape (trials,)."""
 
 
-def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Measured:
+def gather(records: Iterable[Record], plan: Plan) -> Measured:
     """The measures of every good run; `order` is its place among all runs."""
     found: Measured = {label: {} for label in plan.allocators}
     for record in records:
-        block = int(record["block"])
-        measures = found.get(record["allocator"])
-        if record["status"] != "ok" or measures is None or not 0 <= block < plan.trials:
+        block = record.block
+        measures = found.get(record.allocator)
+        if not record.good or measures is None or not 0 <= block < plan.trials:
             continue
-        used = record["result"]["program"]
-        proof = record["identity"]
-        values = {metric.key: used.get(metric.key, math.nan) for metric in PROGRAM_MEASURES}
-        values |= used["numbers"]
-        values |= {"order": record["order"], "processes": proof["processes"]}
-        values |= {"unproven": proof["processes"] - proof["proven"]}
-        spent = used.get("user_s", 0.0) + used.get("system_s", 0.0)
-        values |= {"unseen": min(1.0, proof.get("unseen_s", 0.0) / spent) if spent > 0 else 0.0}
+        used = record.good.program or ProgramUse()
+        proof = record.identity or Identity()
+        values = {
+            metric.key: math.nan if (value := getattr(used, metric.key)) is None else value
+            for metric in PROGRAM_MEASURES
+        }
+        processes = proof.processes or 0
+        values |= used.numbers
+        values |= {"order": record.order, "processes": processes}
+        values |= {"unproven": processes - (proof.proven or 0)}
+        spent = (used.user_s or 0.0) + (used.system_s or 0.0)
+        values |= {"unseen": min(1.0, proof.unseen_s / spent) if spent > 0 else 0.0}
         for key, value in values.items():
             if key not in measures:
                 measures[key] = np.full(plan.trials, math.nan)
@@ -48,24 +52,23 @@ def gather(records: Iterable[dict[str, Any]], plan: Plan) -> Measured:
 
 def presented(run: RunDirectory, plan: Plan, base: str) -> dict[str, Any]:
     """What `plots.data.Run` holds of a program; {} for a sweep."""
-    manifest = printable(run.manifest)
-    kept = manifest.get("program")
-    if kept is None:
+    manifest = run.manifest.shown()
+    if manifest.program is None:
         return {}
     numbers = tuple(
-        Metric(entry["name"], entry["name"], "", "lower" if entry["lower"] else "higher",
-               f"the program's own: {entry['pattern']}")
-        for entry in kept["numbers"]
+        Metric(entry.name, entry.name, "", "lower" if entry.lower else "higher",
+               f"the program's own: {entry.pattern}")
+        for entry in manifest.program.numbers
     )  # fmt: skip
     records = list(run.records())
     measured = gather(records, plan)
     failed = dict.fromkeys(plan.allocators, 0)
     left: dict[str, set[str]] = {label: set() for label in plan.allocators}
     for record in records:
-        failed[record["allocator"]] += record["status"] != "ok"
-        left[record["allocator"]].update((record["identity"] or {}).get("left", ()))
+        failed[record.allocator] += not record.good
+        left[record.allocator].update(record.identity.left if record.identity else ())
     return {
-        "program": manifest["workloads"][0]["description"],
+        "program": manifest.workloads[0].description,
         "program_numbers": numbers,
         "programs": tuple(
             _cell(label, measured, failed[label], tuple(sorted(left[label])), base, numbers)
@@ -150,12 +153,12 @@ def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list
             told.append((-1.0, Finding(text, evidence)))
     told.sort(key=lambda entry: -entry[0])
     sentences = [*_of_the_proof(cells, name), *(finding for _, finding in told)]
-    if (plain := run.manifest.get("without_preload")) is not None:
+    if (plain := run.manifest.without_preload) is not None:
         sentences.insert(0, _takes_none(name, plain, results))
     if results.failures:
-        labels = sorted({record["allocator"] for record in results.failures})
+        labels = sorted({record.allocator for record in results.failures})
         text = f"{len(results.failures)} runs failed, under {', '.join(labels)}."
-        sentences.append(Finding(text, results.failures[0]["reason"] or "", "bad"))
+        sentences.append(Finding(text, results.failures[0].reason or "", "bad"))
     if codes := _unlike_ends(run):
         text = f"{name} ends otherwise under another malloc: {codes}."
         sentences.insert(0, Finding(text, "perhaps not the same work", "bad"))
@@ -168,8 +171,8 @@ def _unlike_ends(run: RunDirectory) -> str:
     """The exit codes of the good runs by allocator, where --ignore-exit-code let them differ."""
     codes: dict[str, set[int]] = {}
     for record in run.records():
-        if record["status"] == "ok" and record["exit_code"] is not None:
-            codes.setdefault(record["allocator"], set()).add(record["exit_code"])
+        if record.good and record.exit_code is not None:
+            codes.setdefault(record.allocator, set()).add(record.exit_code)
     if len({frozenset(found) for found in codes.values()}) < 2:
         return ""
     return ", ".join(
@@ -194,7 +197,7 @@ def _of_the_proof(cells: Iterable[ProgramCell], name: str) -> list[Finding]:
 def _takes_none(name: str, plain: str, results: Results) -> Finding:
     """A program that died by a signal under every malloc but libc's. plain: how it ended without
     a preloaded one, "" if well."""
-    ends = sorted({end for record in results.failures if (end := fate.told(record))})
+    ends = sorted({end for record in results.failures if (end := record.killed_by)})
     text = f"{name} dies by {', '.join(ends)} under every preloaded malloc"
     if plain:
         return Finding(f"{text}, and fails without one too: {plain}.", "one run without", "bad")

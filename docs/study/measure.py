@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from mtbench import allocators, conditions, machine, options, progress, session, signals
 from mtbench.errors import Exit, UsageError
 from mtbench.measure import Measurer
@@ -68,13 +70,11 @@ def one(question: Question, path: Path, command: str, *, resume: bool) -> int:
     if resume and (path / MANIFEST).exists():
         directory = RunDirectory.resume(path)
         conditions.check(directory, conditions.here())
-        job = options.job_of(
-            Plan.from_json(directory.manifest["plan"]), directory.manifest["allocators"]
-        )
+        job = options.job_of(directory.manifest.plan, directory.manifest.allocators)
     else:
         job = _job(question)
         manifest = session.manifest(job, f"study: {question.name}")
-        directory = RunDirectory.create(path, manifest | {"command": command})
+        directory = RunDirectory.create(path, msgspec.structs.replace(manifest, command=command))
     with directory, signals.terminable():
         done = session.finished(directory)
         show = progress.shown(job.plan, len(done), quiet=False, verbose=False)

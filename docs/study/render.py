@@ -90,19 +90,19 @@ def facts(parts: Mapping[str, Part]) -> dict[str, Any]:
     if not parts:
         raise MtbenchError("no data of a study; run make study")
     first = next(iter(parts.values()))
-    sessions = [s for part in parts.values() for s in part.manifest.get("sessions", [])]
+    sessions = [s for part in parts.values() for s in part.manifest.sessions]
     failed: dict[str, int] = {}
     for name, part in parts.items():
         for record in part.results.failures:
-            key = f"{name}: `{record['allocator']}` in `{record['workload']}` ({record['status']})"
+            key = f"{name}: `{record.allocator}` in `{record.workload}` ({record.status})"
             failed[key] = failed.get(key, 0) + 1
     planned = sum(len(part.plan.cells) * part.plan.trials for part in parts.values())
     measured = sum(part.results.trials for part in parts.values())
     windows = sorted({part.plan.duration for part in parts.values()})
     trials = sorted({part.plan.trials for part in parts.values()})
     return {
-        "machine": first.manifest["machine"],
-        "created": first.manifest["created"][:10],
+        "machine": first.manifest.machine,
+        "created": first.manifest.created[:10],
         "cores": first.plan.cores,
         "window": listed([f"{window:g} s" for window in windows]),
         "warmup": f"{first.plan.warmup:g} s",
@@ -114,7 +114,7 @@ def facts(parts: Mapping[str, Part]) -> dict[str, Any]:
         "measured": measured,
         "complete": measured == planned,
         "small": max(windows) < 0.2 or max(trials) < 5,
-        "took": duration(sum(entry["seconds"] for entry in sessions)),
+        "took": duration(sum(entry.seconds for entry in sessions)),
         "failed": [f"{key}: {count}" for key, count in failed.items()],
         "idle": sum(
             data.ended - data.good
@@ -124,17 +124,17 @@ def facts(parts: Mapping[str, Part]) -> dict[str, Any]:
         "missing": [name for name in ANSWERS if name not in parts],
         "versions": listed(
             [
-                f"{entry['label']} {entry['version']}"
-                for entry in parts["peers"].manifest["allocators"]
-                if entry["label"] != "hakmem"
+                f"{entry.label} {entry.version}"
+                for entry in parts["peers"].manifest.allocators
+                if entry.label != "hakmem"
             ]
         )
         if "peers" in parts
         else "",
         "warnings": [
-            f"{fact['name']}: {fact['found']} ({fact['harm']})"
-            for fact in first.manifest.get("facts", [])
-            if fact["severity"] == "warning"
+            f"{fact.name}: {fact.found} ({fact.harm})"
+            for fact in first.manifest.facts
+            if fact.severity == "warning"
         ],
     }
 

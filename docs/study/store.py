@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import json
 import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from msgspec.structs import replace
 
 from mtbench.cells import Results
+from mtbench.manifest import Manifest
 from mtbench.plan import Plan
+from mtbench.record import Counters, Lock, Record, encoded
 from mtbench.report import load
 from mtbench.rundir import MANIFEST, PACKED, RunDirectory
 from mtbench.written import write_whole
@@ -41,7 +43,7 @@ class Part:
     plan: Plan
     results: Results
     run: plots_data.Run
-    manifest: dict[str, Any]
+    manifest: Manifest
     counters: dict[tuple[str, str, int, str], list[float]]
     walls: dict[tuple[str, str, int], list[float]]
 
@@ -66,41 +68,37 @@ def keep(runs: Path, target: Path) -> None:
 
 def _packed(run: Path) -> bytes:
     text = "".join(
-        placeless(json.dumps(small(record, run.name), separators=(",", ":"))) + "\n"
+        placeless(encoded(small(record, run.name)).decode())
         for record in RunDirectory.read(run).records()
     )
     # Equal data make equal files: no time in the header.
     return gzip.compress(text.encode(), 9, mtime=0)
 
 
-def small(record: dict[str, Any], question: str) -> dict[str, Any]:
+def small(record: Record, question: str) -> Record:
     """A record without what its question does not ask."""
-    result = record.get("result") or {}
-    latency, samples = result.get("latency"), (result.get("memory") or {}).get("samples")
-    stats = record.get("allocator_stats") or {}
+    result, stats = record.result, record.allocator_stats or Counters()
     record = thinned(record)
-    if record.get("result") and question in LATENCY:
-        record["result"]["latency"] = latency
-    if record.get("result") and question in SERIES:
-        record["result"]["memory"]["samples"] = samples
-    kept: dict[str, Any] = {name: stats[name] for name in _COUNTERS if stats.get(name)}
-    if stats.get("locks") and question in LOCKS:
-        kept |= {"locks": summed(stats["locks"]), "counted_s": stats.get("counted_s")}
-    record["allocator_stats"] = kept or None
-    record["stderr_tail"] = record["stderr_tail"][-200:]
-    return record
+    if result and record.result and question in LATENCY:
+        record = replace(record, result=replace(record.result, latency=result.latency))
+    if result and record.result and question in SERIES:
+        record = replace(record, result=replace(record.result, memory=result.memory))
+    counted = {name: getattr(stats, name) or None for name in _COUNTERS}
+    if stats.locks and question in LOCKS:
+        counted |= {"locks": summed(stats.locks), "counted_s": stats.counted_s}
+    kept = Counters(**counted) if any(counted.values()) else None
+    return replace(record, allocator_stats=kept, stderr_tail=record.stderr_tail[-200:])
 
 
-def summed(locks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summed(locks: list[Lock]) -> list[Lock]:
     """The registry's lock, and all others as one."""
-    names = ("acquisitions", "spun", "waited", "wait_ns", "max_wait_ns")
-    rows: dict[str, dict[str, Any]] = {}
+    names = ("acquisitions", "spun", "waited", "wait_ns")
+    rows: dict[str, Lock] = {}
     for lock in locks:
-        name = "registry" if lock["name"] == "registry" else "others"
-        row = rows.setdefault(name, {"name": name, **dict.fromkeys(names, 0)})
-        for key in names:
-            value = lock.get(key, 0)
-            row[key] = max(row[key], value) if key == "max_wait_ns" else row[key] + value
+        name = "registry" if lock.name == "registry" else "others"
+        row = rows.get(name, Lock(name, 0))
+        sums = {key: getattr(row, key) + getattr(lock, key) for key in names}
+        rows[name] = replace(row, max_wait_ns=max(row.max_wait_ns, lock.max_wait_ns), **sums)
     return list(rows.values())
 
 
@@ -111,12 +109,12 @@ def read(folder: Path) -> Part:
     plan, results, run = load(folder)
     kept = RunDirectory.read(folder)
     for record in kept.records():
-        if record["status"] != "ok":
+        if not record.good:
             continue
-        place = record["allocator"], record["workload"], record["threads"]
-        walls.setdefault(place, []).append(float(record["wall_s"]))
+        place = record.cell
+        walls.setdefault(place, []).append(float(record.wall_s))
         for name in _COUNTERS:
-            value = float((record["allocator_stats"] or {}).get(name, 0))
+            value = float(getattr(record.allocator_stats or Counters(), name) or 0)
             counters.setdefault((*place, name), []).append(value)
     return Part(plan, results, run, kept.manifest, counters, walls)
 

@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from mtbench.manifest import Manifest
 from mtbench.plan import Plan, grid
-from mtbench.rundir import SCHEMA, RunDirectory
+from mtbench.record import SCHEMA, Record, checked
+from mtbench.rundir import RunDirectory
 
 Speed = Callable[[str, str, int], float]
 KINDS = {"system": "system", "null": "null"}
@@ -55,31 +58,39 @@ def fabricate(
             rate = speed(label, workload, count) * float(generator.lognormal(0, noise))
             crashed = (label, trial.block) in failing
             run.append(
-                {
-                    "schema": SCHEMA,
-                    "order": trial.order,
-                    "block": trial.block,
-                    "allocator": label,
-                    "workload": workload,
-                    "threads": count,
-                    "status": "crash" if crashed else "ok",
-                    "reason": "killed by SIGSEGV" if crashed else None,
-                    "signal": "SIGSEGV" if crashed else None,
-                    "exit_code": None if crashed else 0,
-                    "stderr_tail": "last words" if crashed else "",
-                    "wall_s": 0.7,
-                    "identity": {"path": f"/lib/{label}.so", "version": "1.0", "config": None},
-                    "result": None if crashed else result(rate, count, memory(label)),
-                    "allocator_stats": None,
-                    "machine": {"load1": 0.1, "steal_s": 0.0},
-                }
+                a_record(
+                    {
+                        "schema": SCHEMA,
+                        "order": trial.order,
+                        "block": trial.block,
+                        "allocator": label,
+                        "workload": workload,
+                        "threads": count,
+                        "status": "crash" if crashed else "ok",
+                        "reason": "killed by SIGSEGV" if crashed else None,
+                        "signal": "SIGSEGV" if crashed else None,
+                        "exit_code": None if crashed else 0,
+                        "stderr_tail": "last words" if crashed else "",
+                        "wall_s": 0.7,
+                        "identity": {"path": f"/lib/{label}.so", "version": "1.0", "config": None},
+                        "result": None if crashed else result(rate, count, memory(label)),
+                        "allocator_stats": None,
+                        "machine": {"load1": 0.1, "steal_s": 0.0},
+                    }
+                )
             )
     return path
 
 
-def manifest(plan: Plan, host: str = "here", sha256: str = "a" * 64) -> dict[str, Any]:
+def a_record(fields: dict[str, Any]) -> Record:
+    """A record of these fields."""
+    return checked(fields, Record)
+
+
+def manifest(plan: Plan, host: str = "here", sha256: str = "a" * 64) -> Manifest:
     """What a run directory of the plan says of itself."""
-    return {
+    fields = {
+        "schema": SCHEMA,
         "created": "2026-01-01T00:00:00+00:00",
         "command": "mtbench sweep",
         "title": "",
@@ -89,7 +100,7 @@ def manifest(plan: Plan, host: str = "here", sha256: str = "a" * 64) -> dict[str
         "packages": {"mtbench": "0.1.0"},
         "facts": [],
         "sessions": [{"seconds": 12.0, "interrupted": False}],
-        "plan": plan.to_json(),
+        "plan": plan,
         "allocators": [
             {
                 "label": label,
@@ -106,6 +117,7 @@ def manifest(plan: Plan, host: str = "here", sha256: str = "a" * 64) -> dict[str
             for name in plan.workloads
         ],
     }
+    return checked(msgspec.to_builtins(fields), Manifest)
 
 
 def result(rate: float, threads: int, memory: int) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 from fabricated import fabricate
+from msgspec.structs import replace
 
 import workloads
 from mtbench import allocators, counters
 from mtbench.cells import gather
 from mtbench.errors import UsageError
 from mtbench.isolate import Limits, run_worker
-from mtbench.plan import Plan
+from mtbench.record import Counters, Lock
 from mtbench.rundir import RunDirectory
 
 
@@ -86,10 +87,9 @@ def test_lock_counters_refer_to_the_window_alone_where_threads_queue_up() -> Non
 def test_a_run_that_counted_beyond_the_window_gets_no_rates(tmp_path: Path) -> None:
     path = fabricate(tmp_path / "run", lambda *_: 1e6, threads=(2,), allocators=("hakmem",))
     directory = RunDirectory.read(path)
-    plan = Plan.from_json(directory.manifest["plan"])
-    records = list(directory.records())
-    for record in records:
-        record["allocator_stats"] = {"locks": [{"name": "a", "acquisitions": 5}]}
+    plan = directory.manifest.plan
+    stats = Counters(locks=[Lock("a", 5)])
+    records = [replace(record, allocator_stats=stats) for record in directory.records()]
     data = gather(records, plan).cells[plan.cells[0]]
     assert "beyond the window" in data.missing["lock_acq_per_op"]
     assert not data.locks

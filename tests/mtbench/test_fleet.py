@@ -10,10 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from fabricated import manifest
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
@@ -22,6 +25,8 @@ from mtbench.arguments import request
 from mtbench.command import build_parser
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.fleet import Cluster, Fleet
+from mtbench.host import Described
+from mtbench.manifest import Site
 from mtbench.rundir import RunDirectory
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -198,9 +203,15 @@ def job() -> options.Job:
     return options.job(request(build_parser(words).parse_args(words)))
 
 
-def facts(name: str, **changes: Any) -> dict[str, Any]:
-    found = {"host": name, "key": name, "resource": 1, "build": conditions.build(), "cores": 2}
-    return {**found, "allocators": [], **changes}
+def told(name: str, conditions_: dict[str, str] | None = None, **changes: Any) -> Described:
+    site = Site(cores=2, allocators=(), conditions=conditions_ or {})
+    return replace(Described(name, name, 1, conditions.build(), site), **changes)
+
+
+def begun(path: Path, **fields: Any) -> RunDirectory:
+    """A run on a cluster."""
+    made = msgspec.structs.replace(manifest(job().plan), cluster="tcp://1", **fields)
+    return RunDirectory.create(path, made)
 
 
 @pytest.mark.parametrize(
@@ -208,42 +219,41 @@ def facts(name: str, **changes: Any) -> dict[str, Any]:
     [
         ({"build": {**conditions.build(), "hakmem": "0123"}}, "another build of hakmem (0123)"),
         ({"error": "allocator 'x' is not installed here"}, "host b: allocator 'x' is not"),
-        ({"host": "a", "key": "other"}, "two machines are called a"),
+        ({"name": "a", "key": "other"}, "two machines are called a"),
     ],
 )
 def test_hosts_that_cannot_be_compared_are_refused(changes: dict[str, Any], words: str) -> None:
     found = Fleet(Cluster("tcp://127.0.0.1:1"), job())
-    found._admit("tcp://1", facts("a"))
+    found._admit("tcp://1", told("a"))
     with pytest.raises(UsageError) as refused:
-        found._admit("tcp://2", facts("b", **changes))
+        found._admit("tcp://2", told("b", **changes))
     assert words in str(refused.value)
 
 
 def test_two_names_of_one_machine_are_one_host() -> None:
     found = Fleet(Cluster("tcp://127.0.0.1:1"), job())
-    found._admit("tcp://1", facts("a", key="boot"))
-    found._admit("tcp://2", facts("b", key="boot"))
+    found._admit("tcp://1", told("a", key="boot"))
+    found._admit("tcp://2", told("b", key="boot"))
     assert list(found.hosts) == ["a"]
 
 
 def test_a_host_is_not_resumed_under_other_conditions(tmp_path: Path) -> None:
     wanted = job()
     found = Fleet(Cluster("tcp://127.0.0.1:1"), wanted)
-    found._admit("tcp://1", facts("a", conditions={"cores": "2"}))
-    kept = {"a": facts("a", conditions={"cores": "2", "MALLOC_ARENA_MAX": "1"})}
-    manifest = {"on_each_host": True, "assignment": {}, "hosts": kept}
-    with RunDirectory.create(tmp_path / "run", manifest) as run:
+    found._admit("tcp://1", told("a", {"cores": "2"}))
+    kept = {"a": told("a", {"cores": "2", "MALLOC_ARENA_MAX": "1"}).site}
+    with begun(tmp_path / "run", on_each_host=True, assignment={}, hosts=kept) as run:
         with pytest.raises(UsageError, match=r"host a .* \(MALLOC_ARENA_MAX was 1, is unset\)"):
             fleetrun._settle(run, wanted, found)
-        run.update(hosts={"a": facts("a", conditions={"cores": "2"})})
+        run.update(hosts={"a": told("a", {"cores": "2"}).site})
         fleetrun._settle(run, wanted, found)
 
 
 def test_every_workload_has_one_host_and_no_host_is_idle() -> None:
     wanted = job()
     found = Fleet(Cluster("tcp://127.0.0.1:1"), wanted)
-    found._admit("tcp://1", facts("a"))
-    found._admit("tcp://2", facts("b"))
+    found._admit("tcp://1", told("a"))
+    found._admit("tcp://2", told("b"))
     chosen = fleet.assigned(wanted, found.hosts)
     assert set(chosen) == set(wanted.plan.workloads)
     assert set(chosen.values()) == {"a", "b"}
@@ -252,17 +262,16 @@ def test_every_workload_has_one_host_and_no_host_is_idle() -> None:
 def test_a_lost_host_leaves_its_workloads_to_another_from_the_start(tmp_path: Path) -> None:
     wanted = job()
     found = Fleet(Cluster("tcp://127.0.0.1:1"), wanted)
-    gone, there = (found._admit(f"tcp://{name}", facts(name)) for name in ("a", "b"))
+    gone, there = (found._admit(f"tcp://{name}", told(name)) for name in ("a", "b"))
     assignment = dict.fromkeys(("mid_gap", "larson"), "a") | {"remote": "b"}
-    manifest = {"on_each_host": False, "assignment": assignment, "hosts": {}}
-    with RunDirectory.create(tmp_path / "run", manifest) as run:
+    with begun(tmp_path / "run", on_each_host=False, assignment=assignment, hosts={}) as run:
         fleet.fill(found, run)
         half = gone.queue.popleft().cell.workload
         there.workers, gone.last_seen = ["tcp://b"], -fleet.PATIENCE_S * 2
         found._move(run)
         left = {"mid_gap", "larson"} - {half}
         assert [t.cell.workload for t in there.queue] == ["remote", *left] and not gone.queue
-        assert run.manifest["assignment"] == assignment | dict.fromkeys(left, "b")
+        assert run.manifest.assignment == assignment | dict.fromkeys(left, "b")
         there.workers, there.last_seen = [], -fleet.PATIENCE_S * 2
         with pytest.raises(MtbenchError, match="host b did not come back with 2 trials to go"):
             found._move(run)

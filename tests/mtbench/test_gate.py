@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fabricated import fabricate
 
@@ -170,7 +171,7 @@ def as_program(run: Path, *command: str, timeout: float = 600.0) -> Path:
             record["result"]["program"] = {"numbers": {}}
             record["identity"] |= {"processes": 1, "proven": 1}
             file.write(json.dumps(record) + "\n")
-    return amend(run, program=task.to_json())
+    return amend(run, program=msgspec.to_builtins(task))
 
 
 def test_programs_that_differ_are_told(base: Path, tmp_path: Path, capsys: Say) -> None:

@@ -2,10 +2,12 @@
 
 import json
 
+import msgspec
 import pytest
 
-from mtbench.errors import MtbenchError, UsageError
+from mtbench.errors import UsageError
 from mtbench.plan import Plan, grid, thread_counts
+from mtbench.record import checked
 
 
 def plan(**changes: object) -> Plan:
@@ -69,10 +71,10 @@ def test_the_watchdog_waits_at_least_twenty_seconds_unless_told() -> None:
 
 
 def test_a_plan_survives_the_manifest() -> None:
-    kept = json.loads(json.dumps(plan(sources=(("w", "x = 1"),)).to_json()))
-    assert Plan.from_json(kept) == plan(sources=(("w", "x = 1"),))
+    kept = json.loads(json.dumps(msgspec.to_builtins(plan(sources=(("w", "x = 1"),)))))
+    assert checked(kept, Plan) == plan(sources=(("w", "x = 1"),))
 
 
 def test_a_manifest_without_a_plan_is_refused() -> None:
-    with pytest.raises(MtbenchError):
-        Plan.from_json({"trials": 3})
+    with pytest.raises(ValueError, match="has no `allocators`"):
+        checked({"trials": 3}, Plan)

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fabricated import fabricate
+from msgspec.structs import replace
 
 from mtbench import findings, summary
 from mtbench.cells import gather
-from mtbench.plan import Plan
 from mtbench.present import lock_rows, presented
+from mtbench.record import Around, Counters, Lock
 from mtbench.rundir import RunDirectory
 from plots import data as plots_data
 
@@ -23,7 +24,7 @@ def scaling(label: str, workload: str, threads: int) -> float:
 
 def shown(path: Path) -> plots_data.Run:
     directory = RunDirectory.read(path)
-    plan = Plan.from_json(directory.manifest["plan"])
+    plan = directory.manifest.plan
     return presented(directory, plan, gather(directory.records(), plan))
 
 
@@ -143,13 +144,12 @@ def test_percentiles_come_from_the_merged_histogram(tmp_path: Path) -> None:
 def test_other_work_during_the_trials_is_told(tmp_path: Path) -> None:
     path = fabricate(tmp_path / "run", scaling, threads=(2,), allocators=("hakmem",))
     directory = RunDirectory.read(path)
-    plan = Plan.from_json(directory.manifest["plan"])
+    plan = directory.manifest.plan
     records = list(directory.records())
 
     def told(runnable: int) -> bool:
-        for record in records:
-            record["machine"] = {"runnable_during": runnable}
-        sentences = findings.of(plan, gather(records, plan), "system", ())
+        busy = [replace(record, machine=Around(runnable_during=runnable)) for record in records]
+        sentences = findings.of(plan, gather(busy, plan), "system", ())
         return any("Other work" in finding.text for finding in sentences)
 
     assert not told(3)  # two threads, and this tool, looking
@@ -159,18 +159,26 @@ def test_other_work_during_the_trials_is_told(tmp_path: Path) -> None:
 def test_lock_counters_become_rates_hottest_first(tmp_path: Path) -> None:
     path = fabricate(tmp_path / "run", scaling, threads=(2,), allocators=("hakmem",))
     directory = RunDirectory.read(path)
-    plan = Plan.from_json(directory.manifest["plan"])
-    records = list(directory.records())
-    for record in records:
-        record["result"]["operations"] = 1_000_000
-        lock = {"spun": 10, "waited": 5, "max_wait_ns": 9, "owner_switches": 3, "max_waiters": 2}
-        record["allocator_stats"] = {
-            "counted_s": 0.6,
-            "locks": [
-                {"name": "cold", "acquisitions": 60_000, "wait_ns": 0, **lock},
-                {"name": "hot", "acquisitions": 60, "wait_ns": 60_000_000, **lock},
-            ],
-        }
+    plan = directory.manifest.plan
+    hot = Lock(
+        "hot",
+        60,
+        spun=10,
+        waited=5,
+        wait_ns=60_000_000,
+        max_wait_ns=9,
+        owner_switches=3,
+        max_waiters=2,
+    )
+    cold = replace(hot, name="cold", acquisitions=60_000, wait_ns=0)
+    records = [
+        replace(
+            record,
+            result=record.result and replace(record.result, operations=1_000_000),
+            allocator_stats=Counters(counted_s=0.6, locks=[cold, hot]),
+        )
+        for record in directory.records()
+    ]
     data = gather(records, plan).cells[plan.cells[0]]
     rows = lock_rows(data)
     assert [row.lock for row in rows] == ["hot", "cold"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from mtbench import record
 from mtbench.errors import UsageError
 from mtbench.program import Number, Program, checked, number, numbers
 
@@ -94,4 +96,4 @@ def test_a_program_that_the_loader_distrusts_is_refused(
 
 def test_a_program_survives_its_manifest() -> None:
     task = Program("p", ("a", "b c"), numbers=(Number("x", "(.)", True),), codes=())
-    assert Program.from_json(json.loads(json.dumps(task.to_json()))) == task
+    assert record.checked(json.loads(json.dumps(msgspec.to_builtins(task))), Program) == task

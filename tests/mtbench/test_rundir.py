@@ -15,18 +15,23 @@ from fabricated import fabricate, manifest
 from mtbench.__main__ import main
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.plan import Plan, grid
-from mtbench.rundir import SCHEMA, RunDirectory, new_path
+from mtbench.record import SCHEMA, Record, checked
+from mtbench.rundir import RunDirectory, new_path
 
 CELLS = grid(("system",), ("w",), (1,))
 SOURCES = (("w", "name = 'w'"),)
 PLAN = Plan(("system",), ("w",), (1,), 99, 0.5, 0.1, 1, 2, CELLS, sources=SOURCES)
 
 
-def record(number: int, **more: object) -> dict[str, object]:
+def fields(number: int, **more: object) -> dict[str, Any]:
     kept: dict[str, Any] = {"schema": SCHEMA, "order": number, "block": number}
     kept |= {"allocator": "system", "workload": "w", "threads": 1, "status": "crash"}
     kept |= {"reason": "killed by SIGSEGV", "signal": "SIGSEGV", "exit_code": None}
     return kept | {"stderr_tail": "", "wall_s": 0.1, "result": None} | more
+
+
+def record(number: int, **more: object) -> Record:
+    return checked(fields(number, **more), Record)
 
 
 def filled(path: Path, count: int) -> Path:
@@ -37,7 +42,7 @@ def filled(path: Path, count: int) -> Path:
 
 
 def orders(path: Path) -> list[int]:
-    return [entry["order"] for entry in RunDirectory.read(path).records()]
+    return [entry.order for entry in RunDirectory.read(path).records()]
 
 
 def test_records_come_back_in_the_order_they_were_written(tmp_path: Path) -> None:
@@ -238,17 +243,17 @@ def test_a_run_without_its_records_is_not_called_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("123", "it is 123, not a table"),
-        ("[]", "it is a list, not a table"),
-        ("null", "it is None, not a table"),
-        ('"text"', "not a table"),
+        ("123", "expected `object`, got `int`"),
+        ("[]", "expected `object`, got `array`"),
+        ("null", "expected `object`, got `null`"),
+        ('"text"', "expected `object`, got `str`"),
         ("[" * 100_000, "line 2 is damaged"),
-        (json.dumps(record(1, block="1")), "block is '1', not a whole number"),
-        (json.dumps(record(1, threads=True)), "threads is True"),
-        (json.dumps(record(1, allocator=None)), "allocator is None, not text"),
-        (json.dumps(record(1, status="ok")), "result is None, not a table"),
-        (json.dumps(record(1, status="ok", result={"operations": 1e400})), "operations is inf"),
-        (json.dumps({"schema": SCHEMA, "order": 1}), "block is missing"),
+        (json.dumps(fields(1, block="1")), "block: expected `int`, got `str`"),
+        (json.dumps(fields(1, threads=True)), "threads: expected `int`, got `bool`"),
+        (json.dumps(fields(1, allocator=None)), "allocator: expected `str`, got `null`"),
+        (json.dumps(fields(1, status="ok")), "status is ok, but there is no result"),
+        (json.dumps(fields(1, status="ok", result={"operations": 1e400})), "line 2 is damaged"),
+        (json.dumps({"schema": SCHEMA, "order": 1}), "has no `block`"),
     ],
 )
 def test_a_line_that_is_no_record_is_named_with_what_is_wrong(
@@ -266,10 +271,10 @@ def test_a_line_that_is_no_record_is_named_with_what_is_wrong(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"trials": 10**9}, "plan.trials is 1000000000, not a whole number from 1 to"),
+        ({"trials": 10**9}, "plan.trials is 1000000000, not 1 to"),
         ({"cells": [["other", "w", 1]]}, "plan.cells has other, w, 1"),
         ({"allocators": []}, "allocators are not those of its plan"),
-        ({"threads": [1, "2"]}, "plan.threads[1] is '2'"),
+        ({"threads": [1, "2"]}, "plan.threads[1]: expected `int`, got `str`"),
         ({"threads": [1, 2, 2]}, "plan.threads has 2 twice"),
     ],
 )

@@ -1,0 +1,128 @@
+"""The manifest of a run: what was asked, of which mallocs, on which machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from mtbench.allocators import Allocator
+from mtbench.doctor import Fact
+from mtbench.plan import MOST_TRIALS, Plan
+from mtbench.program import Program
+from mtbench.record import MOST_THREADS, Amount, Threads, fault
+from mtbench.table import printable
+
+
+class Workload(Struct, frozen=True):
+    """A workload, or the program in its place. unit: what is counted, in the plural."""
+
+    name: str
+    description: str
+    unit: str
+
+
+class Session(Struct, frozen=True):
+    """One time that the run was measured."""
+
+    seconds: Amount
+    interrupted: bool
+
+
+class Site(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A machine as it was when it measured, and the mallocs as they were there."""
+
+    machine: str = ""
+    fingerprint: dict[str, Any] = {}
+    conditions: dict[str, str] = {}
+    packages: dict[str, str] = {}
+    facts: tuple[Fact, ...] = ()
+    allocators: tuple[Allocator, ...]
+    cores: Threads | None = None
+
+
+class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
+    """A run. hosts, assignment, on_each_host, cluster: of a run on a cluster; program,
+    without_preload: of runs of a program, the latter how it ended without a preloaded malloc."""
+
+    schema: int
+    created: Annotated[str, Meta(description="ISO 8601, UTC")]
+    command: Annotated[str, Meta(description="what the user typed")]
+    title: str = ""
+    host: str
+    plan: Plan
+    workloads: tuple[Workload, ...]
+    sessions: tuple[Session, ...] = ()
+    program: Program | None = None
+    without_preload: str | None = None
+    cluster: str | None = None
+    on_each_host: bool | None = None
+    assignment: dict[str, str] | None = None
+    hosts: dict[str, Site] | None = None
+
+    def workload(self, name: str) -> Workload:
+        """The workload of that name. Raises KeyError."""
+        return {entry.name: entry for entry in self.workloads}[name]
+
+    def shown(self) -> Manifest:
+        """The same, every text printable."""
+        return msgspec.convert(printable(msgspec.to_builtins(self)), Manifest)
+
+
+def decoded(text: str) -> Manifest:
+    """The manifest of a file. Raises ValueError, with what is wrong."""
+    try:
+        found = msgspec.convert(json.loads(text), Manifest)
+    except msgspec.ValidationError as error:
+        raise ValueError(fault(error)) from None
+    wrong = next(_faults(found), None)
+    if wrong:
+        raise ValueError(wrong)
+    return found
+
+
+def encoded(manifest: Manifest) -> str:
+    """A manifest as a file holds it."""
+    return json.dumps(msgspec.to_builtins(manifest), indent=1) + "\n"
+
+
+def _faults(manifest: Manifest) -> Iterator[str]:
+    """Where its parts contradict each other, or hold what no run could have been asked for."""
+    plan = manifest.plan
+    if not 1 <= plan.trials <= MOST_TRIALS:
+        yield f"plan.trials is {plan.trials}, not 1 to {MOST_TRIALS}"
+    if not all(1 <= count <= MOST_THREADS for count in (*plan.threads, plan.cores)):
+        yield "plan.threads or plan.cores has no number of threads"
+    for name in ("duration", "warmup", "timeout", "latency_every", "memory", "turns"):
+        value = getattr(plan, name)
+        if not 0 <= value <= 1 << 62:
+            yield f"plan.{name} is {value}, not a number that a run could be asked for"
+    for name in ("allocators", "workloads", "threads", "cells"):
+        entries = sorted(map(repr, getattr(plan, name)))
+        if twice := next((one for one, next_ in pairwise(entries) if one == next_), None):
+            yield f"plan.{name} has {twice} twice"
+    labels = tuple(entry.label for entry in manifest.allocators)
+    names = tuple(entry.name for entry in manifest.workloads)
+    if not labels or labels != plan.allocators:
+        yield "allocators are not those of its plan"
+    if not names or names != plan.workloads or not plan.threads:
+        yield "workloads are not those of its plan"
+    for allocator, workload, threads in plan.cells:
+        if not (allocator in labels and workload in names and threads in plan.threads):
+            yield f"plan.cells has {allocator}, {workload}, {threads}, which its lists have not"
+    if manifest.program is None and sorted(name for name, _ in plan.sources) != sorted(names):
+        yield "plan.sources are not those of its workloads"
+    if manifest.program and not all(0 <= code <= 255 for code in manifest.program.codes):
+        yield "program.codes has what is no exit code"
+    for host, site in (manifest.hosts or {}).items():
+        # The name is a folder's, too.
+        if not host.strip(".") or "/" in host or not host.isprintable():
+            yield f"hosts has the name {host[:60]!r}"
+        if tuple(entry.label for entry in site.allocators) != labels or site.cores is None:
+            yield f"hosts.{host[:60]}: its allocators are not those of the plan, or it has no cores"
+    if manifest.hosts is not None and None in (manifest.assignment, manifest.on_each_host):
+        yield "hosts without assignment and on_each_host"
