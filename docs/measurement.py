@@ -13,6 +13,7 @@ from typing import Any
 from tables import DATA, DOCS, check, filled
 
 from mtbench import cost as costs
+from mtbench.schema import fields
 from mtbench.table import markdown_table
 from mtbench.written import write_whole
 
@@ -79,7 +80,15 @@ def cost() -> str:
     return f"{found['machine']}; load average {found['load1']:.1f} at the end.\n\n{table}"
 
 
+def record() -> str:
+    """Every field of a record, from its type."""
+    return markdown_table(
+        ["field", "holds"], [[f"`{path}`", told] for path, told in fields()], left=2
+    )
+
+
 TABLES = {
+    "record": record,
     "promises": promises,
     "aa": lambda: experiment("aa"),
     "planted": lambda: experiment("planted"),

@@ -28,8 +28,9 @@ from allocator import library
 from allocator.disassembly import fast_path
 from mtbench.__main__ import main as command
 from mtbench.errors import Exit, MtbenchError
-from mtbench.record import Counters, Lock, Record, encoded
+from mtbench.record import Record, encoded
 from mtbench.report import load
+from mtbench.result import Counters, Lock
 from mtbench.rundir import MANIFEST, TRIALS, RunDirectory
 from mtbench.table import markdown_table, number
 from mtbench.written import write_whole

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from mtbench.__main__ import main as command
-from mtbench.record import Counters, Record, Result
+from mtbench.record import Record
+from mtbench.result import Counters, Result
 from mtbench.rundir import RunDirectory
 from mtbench.statistics import Estimate, geometric_mean, geometric_mean_interval, median
 from mtbench.table import markdown_table

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mtbench.errors import MtbenchError
-from mtbench.record import Cpu, checked
+from mtbench.record import checked
+from mtbench.result import Cpu
 from mtbench.rundir import RunDirectory
 from workloads.measured import COLUMNS, Cell
 

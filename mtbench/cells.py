@@ -16,21 +16,8 @@ from numpy.typing import NDArray
 
 from mtbench import histograms
 from mtbench.plan import Cell, Plan
-from mtbench.record import (
-    Around,
-    Counted,
-    Counters,
-    Cpu,
-    Fairness,
-    Identity,
-    Latency,
-    Lock,
-    Memory,
-    Perf,
-    Record,
-    Result,
-    Status,
-)
+from mtbench.record import Around, Identity, Record, Status
+from mtbench.result import Counted, Counters, Cpu, Fairness, Latency, Lock, Memory, Perf, Result
 from mtbench.statistics import FEWEST, Estimate, bootstrap_median
 from workloads import unserved
 

@@ -55,6 +55,7 @@ _RANK_EXAMPLES = """examples:
 _LIST_EXAMPLES = """examples:
   mtbench list                 allocators and workloads
   mtbench list options         hakmem's options, as -a hakmem:NAME=VALUE takes them
+  mtbench list schema          JSON Schema of a run's manifest.json and trials.jsonl
   mtbench list sizes mid_gap   what a workload allocates
   mtbench list workloads --show mid_gap > mine.toml      a file for -w mine.toml"""
 
@@ -336,11 +337,11 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         commands,
         "list",
         "mtbench.listing:command",
-        "allocators | workloads | sizes | options",
+        "allocators | workloads | sizes | options | schema",
         _LIST_EXAMPLES,
     )
     add = list_.add_argument
-    add("what", nargs="?", choices=("allocators", "workloads", "sizes", "options"))
+    add("what", nargs="?", choices=("allocators", "workloads", "sizes", "options", "schema"))
     add("name", nargs="?", help="one workload, for sizes and workloads")
     add("--show", metavar="WORKLOAD", help="print it as TOML, to start a file for -w from")
     add("--json", action="store_true")

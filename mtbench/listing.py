@@ -16,6 +16,11 @@ def command(args: argparse.Namespace) -> int:
         raise UsageError(f"list {args.what} takes no name; sizes and workloads do")
     if args.show is not None:
         return _show(args)
+    if args.what == "schema":
+        from mtbench.schema import document
+
+        print(json.dumps(document(), indent=1))
+        return Exit.FINE
     sections: dict[str, Any] = {}
     if args.what in (None, "allocators"):
         sections["allocators"] = _allocators()

@@ -14,7 +14,8 @@ from mtbench.allocators import Allocator
 from mtbench.doctor import Fact
 from mtbench.plan import MOST_TRIALS, Plan
 from mtbench.program import Program
-from mtbench.record import MOST_THREADS, Amount, Threads, fault
+from mtbench.record import fault
+from mtbench.result import MOST_THREADS, Amount, Threads
 from mtbench.table import printable
 
 

@@ -13,16 +13,8 @@ from mtbench import machine
 from mtbench.allocators import Allocator
 from mtbench.isolate import Limits, run_worker
 from mtbench.plan import Cell, Plan, Trial
-from mtbench.record import (
-    SCHEMA,
-    Around,
-    Counters,
-    Identity,
-    Record,
-    Result,
-    Status,
-    checked,
-)
+from mtbench.record import SCHEMA, Around, Identity, Record, Status, checked
+from mtbench.result import Counters, Result
 
 _KEPT_BYTES = 256 << 20
 

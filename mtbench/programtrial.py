@@ -21,7 +21,8 @@ from mtbench.isolate import TAIL_BYTES, die_with_parent
 from mtbench.plan import Trial
 from mtbench.proctree import Tree, end_orphans
 from mtbench.program import Program
-from mtbench.record import SCHEMA, Around, Identity, ProgramUse, Record, Result, Status, sound
+from mtbench.record import SCHEMA, Around, Identity, Record, Status, sound
+from mtbench.result import ProgramUse, Result
 
 STOP_S = 10.0
 READY_S = 60.0

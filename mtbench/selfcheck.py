@@ -27,7 +27,8 @@ from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.measure import Measurer
 from mtbench.options import DEFAULT_TRIALS
 from mtbench.plan import Cell, Plan, Trial
-from mtbench.record import Record, cpu_seconds
+from mtbench.record import Record
+from mtbench.result import cpu_seconds
 from mtbench.statistics import far_out, independent_ratio, median, paired_ratio
 from mtbench.written import write_whole
 

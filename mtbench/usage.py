@@ -11,7 +11,8 @@ import numpy as np
 from mtbench.cells import Floats, Results
 from mtbench.findings import Finding
 from mtbench.plan import Plan
-from mtbench.record import Identity, ProgramUse, Record
+from mtbench.record import Identity, Record
+from mtbench.result import ProgramUse
 from mtbench.rundir import RunDirectory
 from mtbench.statistics import Estimate, Ratio, bootstrap_median, paired_ratio
 from mtbench.table import bytes_, number, ratio, text_table

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from mtbench.cells import Results
 from mtbench.manifest import Manifest
 from mtbench.plan import Plan
-from mtbench.record import Counters, Lock, Record, encoded
+from mtbench.record import Record, encoded
 from mtbench.report import load
+from mtbench.result import Counters, Lock
 from mtbench.rundir import MANIFEST, PACKED, RunDirectory
 from mtbench.written import write_whole
 from plots import data as plots_data

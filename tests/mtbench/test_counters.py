@@ -11,7 +11,7 @@ from mtbench import allocators, counters
 from mtbench.cells import gather
 from mtbench.errors import UsageError
 from mtbench.isolate import Limits, run_worker
-from mtbench.record import Counters, Lock
+from mtbench.result import Counters, Lock
 from mtbench.rundir import RunDirectory
 
 

@@ -1,48 +1,71 @@
-"""docs/measurement.md says where each number of a record comes from: all of them, and no other."""
+"""What a record holds is told by its type: all of it, and nothing else."""
 
-import re
+import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import pytest
+
 import workloads
-from mtbench import allocators
+from mtbench import allocators, schema
+from mtbench.__main__ import main
+from mtbench.isolate import Limits, run_worker
 from mtbench.measure import Measurer
 from mtbench.plan import Plan, Trial, grid
-
-PAGE = Path(__file__).parents[2] / "docs" / "measurement.md"
-
-
-def documented() -> set[str]:
-    """Paths of the first column; a name without a dot stands beside the one before it."""
-    section = PAGE.read_text(encoding="utf-8").partition("## What a record holds")[2]
-    found = set()
-    for row in re.findall(r"^\| (`[^|]*) \|", section.partition("\nDerived:")[0], re.MULTILINE):
-        names = re.findall(r"`([^`]+)`", row)
-        folder = names[0].rpartition(".")[0]
-        found |= {names[0], *(f"{folder}.{name}" if folder else name for name in names[1:])}
-    return found
+from mtbench.record import encoded
 
 
 def leaves(value: Any, path: str = "") -> Iterator[str]:
-    if isinstance(value, dict) and value and "missing" not in value and "scheme" not in value:
+    """Paths of a JSON value as `schema.fields` writes them."""
+    if isinstance(value, dict) and value and "missing" not in value:
         for key, inner in value.items():
             yield from leaves(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for inner in value:
+            yield from leaves(inner, f"{path}[]")
     else:
         yield path
 
 
-def test_every_field_of_a_record_is_explained_and_every_explained_field_is_there() -> None:
-    spec = workloads.catalogue()["mid_gap"]
+def is_told(path: str, told: set[str]) -> bool:
+    """A part that is null or empty stands for all below it."""
+    return path in told or any(
+        name.startswith((f"{path}.", f"{path}[]")) or path.startswith(f"{name}.") for name in told
+    )
+
+
+def test_every_field_says_what_it_holds() -> None:
+    assert [path for path, words in schema.fields() if not words] == []
+
+
+@pytest.mark.parametrize("label", ["system", "hakmem", "jemalloc"])
+def test_nothing_that_a_worker_writes_is_lost(label: str) -> None:
+    if label not in {entry.label for entry in allocators.installed()}:
+        pytest.skip(f"{label} is not installed")
+    spec = workloads.catalogue()["mid_exchange"].with_options(
+        phases=[{"kind": "ramp", "seconds": 0.02}, {"kind": "steady", "seconds": 0.02}]
+    )
+    request = workloads.request(
+        spec, threads=2, duration=0.05, warmup=0.0, seed=1, verify=True, latency_every=1
+    )
+    chosen = allocators.identify([allocators.resolve(label)])[0]
+    raw = run_worker(request, chosen, Limits(20.0)).record
+    told = {path for path, _ in schema.fields()}
+    assert [path for path in leaves(raw) if not is_told(path, told)] == []
+
+
+def test_a_record_on_the_disk_fits_the_schema_that_is_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    assert main(["list", "schema"]) == 0
+    printed = json.loads(capsys.readouterr().out)
     plan = Plan(
         ("system",), ("mid_gap",), (2,), 1, 0.05, 0.0, 1, 2, grid(["system"], ["mid_gap"], [2])
     )
     chosen = allocators.identify([allocators.resolve("system")])[0]
-    record = Measurer(plan, {"system": chosen}, {"mid_gap": spec}).record(
-        Trial(0, 0, plan.cells[0])
-    )
-    assert record["status"] == "ok", record["reason"]
-    known = {name.removesuffix("[]") for name in documented()}
-    told = set(leaves(record))
-    counted = {name for name in known if name.startswith("allocator_stats.")}
-    assert known - counted == told - {"allocator_stats"}
+    measurer = Measurer(plan, {"system": chosen}, workloads.catalogue())
+    line = json.loads(encoded(measurer.record(Trial(0, 0, plan.cells[0]))))
+    jsonschema.validate(line, printed)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(line | {"threads": "two"}, printed)

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from mtbench import findings, summary
 from mtbench.cells import gather
 from mtbench.present import lock_rows, presented
-from mtbench.record import Around, Counters, Lock
+from mtbench.record import Around
+from mtbench.result import Counters, Lock
 from mtbench.rundir import RunDirectory
 from plots import data as plots_data
 
