@@ -100,8 +100,8 @@ def sweep(
     """
     asked = Request(
         allocators=allocators,
-        workloads=workloads,
-        threads=threads,
+        workloads=workloads,  # type: ignore[arg-type] # one stands for a list of one
+        threads=threads,  # type: ignore[arg-type]
         trials=trials,
         duration=duration,
         warmup=warmup,

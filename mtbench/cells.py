@@ -17,7 +17,18 @@ from numpy.typing import NDArray
 from mtbench import histograms
 from mtbench.plan import Cell, Plan
 from mtbench.record import Around, Identity, Record, Status
-from mtbench.result import Counted, Counters, Cpu, Fairness, Latency, Lock, Memory, Perf, Result
+from mtbench.result import (
+    Counted,
+    Counters,
+    Cpu,
+    Fairness,
+    Latency,
+    Lock,
+    Memory,
+    Missing,
+    Perf,
+    Result,
+)
 from mtbench.statistics import FEWEST, Estimate, bootstrap_median
 from workloads import unserved
 
@@ -221,10 +232,10 @@ def _others(found: Around, threads: int) -> float:
 
 def _number(data: CellData, metric: str, value: Counted) -> float:
     """A number, or nan with the reason kept: a missing count is never zero."""
-    if isinstance(value, (int, float)):
-        return float(value)
-    data.missing.setdefault(metric, value.missing if value else "not recorded")
-    return math.nan
+    if value is None or isinstance(value, Missing):
+        data.missing.setdefault(metric, value.missing if value else "not recorded")
+        return math.nan
+    return float(value)
 
 
 def _add_memory(data: CellData, block: int, memory: Memory) -> None:

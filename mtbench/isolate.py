@@ -277,13 +277,14 @@ def _outcome(code: int, seen: _Watched, wall: float, written: bytes) -> Outcome:
         last = words.strip().splitlines()[-1:] or ["nothing on stderr"]
         reason = f"exit code {code} without a record: {last[0][:200]}"
         return failure(Status.ERROR if code else Status.CRASH, reason)
-    status, reason = record.pop("status"), record.pop("reason")
+    status, why = record.pop("status"), record.pop("reason")
     try:
         ended = Status(status)
     except ValueError:
-        return failure(Status.ERROR, f"its record is damaged: status {status!r:.60}")
-    reason = None if reason is None else str(reason)
-    return Outcome(ended, reason, None, code, words, wall, record, (), runnable)
+        return failure(Status.ERROR, f"its record is damaged: its status is {repr(status)[:60]}")
+    return Outcome(
+        ended, None if why is None else str(why), None, code, words, wall, record, (), runnable
+    )
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

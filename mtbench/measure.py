@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -13,7 +12,7 @@ from mtbench import machine
 from mtbench.allocators import Allocator
 from mtbench.isolate import Limits, run_worker
 from mtbench.plan import Cell, Plan, Trial
-from mtbench.record import SCHEMA, Around, Identity, Record, Status, checked
+from mtbench.record import SCHEMA, Around, Identity, Kind, Record, Status, checked
 from mtbench.result import Counters, Result
 
 _KEPT_BYTES = 256 << 20
@@ -77,8 +76,8 @@ class Measurer:
             found = msgspec.structs.replace(
                 kept,
                 identity=_identity(written.get("identity"), chosen),
-                result=checked(written.get("result"), Result | None),
-                allocator_stats=checked(written.get("allocator_stats"), Counters | None),
+                result=_if_any(written.get("result"), Result),
+                allocator_stats=_if_any(written.get("allocator_stats"), Counters),
             )
         except ValueError as error:
             # What a broken malloc left of a worker's numbers is no number.
@@ -108,8 +107,11 @@ class Measurer:
         return self._requests[key]
 
 
-def _identity(told: Any, chosen: Allocator) -> Identity | None:
+def _identity(told: object, chosen: Allocator) -> Identity | None:
     """What the worker says of its malloc. Raises ValueError if that is none."""
-    if told is None:
-        return None
-    return msgspec.structs.replace(checked(told, Identity), sha256=chosen.sha256)
+    found = _if_any(told, Identity)
+    return found and msgspec.structs.replace(found, sha256=chosen.sha256)
+
+
+def _if_any(told: object, kind: type[Kind]) -> Kind | None:
+    return None if told is None else checked(told, kind)

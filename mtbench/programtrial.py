@@ -216,7 +216,7 @@ class ProgramTrial:
     def _not_ready(self, ready: bool, bound: float) -> _RunError:
         if ready:
             return _RunError(
-                "error",
+                Status.ERROR,
                 f"--ready '{self._task.ready}' succeeds, but the server itself listens nowhere: "
                 "another may be answering; accepted: a port of its own, and a --ready that fails "
                 "while there is no server",

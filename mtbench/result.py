@@ -199,12 +199,15 @@ class Result(Struct, frozen=True, omit_defaults=True):
                 raise ValueError(f"{name} is {value:g}, too small for a number that was measured")
 
 
+def given(value: Counted) -> float:
+    """The number, or nan where the machine gave none."""
+    return float(value) if isinstance(value, (int, float)) else math.nan
+
+
 def cpu_seconds(result: Result) -> float:
-    """Of all threads in the window, in and outside the kernel; nan where the machine gives none."""
+    """Of all threads in the window, in and outside the kernel; nan where the machine gave none."""
     cpu = result.cpu or Cpu()
-    if isinstance(cpu.user_s, (int, float)) and isinstance(cpu.system_s, (int, float)):
-        return cpu.user_s + cpu.system_s
-    return math.nan
+    return given(cpu.user_s) + given(cpu.system_s)
 
 
 class Lock(Struct, frozen=True, omit_defaults=True):
