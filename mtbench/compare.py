@@ -22,7 +22,7 @@ from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet, opened
 from mtbench.manifest import Manifest
 from mtbench.plan import Cell, Plan
-from mtbench.statistics import NOISE_THRESHOLD, geometric_mean_interval, independent_ratio
+from mtbench.statistics import NOISE_THRESHOLD, Verdict, geometric_mean_interval, independent_ratio
 from mtbench.table import markdown_table, named, ratio, text_table
 
 ABSENT = "not in the run"
@@ -99,10 +99,10 @@ def _places(cells: Sequence[Cell], most: int = 5) -> str:
 def _gate(rows: list[Row], threshold: float) -> int:
     """Closed for each cell that is slower, and for each that the base has and another run lacks."""
     closing = [row for row in rows if row.regression]
-    slower = [row for row in closing if row.verdict == "slower"]
+    slower = [row for row in closing if row.verdict == Verdict.SLOWER]
     of = "{0.run}: " if len({row.run for row in rows}) > 1 else ""
     place = f"{of}{{0.allocator}} {{0.workload}} x {{0.threads}}"
-    short = {place.format(row): row.verdict for row in closing if row.verdict != "slower"}
+    short = {place.format(row): row.verdict for row in closing if row.verdict != Verdict.SLOWER}
     told = []
     if slower:
         worst = min(slower, key=lambda row: row.ratio)
@@ -216,7 +216,7 @@ def rows_of(base: Results, other: _Loaded, threshold: float) -> list[Row]:
             data.throughput, rival.throughput, threshold=min(threshold, NOISE_THRESHOLD)
         )
         short = data.shortfall(rival)
-        slower = result.verdict == "slower" and result.estimate.value < 1 - threshold
+        slower = result.verdict is Verdict.SLOWER and result.estimate.value < 1 - threshold
         verdict = short or result.verdict
         closes = bool(short) or slower
         rows.append(Row(other.name, *cell, *result.estimate, verdict, result.trials, closes))

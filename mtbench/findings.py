@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
@@ -15,23 +14,14 @@ import numpy as np
 
 from mtbench.cells import CellData, Results
 from mtbench.plan import Plan
-from mtbench.statistics import Ratio, far_out, median, paired_ratio
+from mtbench.statistics import Ratio, Verdict, far_out, median, paired_ratio
 from mtbench.table import bytes_, number, ratio
+from plots.data import Finding
 
 Tone = Literal["good", "bad", "neutral"]
 _NEUTRAL: Tone = "neutral"
 COLLAPSE = 0.5
 """Keeping less than this share of the throughput at threads = cores is called a collapse."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A sentence, the numbers behind it, its tone, and the workload it is about ("" for all)."""
-
-    text: str
-    evidence: str = ""
-    tone: Tone = "neutral"
-    workload: str = ""
 
 
 def of(plan: Plan, results: Results, base: str, ladder: Sequence[str]) -> list[Finding]:
@@ -98,7 +88,7 @@ def _fastest(plan: Plan, results: Results, base: str) -> Iterator[Finding]:
                 yield Finding(
                     f"{workload}, {place}: {best.cell.allocator} runs {speed}.", workload=workload
                 )
-            elif second.verdict == "faster":
+            elif second.verdict is Verdict.FASTER:
                 text = (
                     f"{workload}, {place}: {best.cell.allocator} is fastest, "
                     f"{second.estimate.value:.2f} x {rest[0].cell.allocator} ({speed})."
@@ -110,7 +100,7 @@ def _fastest(plan: Plan, results: Results, base: str) -> Iterator[Finding]:
                     f"are in front, {_undecided(second)} ({speed})."
                 )
                 yield Finding(text, _evidence(second), "neutral", workload)
-        elif result.verdict == "faster":
+        elif result.verdict is Verdict.FASTER:
             text = (
                 f"{workload}, {place}: {best.cell.allocator} is fastest, "
                 f"{result.estimate.value:.2f} x {base} ({speed})."
@@ -126,7 +116,7 @@ def _fastest(plan: Plan, results: Results, base: str) -> Iterator[Finding]:
 
 def _undecided(result: Ratio) -> str:
     """What to say where no difference may be claimed: unseen, or seen but not to be trusted."""
-    if result.verdict == "too few trials":
+    if result.verdict is Verdict.FEW:
         return "too few trials to tell a difference"
     low, high = result.estimate.low, result.estimate.high
     return "no difference seen" if not (low > 1 or high < 1) else "too uncertain to call"
@@ -145,9 +135,9 @@ def _ladder(plan: Plan, results: Results, ladder: Sequence[str]) -> Iterator[Fin
                     continue
                 step = f"{_short(lower)} to {_short(upper)}"
                 evidence.append(f"{step} {_evidence(result)}")
-                if result.verdict in ("faster", "slower"):
+                if result.verdict in (Verdict.FASTER, Verdict.SLOWER):
                     steps.append(f"{step} {result.estimate.value:.2f} x")
-                    tone = "good" if result.verdict == "faster" else tone
+                    tone = "good" if result.verdict is Verdict.FASTER else tone
                 else:
                     steps.append(f"{step} {_undecided(result)}")
             if steps:
@@ -172,7 +162,7 @@ def _collapses(plan: Plan, results: Results) -> Iterator[Finding]:
             result = compared(
                 results.get(label, workload, most), results.get(label, workload, within[-1])
             )
-            if label == "null" or result is None or result.verdict != "slower":
+            if label == "null" or result is None or result.verdict is not Verdict.SLOWER:
                 continue
             if result.estimate.value < COLLAPSE:
                 fallen.append((result.estimate.value, label, result))

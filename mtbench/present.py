@@ -19,6 +19,7 @@ from mtbench.statistics import (
     MISSING,
     NOISE_THRESHOLD,
     Estimate,
+    Verdict,
     bootstrap_median,
     far_out,
     median,
@@ -118,10 +119,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
         complete=results.trials >= len(plan.cells) * plan.trials,
         failures=tuple(_failure(record) for record in results.failures),
         facts=tuple(_fact(entry) for entry in manifest.facts),
-        findings=tuple(
-            plots_data.Finding(entry.text, entry.evidence, entry.tone, entry.workload)
-            for entry in told
-        ),
+        findings=tuple(told),
         ladder=rungs,
         locks=tuple(row for data in results.cells.values() for row in lock_rows(data)),
         usl=tuple(
@@ -218,7 +216,10 @@ def _doubtful(data: CellData, results: Results, base: str) -> bool:
     rival = results.get(base, data.cell.workload, data.cell.threads)
     if rival is None or base == data.cell.allocator:
         return False
-    return paired_ratio(data.throughput, rival.throughput).verdict not in ("faster", "slower")
+    return paired_ratio(data.throughput, rival.throughput).verdict not in (
+        Verdict.FASTER,
+        Verdict.SLOWER,
+    )
 
 
 def compared(data: CellData, results: Results, plan: Plan, base: str) -> dict[str, Estimate]:

@@ -18,6 +18,7 @@ from mtbench.hostview import opened_one
 from mtbench.plan import Cell, Plan
 from mtbench.statistics import (
     Estimate,
+    Verdict,
     bootstrap_median,
     geometric_mean_interval,
     median,
@@ -40,7 +41,7 @@ class Standing:
     best: str
     best_throughput: float
     ratio: Estimate
-    verdict: str
+    verdict: Verdict
     memory: float
     leanest: str
     memory_ratio: Estimate
@@ -209,8 +210,8 @@ def _print(of: str, rows: list[Standing], absent: list[str], markdown: bool) -> 
         means.append(["all cells", ratio(mean_of(rows))])
         print(table(header, [_cells(row) for row in rows], left=1) + "\n")
         print(table(["geometric mean over the best other", "ratio [95 %]"], means, left=1) + "\n")
-    won = sum(row.verdict == "faster" for row in rows)
-    lost = sum(row.verdict == "slower" for row in rows)
+    won = sum(row.verdict is Verdict.FASTER for row in rows)
+    lost = sum(row.verdict is Verdict.SLOWER for row in rows)
     print(
         f"{of}: faster in {won}, slower in {lost}, undecided in {len(rows) - won - lost} "
         f"of {len(rows)} cells" + (f"; failed in {', '.join(absent)}" if absent else "")

@@ -29,7 +29,7 @@ from mtbench.options import DEFAULT_TRIALS
 from mtbench.plan import Cell, Plan, Trial
 from mtbench.record import Record
 from mtbench.result import cpu_seconds
-from mtbench.statistics import far_out, independent_ratio, median, paired_ratio
+from mtbench.statistics import Verdict, far_out, independent_ratio, median, paired_ratio
 from mtbench.written import write_whole
 
 BASE_WORK = 160
@@ -217,7 +217,7 @@ def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:
     ):
         document[name] = {
             verdict: verdicts.count(verdict)
-            for verdict in ("faster", "slower", "no difference seen")
+            for verdict in (Verdict.FASTER, Verdict.SLOWER, Verdict.SAME)
         }
     document["throughput"] = [
         [[round(value) if value == value else None for value in block] for block in pair]
@@ -233,7 +233,7 @@ def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:
 def _experiment_command(args: argparse.Namespace) -> int:
     slowdown = args.slowdown if args.what == "planted" else 0.0
     result = experiment(args, slowdown)
-    wanted = "slower" if slowdown else "no difference seen"
+    wanted = Verdict.SLOWER if slowdown else Verdict.SAME
     document = report(result, wanted, args.threshold)
     _keep(args.output, document)
     total = document["comparisons"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -26,6 +27,17 @@ U_TEST_LEVEL = 0.025
 """Half of the usual 5 %, so that 200 comparisons of a run with itself stay below 5 % claims."""
 
 Floats = NDArray[np.float64]
+
+
+class Verdict(str, Enum):
+    """What may be said of a ratio."""
+
+    FASTER = "faster"
+    SLOWER = "slower"
+    SAME = "no difference seen"
+    FEW = "too few trials"
+
+    __str__ = str.__str__
 
 
 class Estimate(NamedTuple):
@@ -131,7 +143,7 @@ class Ratio(NamedTuple):
     """A ratio of two allocators and what may be said of it."""
 
     estimate: Estimate
-    verdict: str
+    verdict: Verdict
     """`faster`, `slower`, `no difference seen` or `too few trials`."""
     trials: int
 
@@ -162,7 +174,7 @@ def paired_ratio(
     ratios = top[usable] / bottom[usable]
     estimate = bootstrap_median(ratios, resamples=resamples, seed=seed)
     if ratios.size < FEWEST:
-        return Ratio(estimate, "too few trials", int(ratios.size))
+        return Ratio(estimate, Verdict.FEW, int(ratios.size))
     confidence = 1 - (1 - CONFIDENCE) / comparisons
     low, high = student_interval(np.log(ratios), confidence=confidence)
     agreed = low > 0 or high < 0
@@ -187,7 +199,7 @@ def independent_ratio(
     estimate = bootstrap_ratio_of_medians(top, bottom, resamples=resamples, seed=seed)
     trials = int(min(top.size, bottom.size))
     if trials < FEWEST:
-        return Ratio(estimate, "too few trials", trials)
+        return Ratio(estimate, Verdict.FEW, trials)
     if trials >= 8:
         agreed = mann_whitney(top, bottom).p_value < U_TEST_LEVEL
     else:
@@ -196,12 +208,12 @@ def independent_ratio(
     return Ratio(estimate, _verdict(estimate, threshold, agreed), trials)
 
 
-def _verdict(estimate: Estimate, threshold: float, agreed: bool) -> str:
+def _verdict(estimate: Estimate, threshold: float, agreed: bool) -> Verdict:
     if agreed and estimate.low > 1 and estimate.value > 1 + threshold:
-        return "faster"
+        return Verdict.FASTER
     if agreed and estimate.high < 1 and estimate.value < 1 - threshold:
-        return "slower"
-    return "no difference seen"
+        return Verdict.SLOWER
+    return Verdict.SAME
 
 
 def student_interval(values: ArrayLike, *, confidence: float = CONFIDENCE) -> tuple[float, float]:

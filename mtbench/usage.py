@@ -9,15 +9,14 @@ from typing import Any
 import numpy as np
 
 from mtbench.cells import Floats, Results
-from mtbench.findings import Finding
 from mtbench.plan import Plan
 from mtbench.record import Identity, Record
 from mtbench.result import ProgramUse
 from mtbench.rundir import RunDirectory
-from mtbench.statistics import Estimate, Ratio, bootstrap_median, paired_ratio
+from mtbench.statistics import Estimate, Ratio, Verdict, bootstrap_median, paired_ratio
 from mtbench.table import bytes_, number, ratio, text_table
 from plots import data as plots_data
-from plots.data import PROGRAM_MEASURES, Metric, ProgramCell, Run
+from plots.data import PROGRAM_MEASURES, Finding, Metric, ProgramCell, Run
 
 _UNSEEN_SHARE = 0.05
 Measured = dict[str, dict[str, Floats]]
@@ -121,11 +120,11 @@ def _interval(estimate: Estimate) -> plots_data.Interval:
 
 
 def _verdict(found: Ratio | None, metric: Metric) -> str:
-    if found is None or found.verdict == "no difference seen":
+    if found is None or found.verdict is Verdict.SAME:
         return ""
-    if found.verdict == "too few trials":
+    if found.verdict is Verdict.FEW:
         return found.verdict
-    return "better" if (found.verdict == "faster") == (metric.better == "higher") else "worse"
+    return "better" if (found.verdict is Verdict.FASTER) == (metric.better == "higher") else "worse"
 
 
 def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list[Finding]:
@@ -149,7 +148,7 @@ def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list
             text = f"{name} under {cell.allocator}: {ratio_text}, {cell.verdict}."
             told.append((abs(math.log(found.value)), Finding(text, evidence, tone)))  # type: ignore[arg-type]
         else:
-            seen = cell.verdict or "no difference seen"
+            seen = cell.verdict or Verdict.SAME
             text = f"{name} under {cell.allocator}: {seen} in {leading.label} to {base}."
             told.append((-1.0, Finding(text, evidence)))
     told.sort(key=lambda entry: -entry[0])

@@ -15,6 +15,7 @@ from mtbench.statistics import (
     NOISE_THRESHOLD,
     RESAMPLES,
     Estimate,
+    Verdict,
     bootstrap_median,
     geometric_mean_interval,
     paired_ratio,
@@ -25,7 +26,7 @@ from study.plan import rung
 from study.store import Part
 
 Floats = NDArray[np.float64]
-FASTER, SLOWER, NONE, FEW = "faster", "slower", "no difference seen", "too few trials"
+FASTER, SLOWER, NONE, FEW = Verdict
 
 STEPS = {
     "growth": ("prealloc-locked", "locked"),
@@ -53,7 +54,7 @@ class Ratio:
     """A throughput ratio, of one cell or pooled over `cells` of them. trials: pairs in each."""
 
     estimate: Estimate
-    verdict: str
+    verdict: Verdict
     cells: int = 1
     by_block: tuple[float, ...] = ()
 
