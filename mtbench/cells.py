@@ -15,20 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtbench import histograms
+from mtbench.metrics import READ, NoNumberError, Read
 from mtbench.plan import Cell, Plan
 from mtbench.record import Around, Identity, Record, Status
-from mtbench.result import (
-    Counted,
-    Counters,
-    Cpu,
-    Fairness,
-    Latency,
-    Lock,
-    Memory,
-    Missing,
-    Perf,
-    Result,
-)
+from mtbench.result import Counters, Latency, Lock, Memory, Result, given
 from mtbench.statistics import FEWEST, Estimate, bootstrap_median
 from workloads import unserved
 
@@ -188,37 +178,18 @@ def _add(data: CellData, block: int, result: Result) -> None:
         data.put("throughput", block, operations / elapsed)
     else:
         data.missing.setdefault("throughput", "no operation ended in the window")
-    data.put("progressed", block, math.nan if result.progressed is None else result.progressed)
-    fairness = result.fairness or Fairness()
-    data.put("fairness", block, _number(data, "fairness", fairness.jain))
-    millions = operations / 1e6 if operations else math.nan
-    cpu = result.cpu or Cpu()
-    for metric, value in (
-        ("voluntary_per_mop", cpu.voluntary),
-        ("involuntary_per_mop", cpu.involuntary),
-        ("migrations_per_mop", cpu.migrations),
-    ):
-        data.put(metric, block, _number(data, metric, value) / millions)
-    faults = _number(data, "faults_per_mop", cpu.minor_faults)
-    faults += _number(data, "faults_per_mop", cpu.major_faults)
-    data.put("faults_per_mop", block, faults / millions)
-    user = _number(data, "system_share", cpu.user_s)
-    # The kernel splits a thread's time by sampling and may take a little back between readings.
-    system = max(_number(data, "system_share", cpu.system_s), 0.0)
-    spent = user + system
-    data.put("system_share", block, system / spent if spent > 0 else math.nan)
-    data.put("cpu_ns_per_op", block, spent * 1e3 / millions)
-    perf = result.perf or Perf()
-    for metric, value in (
-        ("cycles_per_op", perf.cycles),
-        ("instructions_per_op", perf.instructions),
-        ("cache_misses_per_op", perf.cache_misses),
-    ):
-        data.put(metric, block, _number(data, metric, value) / millions / 1e6)
-    futex = _number(data, "futex_per_mop", result.futex_calls)
-    data.put("futex_per_mop", block, futex / millions)
-    _add_memory(data, block, result.memory or Memory())
+    for metric, read in READ.items():
+        _read(data, block, metric, read, result)
+    _keep_series(data, result.memory or Memory())
     _add_latency(data, block, result.latency or Latency())
+
+
+def _read(data: CellData, block: int, metric: str, read: Read, result: Result) -> None:
+    try:
+        data.put(metric, block, read(result))
+    except NoNumberError as absence:
+        data.put(metric, block, math.nan)
+        data.missing.setdefault(metric, str(absence))
 
 
 def _others(found: Around, threads: int) -> float:
@@ -230,32 +201,15 @@ def _others(found: Around, threads: int) -> float:
     return float(max(seen - threads - 1, 0)) if seen else math.nan
 
 
-def _number(data: CellData, metric: str, value: Counted) -> float:
-    """A number, or nan with the reason kept: a missing count is never zero."""
-    if value is None or isinstance(value, Missing):
-        data.missing.setdefault(metric, value.missing if value else "not recorded")
-        return math.nan
-    return float(value)
-
-
-def _add_memory(data: CellData, block: int, memory: Memory) -> None:
-    before = _number(data, "peak_over_live", memory.rss_before)
-    peak = _number(data, "rss_peak", memory.rss_peak)
-    drained = _number(data, "rss_drained", memory.rss_drained)
-    live = _number(data, "peak_over_live", memory.live_bytes_peak) or math.nan
-    data.put("rss_peak", block, peak)
-    data.put("rss_drained", block, drained)
-    data.put("rss_used", block, peak - before)
-    data.put("live_peak", block, live)
-    data.put("peak_over_live", block, (peak - before) / live)
-    data.put("drained_over_live", block, (drained - before) / live)
+def _keep_series(data: CellData, memory: Memory) -> None:
+    """Memory over time, of the cell's first good trial."""
     samples = memory.samples
     if data.series is None and samples:
         series = np.array(
             [[math.nan if entry is None else entry for entry in row] for row in samples],
             dtype=np.float64,
         )
-        series[:, 1] -= before
+        series[:, 1] -= given(memory.rss_before)
         data.series = series
 
 

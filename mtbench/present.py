@@ -12,6 +12,7 @@ from mtbench.allocators import Allocator
 from mtbench.cells import CALLS, PERCENTILES, CellData, LockRates, Results
 from mtbench.doctor import Fact
 from mtbench.manifest import Manifest
+from mtbench.metrics import METRICS
 from mtbench.plan import Plan
 from mtbench.record import SCHEMA, Identity, Record
 from mtbench.rundir import RunDirectory
@@ -32,26 +33,8 @@ _CURVE = np.array(
     [*range(0, 90, 5), *range(90, 99), 99, 99.3, 99.5, 99.7, 99.9, 99.95, 99.99, 99.999, 100],
     dtype=np.float64,
 )
-_OWN = (
-    "fairness",
-    "progressed",
-    "voluntary_per_mop",
-    "involuntary_per_mop",
-    "futex_per_mop",
-    "system_share",
-    "faults_per_mop",
-    "migrations_per_mop",
-    "peak_over_live",
-    "rss_peak",
-    "rss_drained",
-    "drained_over_live",
-    "lock_acq_per_op",
-    "lock_contended_per_op",
-    "lock_wait_share",
-    "cycles_per_op",
-    "instructions_per_op",
-    "cache_misses_per_op",
-)
+_COUNTED = ("lock_acq_per_op", "lock_contended_per_op", "lock_wait_share")
+_OWN = tuple(metric.key for metric in METRICS if metric.read or metric.key in _COUNTED)
 """Metrics that a trial has by itself; the others compare it with another cell."""
 
 _RUNGS = (

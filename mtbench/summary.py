@@ -6,7 +6,8 @@ import csv
 import io
 import math
 
-from plots.data import METRICS, PROGRAM_MEASURES, Run
+from mtbench.metrics import METRICS
+from plots.data import PROGRAM_MEASURES, Run
 
 IDENTITY = ("allocator", "workload", "threads", "trials", "failed", "unit")
 

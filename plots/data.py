@@ -62,60 +62,6 @@ class Metric:
     meaning: str
 
 
-# A table reads better in columns than one argument a line.
-# fmt: off
-METRICS: tuple[Metric, ...] = (
-    Metric("ratio", "ratio to baseline", "x", "higher",
-           "throughput over the baseline's: median of paired ratios, one pair a block"),
-    Metric("speedup", "speedup", "x", "higher", "X(N) / X(1)"),
-    Metric("efficiency", "efficiency", "", "higher", "speedup / N, 1 is ideal"),
-    Metric("karp_flatt", "serial fraction", "", "lower", "(1/S - 1/N) / (1 - 1/N), N > 1"),
-    Metric("vs_cores", "relative to threads = cores", "x", "higher", "X(N) / X(cores), N >= cores"),
-    Metric("fairness", "Jain's fairness", "", "higher",
-           "(sum x)^2 / (N sum x^2) over threads' operations; 1 is even, 1/N is one thread only"),
-    Metric("progressed", "threads that progressed", "threads", "higher",
-           "threads that completed at least one operation in the window"),
-    Metric("malloc_p50_ns", "malloc p50", "ns", "lower", "service time of malloc, median"),
-    Metric("malloc_p90_ns", "malloc p90", "ns", "lower", "service time of malloc, 90 %"),
-    Metric("malloc_p99_ns", "malloc p99", "ns", "lower", "service time of malloc, 99 %"),
-    Metric("malloc_p999_ns", "malloc p99.9", "ns", "lower", "service time of malloc, 99.9 %"),
-    Metric("free_p50_ns", "free p50", "ns", "lower", "service time of free, median"),
-    Metric("free_p90_ns", "free p90", "ns", "lower", "service time of free, 90 %"),
-    Metric("free_p99_ns", "free p99", "ns", "lower", "service time of free, 99 %"),
-    Metric("free_p999_ns", "free p99.9", "ns", "lower", "service time of free, 99.9 %"),
-    Metric("voluntary_per_mop", "voluntary switches", "per million operations", "lower",
-           "voluntary context switches: a thread gave up the core to wait"),
-    Metric("involuntary_per_mop", "involuntary switches", "per million operations", "lower",
-           "involuntary context switches: the scheduler took the core away"),
-    Metric("futex_per_mop", "futex calls", "per million operations", "lower", "futex system calls"),
-    Metric("system_share", "system time", "share of CPU time", "lower",
-           "system / (user + system) CPU seconds of the window, 0..1"),
-    Metric("faults_per_mop", "page faults", "per million operations", "lower",
-           "minor and major page faults"),
-    Metric("migrations_per_mop", "CPU migrations", "per million operations", "lower",
-           "moves of a thread to another CPU"),
-    Metric("peak_over_live", "peak memory over live bytes", "x", "lower",
-           "(peak resident - resident before) / peak bytes requested and alive"),
-    Metric("rss_peak", "peak resident memory", "bytes", "lower", "peak resident set in the window"),
-    Metric("rss_drained", "resident after drain", "bytes", "lower",
-           "resident set after every block was freed"),
-    Metric("drained_over_live", "after drain over live bytes", "x", "lower",
-           "(resident after drain - resident before) / peak bytes requested and alive"),
-    Metric("lock_acq_per_op", "lock acquisitions", "per operation", "lower",
-           "acquisitions of the allocator's own locks, all of them"),
-    Metric("lock_contended_per_op", "contended acquisitions", "per operation", "lower",
-           "acquisitions that spun or waited"),
-    Metric("lock_wait_share", "lock wait", "share of thread time", "lower",
-           "wait time in locks / (threads x window), 0..1"),
-    Metric("net_ns_per_op", "net cost of an operation", "ns", "lower",
-           "thread time an operation minus the null allocator's in the same cell"),
-    Metric("cycles_per_op", "cycles", "per operation", "lower", "CPU cycles"),
-    Metric("instructions_per_op", "instructions", "per operation", "lower", "retired instructions"),
-    Metric("cache_misses_per_op", "cache misses", "per operation", "lower", "last-level misses"),
-)
-# fmt: on
-
-
 # What running a whole program costs, with an allocator serving it.
 # fmt: off
 PROGRAM_MEASURES: tuple[Metric, ...] = (
@@ -200,7 +146,7 @@ class Cell:
     """One (allocator, workload, threads): the median of its trials.
 
     trials: how many succeeded. failed: how many did not. throughput: workload units a second.
-    metrics: by keys of METRICS; absent or None is missing; `missing` may say why, by key.
+    metrics: by keys of the caller's own; absent or None is missing; `missing` may say why, by key.
     trial_throughput, trial_order: each good trial's units a second and its place in the run
     (0, 1, 2.. over all trials of the run), shape (trials,); flagged: modified z above 3.5, bool.
     latency: "malloc" and "free", where sampled. memory: one representative trial. doubtful: the

@@ -154,7 +154,7 @@ def log_mean_interval(cells: Sequence[Sequence[float]]) -> tuple[float, float]:
     return mean - half, mean + half
 
 
-def _judged(estimate: Estimate, logs: tuple[float, float]) -> str:
+def _judged(estimate: Estimate, logs: tuple[float, float]) -> Verdict:
     value, low, high = estimate
     if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(logs[0])):
         return FEW
