@@ -113,6 +113,9 @@ class Cpu(Struct, frozen=True, omit_defaults=True):
     migrations: Annotated[
         Counted, is_("moves to another CPU: perf_event, else /proc/self/task/*/sched")
     ] = None
+    run_delay_ns: Annotated[
+        Counted, is_("ready to run, waiting for a processor: /proc/self/task/*/schedstat, ns")
+    ] = None
 
 
 class Perf(Struct, frozen=True, omit_defaults=True):

@@ -150,6 +150,7 @@ def _answer(ffi: Any, native: Any, header: dict[str, Any], result: Any) -> dict[
             "minor_faults": int(result.usage.minor_faults),
             "major_faults": int(result.usage.major_faults),
             "migrations": _counted(ffi, result.migrations),
+            "run_delay_ns": _counted(ffi, result.run_delay),
         },
         "perf": {
             "cycles": _counted(ffi, result.cycles),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from workload_trial import run_trial
 
@@ -147,5 +149,24 @@ def test_live_bytes_are_what_was_requested() -> None:
 
 def test_what_the_machine_does_not_count_is_missing_not_zero() -> None:
     record = run_trial(SPEC)
-    for value in (*record["perf"].values(), record["futex_calls"], record["cpu"]["migrations"]):
+    cpu = record["cpu"]
+    counted = (record["futex_calls"], cpu["migrations"], cpu["run_delay_ns"])
+    for value in (*record["perf"].values(), *counted):
         assert isinstance(value, int) or value["missing"]
+
+
+def test_threads_that_share_a_processor_wait_for_it() -> None:
+    one = min(os.sched_getaffinity(0))
+    record = run_trial(SPEC, threads=4, affinity=[one], duration=0.2)
+    delay = record["cpu"]["run_delay_ns"]
+    if isinstance(delay, dict):
+        pytest.skip(delay["missing"])
+    # At most one of the four runs at any moment; none of them ever sleeps.
+    assert 2 * record["elapsed_s"] < delay * 1e-9 < 4.4 * record["elapsed_s"]
+
+
+def test_the_delay_of_threads_that_came_and_went_is_missing() -> None:
+    record = run_trial(SPEC.with_options(life=500), threads=2, duration=0.2)
+    delay = record["cpu"]["run_delay_ns"]
+    assert record["lives"] > 2
+    assert isinstance(delay, dict) and delay["missing"]

@@ -139,6 +139,7 @@ struct wk_result {
     double timing_cost;     /* nanoseconds that timing an operation adds to it */
     struct wk_usage usage;
     struct wk_counted migrations, cycles, instructions, cache_misses, futex_calls;
+    struct wk_counted run_delay; /* ns that threads waited for a processor, all of them */
     uint64_t total_operations;   /* of all threads, from the first fill to the last free */
     uint64_t failed_allocations; /* those of them that malloc refused */
     uint64_t failed_successors;  /* threads that could not be started when one ended */

@@ -221,6 +221,7 @@ static void measure(struct trial *trial) {
     result->instructions = counted_between(&trial->observer, INSTRUCTIONS, &start, &end);
     result->cache_misses = counted_between(&trial->observer, CACHE_MISSES, &start, &end);
     result->futex_calls = counted_between(&trial->observer, FUTEX_CALLS, &start, &end);
+    result->run_delay = counted_between(&trial->observer, RUN_DELAY, &start, &end);
 }
 
 static void add_up(struct trial *trial) {

@@ -61,24 +61,44 @@ static void open_futex_event(struct observer *observer) {
         explain(observer, FUTEX_CALLS, errno);
 }
 
-/* Sum of one field over the threads that live now. */
-static bool migrations_of_tasks(double *sum) {
+static bool migrations_in(const char *text, double *value) {
+    const char *field = strstr(text, "se.nr_migrations");
+    const char *number = field ? strchr(field, ':') : NULL;
+    if (number)
+        *value = strtod(number + 1, NULL);
+    return number != NULL;
+}
+
+/* The second of three numbers: nanoseconds on a run queue without running. */
+static bool run_delay_in(const char *text, double *value) {
+    char *rest;
+    strtod(text, &rest);
+    const char *number = rest;
+    *value = strtod(number, &rest);
+    return rest != number;
+}
+
+/* Sum of one number of a file over the threads that live now, the calling one left out. who: of
+ * their ids, to tell whether they are the same later. */
+static bool sum_of_tasks(const char *name, bool (*read_in)(const char *, double *), double *sum,
+                         uint64_t *who) {
     DIR *tasks = opendir("/proc/self/task");
     if (!tasks)
         return false;
     bool any = false;
     *sum = 0;
+    *who = 0;
+    long self = syscall(SYS_gettid);
     for (struct dirent *task; (task = readdir(tasks));) {
         char path[300], text[2048];
-        snprintf(path, sizeof path, "/proc/self/task/%s/sched", task->d_name);
-        if (task->d_name[0] == '.' || !read_small(path, text, sizeof text))
+        double value;
+        long id = strtol(task->d_name, NULL, 10);
+        snprintf(path, sizeof path, "/proc/self/task/%s/%s", task->d_name, name);
+        if (id <= 0 || id == self || !read_small(path, text, sizeof text) || !read_in(text, &value))
             continue;
-        const char *field = strstr(text, "se.nr_migrations");
-        const char *value = field ? strchr(field, ':') : NULL;
-        if (value) {
-            *sum += strtod(value + 1, NULL);
-            any = true;
-        }
+        *sum += value;
+        *who += (uint64_t)id * (uint64_t)id;
+        any = true;
     }
     closedir(tasks);
     return any;
@@ -106,8 +126,11 @@ void observer_open(struct observer *observer) {
             explain(observer, wanted[i].which, errno);
     }
     open_futex_event(observer);
-    double ignored;
-    if (observer->events[MIGRATIONS] < 0 && migrations_of_tasks(&ignored)) {
+    observer->events[RUN_DELAY] = -1;
+    if (access("/proc/self/schedstat", R_OK) != 0)
+        snprintf(observer->reasons[RUN_DELAY], WK_TEXT, "/proc/self/schedstat: %s",
+                 strerror(errno));
+    if (observer->events[MIGRATIONS] < 0 && access("/proc/self/sched", R_OK) == 0) {
         observer->migrations_by_task = true;
         observer->reasons[MIGRATIONS][0] = 0;
     }
@@ -166,8 +189,11 @@ void observe(struct observer *observer, struct observation *now) {
         }
         now->counts[i] = (double)value;
     }
+    uint64_t who;
     if (observer->migrations_by_task)
-        migrations_of_tasks(&now->counts[MIGRATIONS]);
+        sum_of_tasks("sched", migrations_in, &now->counts[MIGRATIONS], &who);
+    if (!observer->reasons[RUN_DELAY][0])
+        sum_of_tasks("schedstat", run_delay_in, &now->counts[RUN_DELAY], &now->tasks);
     now->process = usage_less(usage_of(RUSAGE_SELF), usage_of(RUSAGE_THREAD));
 }
 
@@ -179,8 +205,10 @@ struct wk_counted counted_between(const struct observer *observer, enum observed
                                   const struct observation *start, const struct observation *end) {
     struct wk_counted counted = {end->counts[which] - start->counts[which], ""};
     snprintf(counted.reason, WK_TEXT, "%s", observer->reasons[which]);
-    /* A count that went down is a thread that ended and took its number along. */
-    if (counted.value < 0 && !counted.reason[0])
+    /* A count that went down is a thread that ended and took its number along; of sums over
+     * threads, others that came or went make one that means nothing. */
+    bool others = which == RUN_DELAY && start->tasks != end->tasks;
+    if ((counted.value < 0 || others) && !counted.reason[0])
         snprintf(counted.reason, WK_TEXT,
                  "threads ended in the window and took their counts along");
     return counted;

@@ -11,7 +11,7 @@ struct observed_memory {
     uint64_t resident, total; /* bytes */
 };
 
-enum observed { MIGRATIONS, CYCLES, INSTRUCTIONS, CACHE_MISSES, FUTEX_CALLS, OBSERVED };
+enum observed { MIGRATIONS, CYCLES, INSTRUCTIONS, CACHE_MISSES, FUTEX_CALLS, RUN_DELAY, OBSERVED };
 
 struct observer {
     int statm;
@@ -24,6 +24,7 @@ struct observer {
 struct observation {
     struct wk_usage process; /* the whole process less the calling thread */
     double counts[OBSERVED];
+    uint64_t tasks; /* tells the threads whose run delay was summed from others */
 };
 
 /* Before the workers start, or they are not counted. */
