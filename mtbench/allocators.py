@@ -36,8 +36,6 @@ FLAVOURS = {"hakmem": "runtime", "hakmem-fixed": "fixed"}
 RESERVED = ("system", "null", *FLAVOURS, "all")
 """Names that mean something of their own: no library can be given one."""
 
-LADDER = ("locked", "prealloc-locked", "prealloc-rwlock", "prealloc-seqlock", "flat")
-
 
 @dataclass(frozen=True)
 class Allocator:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from mtbench import findings, histograms, scaling, usage
 from mtbench.allocators import Allocator
 from mtbench.cells import CALLS, PERCENTILES, CellData, LockRates, Results
 from mtbench.doctor import Fact
+from mtbench.ladder import LADDER
 from mtbench.manifest import Manifest
 from mtbench.metrics import METRICS
 from mtbench.plan import Plan
@@ -36,16 +36,6 @@ _CURVE = np.array(
 _COUNTED = ("lock_acq_per_op", "lock_contended_per_op", "lock_wait_share")
 _OWN = tuple(metric.key for metric in METRICS if metric.read or metric.key in _COUNTED)
 """Metrics that a trial has by itself; the others compare it with another cell."""
-
-_RUNGS = (
-    (r"route=cascade-leak", "cascade-leak", "the fault as it was: lookups, and blocks lost"),
-    (r"route=cascade", "cascade", "four failed lookups before each free"),
-    (r"registry=locked", "locked", "a search under one mutex on every free"),
-    (r"registry=prealloc-locked", "prealloc-locked", "no growth of the table"),
-    (r"registry=prealloc-rwlock", "prealloc-rwlock", "readers no longer exclude each other"),
-    (r"registry=prealloc-seqlock", "prealloc-seqlock", "no lock on free"),
-    (r"registry=flat|^hakmem$", "flat", "no search either: one load"),
-)
 
 
 def baseline(plan: Plan) -> str:
@@ -117,12 +107,10 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
 def ladder(plan: Plan) -> tuple[plots_data.Rung, ...]:
     """The rungs of the registry ladder that the run has, lowest first; none if only one."""
     found: list[plots_data.Rung] = []
-    for pattern, name, isolates in _RUNGS:
-        for label in plan.allocators:
-            if label.startswith("hakmem") and re.search(pattern + r"(?![\w-])", label):
-                if all(rung.label != label for rung in found):
-                    found.append(plots_data.Rung(label, name, isolates))
-                break
+    for step in LADDER:
+        label = next((label for label in plan.allocators if step.is_of(label)), None)
+        if label is not None and all(rung.label != label for rung in found):
+            found.append(plots_data.Rung(label, step.name, step.isolates))
     return tuple(found) if len(found) > 1 else ()
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from mtbench import allocators
 from mtbench.allocators import Allocator
 from mtbench.errors import UsageError
+from mtbench.ladder import LADDER
 from mtbench.plan import Cell, least_window
 
 WORKLOADS = ("mid_gap", "mid_replace", "random_mixed", "mid_exchange", "larson")
@@ -28,21 +29,15 @@ OVERHEAD_S = 0.085
 TOTAL_S = 110.0
 """Measuring and overhead together: what three minutes leave after installing and drawing."""
 
-LADDER = (
-    "hakmem:route=cascade",
-    "hakmem:registry=locked",
-    "hakmem:registry=prealloc-locked",
-    "hakmem:registry=prealloc-seqlock",
-)
-
 
 def default_allocators() -> list[Allocator]:
     """System, hakmem, the ladder rungs that this build has, every installed peer, null."""
     found = [entry for entry in allocators.installed() if entry.label != "hakmem-fixed"]
     rungs = []
-    for text in LADDER:
-        with suppress(UsageError):
-            rungs.append(allocators.resolve(text))
+    for step in LADDER:
+        if step.quick:
+            with suppress(UsageError):
+                rungs.append(allocators.resolve(step.label))
     place = next((i + 1 for i, entry in enumerate(found) if entry.label == "hakmem"), 1)
     return [*found[:place], *rungs, *found[place:]]
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mtbench.ladder import REGISTRIES
 from mtbench.statistics import MISSING, Estimate, bootstrap_median
 from plots import curves, memory, own_settings, style
 from plots.numbers import bytes_text, compact, nanoseconds, share, times
 from plots.sheet import Drawing, Panel, caption
 from study import alt, analyse, builds, lookups, marks, registry
 from study.analyse import STEPS, Ratio
-from study.plan import LADDER_WORKLOADS, RUNGS, rung
+from study.plan import LADDER_WORKLOADS, rung
 from study.store import Part
 
 COSTLY = "mid_exchange"
@@ -112,7 +113,7 @@ def _by_rung(part: Part, name: str, read: curves.Reader) -> list[curves.Series]:
 
 
 def _rung_name(label: str) -> str:
-    return next(name for name in RUNGS if rung(name) == label)
+    return next(name for name in REGISTRIES if rung(name) == label)
 
 
 def _steps(part: Part) -> Drawing:
@@ -145,9 +146,9 @@ def _costs(part: Part) -> Drawing:
     name = COSTLY if COSTLY in part.plan.workloads else part.plan.workloads[0]
 
     def of_lock(field: str) -> list[curves.Series]:
-        looks = style.looks(map(rung, RUNGS))
+        looks = style.looks(map(rung, REGISTRIES))
         found = []
-        for label in map(rung, RUNGS):
+        for label in map(rung, REGISTRIES):
             values = []
             for count in part.plan.threads:
                 data = analyse.cell(part, label, name, count)
@@ -189,7 +190,7 @@ def _costs(part: Part) -> Drawing:
 
 def _chunks(part: Part) -> Drawing:
     answer = lookups.chunks(part)
-    sizes, looks = answer["sizes"], style.looks(map(rung, RUNGS))
+    sizes, looks = answer["sizes"], style.looks(map(rung, REGISTRIES))
     found = []
     for count in answer["threads"]:
         lines = [
@@ -199,7 +200,7 @@ def _chunks(part: Part) -> Drawing:
                 sizes,
                 [lookups.over_flat(part, name, size, count) for size in sizes],
             )
-            for name in RUNGS[:-1]
+            for name in REGISTRIES[:-1]
         ]
         crowd = ", oversubscribed" if count > part.run.cores else ""
         heading = f"{count} thread{'' if count == 1 else 's'}{crowd}"

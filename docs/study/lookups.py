@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from mtbench.ladder import REGISTRIES
 from mtbench.statistics import Estimate, median
 from mtbench.table import markdown_table, number
 from study import analyse
 from study.analyse import NO_DIFFERENCE, Difference, Ratio
-from study.plan import LOCKS, RUNGS, locked_with, rung
+from study.plan import LOCKS, locked_with, rung
 from study.store import Part
 from study.words import amount, marked, percentage, phrase, plus_minus, shown, unseen, upper
 
@@ -27,14 +28,16 @@ def chunks(part: Part) -> Answer:
     counts = sorted({count for _, count in places})
     rows, walls = [], []
     for count in counts:
-        for name in RUNGS:
+        for name in REGISTRIES:
             entries = [_chunk_entry(part, name, size, count) for size in sizes]
             place = [f"`{name}`", marked(count, part.plan.cores)]
             rows.append([*place, *entries])
             walls.append([*place, *(_wall(part, name, size, count) for size in sizes)])
     header = ["rung", "threads", *(f"{size:,} chunks".replace(",", " ") for size in sizes)]
     trends = {
-        (name, count): _trend(part, name, sizes, count) for name in RUNGS[:-1] for count in counts
+        (name, count): _trend(part, name, sizes, count)
+        for name in REGISTRIES[:-1]
+        for count in counts
     }
     first = counts[0] if counts else 1
     return {

@@ -8,11 +8,11 @@ from itertools import product
 from pathlib import Path
 
 import workloads
+from mtbench.ladder import LADDER, REGISTRIES
 from mtbench.plan import MOST_THREADS, Cell
 
 HERE = Path(__file__).resolve().parent
 PLAIN, PGO = "plain", "pgo"
-RUNGS = ("locked", "prealloc-locked", "prealloc-rwlock", "prealloc-seqlock", "flat")
 LOCKS = ("futex", "spin", "mutex")
 CASCADE = "hakmem:route=cascade,registry=locked"
 LEAK = "hakmem:route=cascade-leak,registry=locked"
@@ -38,7 +38,7 @@ HELD_OUT = ("larson", "large_mixed", "sliding_window")
 
 def rung(name: str) -> str:
     """The allocator label of a rung; flat is hakmem as it comes."""
-    return "hakmem" if name == "flat" else f"hakmem:registry={name}"
+    return next(step.label for step in LADDER if step.name == name)
 
 
 def locked_with(lock: str) -> str:
@@ -175,7 +175,7 @@ def questions(scale: Scale, peers: Sequence[str], pgo: Path, plain: Path) -> lis
         )
         for chunks, threads in product(scale.chunks, scale.chunk_threads)
     }
-    rungs = [rung(name) for name in RUNGS]
+    rungs = [rung(name) for name in REGISTRIES]
     seed = [LEAK, CASCADE, "hakmem:route=cascade", rung("locked"), "hakmem", "system"]
     asked = [
         ask("seed", product(seed, ["mid_gap"], [1]), scale.pair_trials, 256),

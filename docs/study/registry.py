@@ -9,12 +9,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mtbench.ladder import REGISTRIES
 from mtbench.statistics import Estimate, median
 from mtbench.table import bytes_, markdown_table, number
 from plots.numbers import spread
 from study import analyse
 from study.analyse import FASTER, HALVES, SLOWER, STEP_FOUR, STEPS, WHOLE, Ratio
-from study.plan import CASCADE, LADDER_WORKLOADS, LEAK, RUNGS, rung
+from study.plan import CASCADE, LADDER_WORKLOADS, LEAK, rung
 from study.store import Part
 from study.words import (
     by_verdict,
@@ -401,7 +402,7 @@ def _growths(part: Part, names: Sequence[str], threads: Sequence[int]) -> str:
 
 def _costs(part: Part, workload: str) -> str:
     counts = sorted({1, part.plan.cores, max(part.plan.threads)} & set(part.plan.threads))
-    rows = [_cost_row(part, workload, name, count) for count in counts for name in RUNGS]
+    rows = [_cost_row(part, workload, name, count) for count in counts for name in REGISTRIES]
     header = ["rung", "threads", "operations/s", "registry lock/M ops", "waited", "futex/M ops",
               "switches/M ops", "free p50, ns", "free p99.9, ns", "peak"]  # fmt: skip
     return markdown_table(header, rows)

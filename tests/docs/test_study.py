@@ -21,7 +21,6 @@ from study.plan import (  # noqa: E402
     LEAK,
     LOCKS,
     PEERS,
-    RUNGS,
     SMALL_BUDGET,
     SPIN,
     TRAINED,
@@ -32,6 +31,7 @@ from study.plan import (  # noqa: E402
     rung,
 )
 
+from mtbench.ladder import REGISTRIES  # noqa: E402
 from mtbench.statistics import Estimate  # noqa: E402
 from plots import curves, style  # noqa: E402
 from plots.numbers import nanoseconds  # noqa: E402
@@ -51,7 +51,7 @@ def ladder(tmp_path: Path, gains: Callable[[int], Gains], **more: object) -> sto
 
     def speed(label: str, workload: str, threads: int) -> float:
         gain = gains(threads)
-        at = RUNGS.index(next(name for name in RUNGS if rung(name) == label))
+        at = REGISTRIES.index(next(name for name in REGISTRIES if rung(name) == label))
         order = ("growth", "sharing", "no lock", "search")
         return 1e7 * float(np.prod([gain.get(step, 1.0) for step in order[:at]]))
 
@@ -59,7 +59,7 @@ def ladder(tmp_path: Path, gains: Callable[[int], Gains], **more: object) -> sto
         tmp_path,
         "ladder",
         speed,
-        allocators=[rung(name) for name in RUNGS],
+        allocators=[rung(name) for name in REGISTRIES],
         workloads=LADDER_WORKLOADS,
         **{"threads": (1, 2, 8), **more},
     )
@@ -234,7 +234,7 @@ def everything(
         return 0.0 if label == idle else 1e7
 
     runs = tmp_path / "runs"
-    rungs = [rung(name) for name in RUNGS]
+    rungs = [rung(name) for name in REGISTRIES]
     seed = [LEAK, CASCADE, "hakmem:route=cascade", rung("locked"), "hakmem", "system"]
     for name, allocators, workloads, threads in (
         ("seed", seed, ("mid_gap",), (1,)),
@@ -306,7 +306,7 @@ def test_chunks_are_said_to_matter_only_if_the_difference_to_flat_grows(tmp_path
         chunks = int(workload.removeprefix("held-"))
         return 1e9 / (10 if label == "hakmem" else 20 + grows * np.log2(chunks))
 
-    names = [rung(name) for name in RUNGS]
+    names = [rung(name) for name in REGISTRIES]
     for grows, said in ((5.0, "It does"), (0.0, "No difference seen")):
         part = kept(
             tmp_path / str(grows), "chunks", speed, allocators=names,

@@ -9,6 +9,7 @@ import mtbench
 from mtbench import options, quick
 from mtbench.allocators import Allocator
 from mtbench.errors import UsageError
+from mtbench.ladder import LADDER
 from mtbench.plan import least_window
 
 
@@ -31,7 +32,7 @@ def test_a_bad_workload_is_refused_in_one_line(text: str) -> None:
 @pytest.mark.parametrize("cores", [1, 2, 8, 64])
 def test_a_quick_sweep_keeps_its_ninety_seconds_of_measuring(cores: int) -> None:
     peers = [Allocator(f"peer{i}", "peer", None) for i in range(8)]
-    rungs = [Allocator(rung, "hakmem", None) for rung in quick.LADDER]
+    rungs = [Allocator(step.label, "hakmem", None) for step in LADDER if step.quick]
     cells = quick.cells([*peers, *rungs], list(quick.WORKLOADS), quick.THREADS)
     window = quick.window(cells, quick.TRIALS, cores)
     assert window >= 0.05
@@ -44,7 +45,7 @@ def test_a_quick_sweep_keeps_its_ninety_seconds_of_measuring(cores: int) -> None
 
 def test_a_quick_sweep_climbs_the_ladder_only_where_the_registry_is_asked() -> None:
     cells = quick.cells(
-        [Allocator(rung, "hakmem", None) for rung in quick.LADDER],
+        [Allocator(step.label, "hakmem", None) for step in LADDER if step.quick],
         list(quick.WORKLOADS),
         quick.THREADS,
     )
