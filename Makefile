@@ -92,8 +92,8 @@ pgo-library: .venv/tested
 # docs/study.md; QUICK=1: 3 minutes, into build/study; RESUME=1: goes on with what was measured.
 study: .venv/tested
 	$(if $(RESUME),,$(MAKE) pgo-library || echo "no profile-guided build here: going on without it")
-	$(BIN)/python docs/study measure $(if $(QUICK),--quick) $(if $(RESUME),--resume)
-	$(BIN)/python docs/study render $(if $(QUICK),--quick)
+	$(BIN)/python -m study measure $(if $(QUICK),--quick) $(if $(RESUME),--resume)
+	$(BIN)/python -m study render $(if $(QUICK),--quick)
 
 # hakmem against every peer: the standard matrix, into runs/rank (about 40 minutes on two cores).
 RANK_WORKLOADS := mid_gap,mid_replace,mid_exchange,random_mixed,tiny_exchange,larson,larson_mid,producer_consumer,remote,large_mixed,huge_mixed

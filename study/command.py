@@ -1,8 +1,8 @@
 """The study's command.
 
-python docs/study measure [--quick] [--resume]  run the sweeps into runs/study (or build/study/runs)
-python docs/study render [--quick] [--check]    keep the runs' data, write the document from it
-python docs/study keep RUNS NAME                add a run of another machine, shown beside
+python -m study measure [--quick] [--resume]  run the sweeps into runs/study (or build/study/runs)
+python -m study render [--quick] [--check]    keep the runs' data, write the document from it
+python -m study keep RUNS NAME                add a run of another machine, shown beside
 
 With --quick everything is written under build/study. `render --check` writes nothing, renders the
 kept data, and exits 3 if the document differs.
@@ -20,7 +20,7 @@ from mtbench.errors import Exit, MtbenchError
 from study import measure, store
 from study.render import Place, outcome, write
 
-DOCS = Path(__file__).resolve().parent.parent
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 RUNS = Path("runs/study")
 QUICK = Path("build/study")
 COMMITTED = Place(
@@ -31,7 +31,7 @@ SCRATCH = Place(QUICK / "study.md", QUICK / "figures", QUICK / "data", None)
 
 def main(arguments: list[str]) -> int:
     """See the module's text."""
-    parser = argparse.ArgumentParser(prog="docs/study", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m study", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("command", choices=("measure", "render", "keep"))
     parser.add_argument("names", nargs="*", metavar="RUNS NAME", help="of keep")
@@ -78,6 +78,6 @@ def _check(place: Place) -> int:
     if place.readme and readme != place.readme.read_text(encoding="utf-8"):
         stale.append(place.readme.name)
     if stale:
-        print(f"{', '.join(stale)}: not what the data says; run python docs/study render")
+        print(f"{', '.join(stale)}: not what the data says; run python -m study render")
         return Exit.GATE
     return Exit.FINE

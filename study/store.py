@@ -17,7 +17,7 @@ from mtbench.rundir import MANIFEST, PACKED, RunDirectory
 from mtbench.written import write_whole
 from plots import data as plots_data
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "docs"))
 from tables import placeless, thinned
 
 LATENCY = ("seed", "ladder")
