@@ -54,7 +54,7 @@ aarch64: .venv/tested
 
 # The native tests under ASan+UBSan, under TSan and under Valgrind; docs/data keeps what happened.
 sanitize: .venv/tested
-	$(BIN)/python docs/sanitize.py
+	$(BIN)/python -m tools.sanitize
 
 lint: .venv/linted
 	$(BIN)/ruff check .
@@ -111,11 +111,11 @@ learner: .venv/installed
 aa: .venv/installed
 	$(BIN)/python -m mtbench.selfcheck aa -o docs/data/aa.json; aa=$$?; \
 		$(BIN)/python -m mtbench.selfcheck planted -o docs/data/planted.json; planted=$$?; \
-		$(BIN)/python docs/measurement.py && test $$aa = 0 && test $$planted = 0
+		$(BIN)/python -m tools.measurement && test $$aa = 0 && test $$planted = 0
 
 cost: .venv/installed
 	$(BIN)/python -m mtbench.selfcheck cost -o docs/data/cost.json; cost=$$?; \
-		$(BIN)/python docs/measurement.py && test $$cost = 0
+		$(BIN)/python -m tools.measurement && test $$cost = 0
 
 # Every figure in every condition, as one page.
 gallery: .venv/installed
@@ -129,7 +129,7 @@ real: .venv/tested
 # an hour on two cores, less with MACHINES='-j 3'; MACHINES='--only debian' runs some of them).
 machines: .venv/tested
 	$(BIN)/python tests/machines/matrix.py $(MACHINES); machines=$$?; \
-		$(BIN)/python docs/reliability.py render && test $$machines = 0
+		$(BIN)/python -m tools.reliability render && test $$machines = 0
 
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache

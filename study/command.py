@@ -19,13 +19,11 @@ from pathlib import Path
 from mtbench.errors import Exit, MtbenchError
 from study import measure, store
 from study.render import Place, outcome, write
+from tools.repository import DATA, DOCS, ROOT
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 RUNS = Path("runs/study")
 QUICK = Path("build/study")
-COMMITTED = Place(
-    DOCS / "study.md", DOCS / "figures", DOCS / "data/study", DOCS.parent / "README.md"
-)
+COMMITTED = Place(DOCS / "study.md", DOCS / "figures", DATA / "study", ROOT / "README.md")
 SCRATCH = Place(QUICK / "study.md", QUICK / "figures", QUICK / "data", None)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,7 @@ from mtbench.report import load
 from mtbench.rundir import MANIFEST, PACKED, RunDirectory
 from mtbench.written import write_whole
 from plots import data as plots_data
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "docs"))
-from tables import placeless, thinned
+from tools.tables import placeless, thinned
 
 LATENCY = ("seed", "ladder")
 """Questions that ask for percentiles; histograms are most of a record."""

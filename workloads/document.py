@@ -49,7 +49,7 @@ is the median of at least three interleaved trials.
     mtbench sweep -a system,hakmem,tcmalloc,jemalloc,mimalloc,tbbmalloc -t 1,2,4,8 -n 3 \\
         -w all,docs/data/mixed.toml,producer_consumer:$only,producer_consumer_sizes:$only \\
         --duration 0.1 --warmup 0.05 --latency-every 0 -o RUN
-    python docs/workload_costs.py RUN > docs/data/workloads.csv
+    python -m tools.workload_costs RUN > docs/data/workloads.csv
     python -m workloads.figures
 """
 

@@ -1,4 +1,4 @@
-"""The kept measurements behind docs/workloads.md; docs/workload_costs.py makes them from runs."""
+"""The kept measurements behind docs/workloads.md; tools/workload_costs.py makes them from runs."""
 
 from __future__ import annotations
 

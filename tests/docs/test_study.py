@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS.parent / "docs"), str(TESTS / "mtbench")]
+sys.path.insert(0, str(TESTS / "mtbench"))
 
 from fabricated import fabricate  # noqa: E402
 from study import alt, analyse, builds, figures, lookups, marks, registry, render, store, words  # noqa: E402  # noqa: E402

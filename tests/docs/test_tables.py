@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS.parent / "docs"), str(TESTS / "mtbench")]
+sys.path.insert(0, str(TESTS / "mtbench"))
 
-import targets  # noqa: E402
 from fabricated import fabricate  # noqa: E402
-from tables import placeless  # noqa: E402
 
 from mtbench.statistics import Estimate  # noqa: E402
+from tools import targets  # noqa: E402
+from tools.tables import placeless  # noqa: E402
 
 
 @pytest.mark.parametrize(

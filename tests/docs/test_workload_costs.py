@@ -17,7 +17,7 @@ from fabricated import fabricate  # noqa: E402
 
 
 def told(*runs: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "docs/workload_costs.py", *map(str, runs)]
+    command = [sys.executable, "-m", "tools.workload_costs", *map(str, runs)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 

@@ -1,4 +1,4 @@
-"""Tables of measurement.md, made from kept data: ``python docs/measurement.py [--check]``.
+"""Tables of measurement.md, made from kept data: ``python -m tools.measurement [--check]``.
 
 ``make aa`` and ``make cost`` measure anew, keep docs/data/aa.json, planted.json and cost.json, and
 write the tables. `--check` writes nothing and exits 3 if the document differs.
@@ -10,11 +10,11 @@ import json
 import sys
 from typing import Any
 
-from tables import DATA, DOCS, check, filled
-
 from mtbench import cost as costs
 from mtbench.table import markdown_table
 from mtbench.written import write_whole
+from tools.repository import DATA, DOCS
+from tools.tables import check, filled
 
 DOCUMENT = DOCS / "measurement.md"
 VERDICTS = ("faster", "slower", "no difference seen")
@@ -91,7 +91,7 @@ TABLES = {
 def main(arguments: list[str]) -> int:
     """See the module's text."""
     if arguments == ["--check"]:
-        return check((DOCUMENT,), TABLES, "docs/measurement.py")
+        return check((DOCUMENT,), TABLES, "tools.measurement")
     write_whole(DOCUMENT, filled(DOCUMENT.read_text(encoding="utf-8"), TABLES))
     return 0
 

@@ -1,7 +1,7 @@
 """Makes the table of docs/guide.md from docs/data/programs.json. No number is typed by hand.
 
-python docs/programs.py measure [-n 10]   run the programs under each malloc, record the results
-python docs/programs.py render [--check]  write the table into the page, or say it is stale
+python -m tools.programs measure [-n 10]   run the programs under each malloc, record the results
+python -m tools.programs render [--check]  write the table into the page, or say it is stale
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from mtbench.written import write_whole
+from tools.repository import DATA, DOCS
 
-HERE = Path(__file__).parent
-DATA = HERE / "data" / "programs.json"
-PAGE = HERE / "guide.md"
-BEGIN, END = "<!-- programs: made by docs/programs.py -->", "<!-- /programs -->"
+KEPT = DATA / "programs.json"
+PAGE = DOCS / "guide.md"
+BEGIN, END = "<!-- programs: made by tools/programs.py -->", "<!-- /programs -->"
 ALLOCATORS = "system,hakmem,jemalloc,tcmalloc,mimalloc"
 
 THREADED_JSON = """
@@ -74,7 +74,7 @@ def measure(trials: int) -> None:
             kept[name] = json.loads(done.stdout)
             manifest = json.loads((place / f"run{number}" / "manifest.json").read_text())
             kept[name]["machine"] = manifest["machine"]
-    write_whole(DATA, json.dumps(kept, indent=1) + "\n")
+    write_whole(KEPT, json.dumps(kept, indent=1) + "\n")
 
 
 def table(kept: Json) -> str:
@@ -110,10 +110,10 @@ def render(check: bool) -> int:
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    fresh = before + table(json.loads(DATA.read_text())) + after
+    fresh = before + table(json.loads(KEPT.read_text())) + after
     if check:
         if fresh != page:
-            print(f"{PAGE} is stale; run: python docs/programs.py render", file=sys.stderr)
+            print(f"{PAGE} is stale; run: python -m tools.programs render", file=sys.stderr)
         return int(fresh != page)
     write_whole(PAGE, fresh)
     return 0

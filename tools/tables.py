@@ -1,9 +1,9 @@
-"""Tables of the documents, made from kept data: ``python docs/tables.py [--check]``.
+"""Tables of the documents, made from kept data: ``python -m tools.tables [--check]``.
 
 A document holds ``<!-- table: NAME -->`` and ``<!-- end -->``; what lies between is written by the
 function of that name in `TABLES`. `--check` writes nothing and exits 3 if a document differs.
 
-``python docs/tables.py keep RUN NAME`` stores a run's records under docs/data/NAME without their
+``python -m tools.tables keep RUN NAME`` stores a run's records under docs/data/NAME without their
 histograms, memory samples and lock lists, which no table reads; ``figures`` draws the README's
 and the guide's.
 """
@@ -20,9 +20,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import reasons
-import targets
-
 import mtbench
 from allocator import library
 from allocator.disassembly import fast_path
@@ -34,10 +31,10 @@ from mtbench.table import markdown_table, number
 from mtbench.written import write_whole
 from plots import catalogue, own_settings
 from plots.files import save
+from tools import reasons, targets
+from tools.repository import DATA, DOCS, ROOT
 
-DOCS = Path(__file__).resolve().parent
-DATA = DOCS / "data"
-DOCUMENTS = (DOCS.parent / "README.md", DOCS / "performance.md")
+DOCUMENTS = (ROOT / "README.md", DOCS / "performance.md")
 README_THREADS = (1, 2, 8, 64)
 
 
@@ -204,7 +201,7 @@ def main(arguments: list[str]) -> int:
         figures()
         return 0
     if arguments == ["--check"]:
-        return check(DOCUMENTS, TABLES, "docs/tables.py", OF_THIS_MACHINE)
+        return check(DOCUMENTS, TABLES, "tools.tables", OF_THIS_MACHINE)
     for document in DOCUMENTS:
         old = document.read_text(encoding="utf-8")
         write_whole(document, filled(old, TABLES))
@@ -212,13 +209,13 @@ def main(arguments: list[str]) -> int:
 
 
 def check(
-    documents: tuple[Path, ...], tables: Tables, script: str, but: tuple[str, ...] = ()
+    documents: tuple[Path, ...], tables: Tables, maker: str, but: tuple[str, ...] = ()
 ) -> int:
-    """3, naming them, if documents are not what `script` would make them; else 0."""
+    """3, naming them, if documents are not what `maker` would make them; else 0."""
     texts = {document.name: document.read_text(encoding="utf-8") for document in documents}
     stale = [name for name, text in texts.items() if filled(text, tables, but) != text]
     if stale:
-        print(f"{', '.join(stale)}: not what the data says; run python {script}")
+        print(f"{', '.join(stale)}: not what the data says; run python -m {maker}")
     return 3 if stale else 0
 
 

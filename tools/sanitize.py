@@ -1,6 +1,6 @@
 """Runs the C tests under sanitizers and Valgrind and keeps what happened in docs/data.
 
-python docs/sanitize.py [asan] [tsan] [valgrind]
+python -m tools.sanitize [asan] [tsan] [valgrind]
 
 asan (with UBSan) and tsan are presets of CMakePresets.json, built with the compiler that CC names.
 Under Valgrind runs each C test of the allocator once, in its default configuration, from the debug
@@ -24,9 +24,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from reliability import load, store
+from tools.reliability import load, store
+from tools.repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 REPORT = re.compile(
     r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|ERROR SUMMARY: [1-9])"
 )

@@ -1,7 +1,7 @@
 """Print the kept measurements behind docs/workloads.md from run directories:
 
     mtbench sweep -w all -a system,hakmem,tcmalloc,jemalloc,mimalloc,tbbmalloc -t 1,2,4,8 -o RUN
-    python docs/workload_costs.py RUN ... > docs/data/workloads.csv
+    python -m tools.workload_costs RUN ... > docs/data/workloads.csv
 
 A cell (allocator, workload, threads) that several runs have is taken from the last of them.
 """

@@ -1,6 +1,6 @@
 """What the default mode's look for a double free costs: free with the comparison and without it.
 
-python docs/misuse_cost.py [ROUNDS]
+python -m tools.misuse_cost [ROUNDS]
 
 Builds hakmem twice, once with the comparison taken out of a copy of its sources, counts the
 instructions of both fast paths, and runs both by turns on one thread that does nothing but allocate
@@ -19,11 +19,11 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from reliability import store
-
 from mtbench.rundir import RunDirectory
+from tools.reliability import store
+from tools.repository import ROOT
 
-HOME = Path(__file__).parent.parent / "allocator"
+HOME = ROOT / "allocator"
 COMPARISON = " && likely(head != block)"
 WORKLOADS = ("mid_gap", "random_mixed")
 

@@ -3,12 +3,12 @@
 mtbench verify -a all,hakmem:check=1 --linked --quick --json > verify.json
 mtbench verify -a all --linked --only 'exhaustion.*(kth|from)' --json > full.json
 python tests/real/run.py hakmem --json > real.json
-python docs/reliability.py record verify.json full.json real.json   take the results into docs/data
-python docs/reliability.py faults                         seed each fault, record who finds it
-python docs/sanitize.py asan tsan valgrind                run the C tests under each, record that
+python -m tools.reliability record verify.json full.json real.json  take the results into docs/data
+python -m tools.reliability faults                        seed each fault, record who finds it
+python -m tools.sanitize asan tsan valgrind               run the C tests under each, record that
 make machines                                             first commands on other machines, likewise
-python docs/misuse_cost.py                                what the default mode's checks cost
-python docs/reliability.py render [--check]               write the page, or say it is stale
+python -m tools.misuse_cost                               what the default mode's checks cost
+python -m tools.reliability render [--check]              write the page, or say it is stale
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from mtbench.written import write_whole
+from tools.repository import DATA, DOCS, ROOT
 
-HERE = Path(__file__).parent
-DATA = HERE / "data"
-PAGE = HERE / "reliability.md"
-TESTS = HERE.parent / "tests"
+PAGE = DOCS / "reliability.md"
+TESTS = ROOT / "tests"
 LAST_K = 200
 FULL = "verify-full.json"
 """Results of full forms: of the refused calls, whose quick form leaves some of the 200 out."""
@@ -261,7 +260,7 @@ def page() -> str:
     lines = [
         "# Reliability",
         "",
-        "Made by `docs/reliability.py` from the files in `docs/data`; "
+        "Made by `tools/reliability.py` from the files in `docs/data`; "
         "see there for how to renew it. What each test does: `mtbench verify --list`.",
         "",
     ]
@@ -384,7 +383,7 @@ def main() -> int:
     elif options.check:
         if not PAGE.exists() or PAGE.read_text() != page():
             print(
-                "docs/reliability.md is stale: python docs/reliability.py render", file=sys.stderr
+                "docs/reliability.md is stale: python -m tools.reliability render", file=sys.stderr
             )
             return 1
     else:

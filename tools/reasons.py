@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from targets import ranked, records_of
-
 from mtbench.report import load
 from mtbench.statistics import median
 from mtbench.table import markdown_table, number
+from tools.targets import ranked, records_of
 
 BEHIND = 0.9
 """Cells below this ratio are looked into."""
