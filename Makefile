@@ -104,17 +104,17 @@ rank: .venv/installed
 
 # The learned huge threshold against fixed ones, on work whose best threshold changes half way.
 learner: .venv/installed
-	$(BIN)/python -m mtbench.learner --seconds 5
+	$(BIN)/python -m tools.learner --seconds 5
 
 # The tool measured with itself: false claims and planted slowdowns (13 minutes), and what it costs
 # (2 minutes). Both keep their numbers under docs/data and write the tables of docs/measurement.md.
 aa: .venv/installed
-	$(BIN)/python -m mtbench.selfcheck aa -o docs/data/aa.json; aa=$$?; \
-		$(BIN)/python -m mtbench.selfcheck planted -o docs/data/planted.json; planted=$$?; \
+	$(BIN)/python -m tools.selfcheck aa -o docs/data/aa.json; aa=$$?; \
+		$(BIN)/python -m tools.selfcheck planted -o docs/data/planted.json; planted=$$?; \
 		$(BIN)/python -m tools.measurement && test $$aa = 0 && test $$planted = 0
 
 cost: .venv/installed
-	$(BIN)/python -m mtbench.selfcheck cost -o docs/data/cost.json; cost=$$?; \
+	$(BIN)/python -m tools.selfcheck cost -o docs/data/cost.json; cost=$$?; \
 		$(BIN)/python -m tools.measurement && test $$cost = 0
 
 # Every figure in every condition, as one page.

@@ -10,9 +10,9 @@ import json
 import sys
 from typing import Any
 
-from mtbench import cost as costs
 from mtbench.table import markdown_table
 from mtbench.written import write_whole
+from tools import own_cost
 from tools.repository import DATA, DOCS
 from tools.tables import check, filled
 
@@ -75,7 +75,7 @@ def promises() -> str:
 def cost() -> str:
     """What the tool costs, against what is promised."""
     found = kept("cost")
-    table = markdown_table(costs.HEADER, costs.cells(found, "not kept"), left=1)
+    table = markdown_table(own_cost.HEADER, own_cost.cells(found, "not kept"), left=1)
     return f"{found['machine']}; load average {found['load1']:.1f} at the end.\n\n{table}"
 
 

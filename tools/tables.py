@@ -127,7 +127,7 @@ def exchange() -> str:
 
 def learner() -> str:
     """What the learned threshold was worth, and where it went."""
-    from mtbench.learner import report
+    from tools.learner import report
 
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

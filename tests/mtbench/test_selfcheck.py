@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtbench import selfcheck
-from mtbench.selfcheck import Experiment
+from tools import selfcheck
+from tools.selfcheck import Experiment
 
 
 def experiment(noise: float, slowdown: float, comparisons: int = 200) -> Experiment:

@@ -1,4 +1,4 @@
-"""Does the learned huge threshold move, and what is it worth? ``python -m mtbench.learner``.
+"""Does the learned huge threshold move, and what is it worth? ``python -m tools.learner``.
 
 One process runs two phases after each other, on one thread: first large blocks that are cleared and
 hardly touched (calloc), where fresh mappings are cheap, then large blocks that are written whole,
@@ -73,7 +73,7 @@ def measure(setting: str, seconds: float) -> dict[str, Any]:
     name, value = ("HAKMEM_LEARN", "1") if setting == "learned" else ("HAKMEM_THRESHOLD", setting)
     environment[name] = value
     done = subprocess.run(
-        [sys.executable, "-m", "mtbench.learner", "--child", str(seconds)],
+        [sys.executable, "-m", "tools.learner", "--child", str(seconds)],
         env=environment,
         capture_output=True,
         text=True,
@@ -85,7 +85,7 @@ def measure(setting: str, seconds: float) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Prints one row a setting and the learner's path; always 0."""
-    parser = argparse.ArgumentParser(prog="python -m mtbench.learner", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.learner", description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="a phase (default 2)")
     parser.add_argument("-n", "--trials", type=int, default=3)
     parser.add_argument("--json", action="store_true")

@@ -1,8 +1,8 @@
 """The tool measured with itself: A/A comparisons, planted slowdowns, and what the tool costs.
 
-    python -m mtbench.selfcheck aa        a configuration against itself: false claims at most 5 %
-    python -m mtbench.selfcheck planted   5 % slower on purpose: found at least 90 % of the time
-    python -m mtbench.selfcheck cost      start-up times, share spent measuring, report of 10 000
+    python -m tools.selfcheck aa        a configuration against itself: false claims at most 5 %
+    python -m tools.selfcheck planted   5 % slower on purpose: found at least 90 % of the time
+    python -m tools.selfcheck cost      start-up times, share spent measuring, report of 10 000
 
 Exit code 0 if the promise holds, 3 if not. `-o FILE` keeps every trial as JSON.
 """
@@ -260,11 +260,11 @@ def _experiment_command(args: argparse.Namespace) -> int:
 
 
 def _cost_command(args: argparse.Namespace) -> int:
-    from mtbench import cost
+    from tools import own_cost
 
-    document = cost.measure()
+    document = own_cost.measure()
     _keep(args.output, document)
-    print(cost.table(document))
+    print(own_cost.table(document))
     return Exit.FINE if all(row["kept"] for row in document["rows"]) else Exit.GATE
 
 
@@ -286,9 +286,9 @@ def _keep(path: str | None, document: dict[str, Any]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`python -m mtbench.selfcheck`."""
+    """`python -m tools.selfcheck`."""
     parser = argparse.ArgumentParser(
-        prog="python -m mtbench.selfcheck",
+        prog="python -m tools.selfcheck",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -315,7 +315,7 @@ def main(argv: list[str] | None = None) -> int:
             _refuse_foreign(Path(args.output))
         return _cost_command(args) if args.what == "cost" else _experiment_command(args)
     except MtbenchError as error:
-        print(f"mtbench.selfcheck: {error}", file=sys.stderr)
+        print(f"tools.selfcheck: {error}", file=sys.stderr)
         return int(error.code)
 
 
