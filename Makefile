@@ -119,7 +119,7 @@ cost: .venv/installed
 
 # Every figure in every condition, as one page.
 gallery: .venv/installed
-	$(BIN)/python -m plots.gallery build/gallery
+	$(BIN)/python -m tools.gallery build/gallery
 
 # Real programs under hakmem, output compared with the system malloc's.
 real: .venv/tested

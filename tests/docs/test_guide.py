@@ -22,7 +22,8 @@ from pathlib import Path
 import pytest
 
 from mtbench import allocators
-from plots import catalogue, specimen
+from plots import catalogue
+from tools import specimen
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guide.md"

@@ -13,6 +13,10 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "mtbench"))
 
 from fabricated import fabricate  # noqa: E402
+
+from mtbench.statistics import Estimate  # noqa: E402
+from plots import curves, style  # noqa: E402
+from plots.numbers import nanoseconds  # noqa: E402
 from study import alt, analyse, builds, figures, lookups, marks, registry, render, store, words  # noqa: E402  # noqa: E402
 from study.plan import (  # noqa: E402
     CASCADE,
@@ -31,10 +35,6 @@ from study.plan import (  # noqa: E402
     quick,
     rung,
 )
-
-from mtbench.statistics import Estimate  # noqa: E402
-from plots import curves, style  # noqa: E402
-from plots.numbers import nanoseconds  # noqa: E402
 
 Gains = Mapping[str, float]
 

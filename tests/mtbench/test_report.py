@@ -8,7 +8,7 @@ from fabricated import fabricate
 
 from mtbench.__main__ import main
 from mtbench.report import _unit_line
-from plots import specimen
+from tools import specimen
 
 
 def steady(label: str, workload: str, threads: int) -> float:

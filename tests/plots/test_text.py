@@ -10,8 +10,9 @@ import pytest
 from matplotlib.image import imread
 
 import plots
-from plots import numbers, specimen, svg
+from plots import numbers, svg
 from plots.data import Finding, Interval
+from tools import specimen
 
 
 @pytest.mark.parametrize(

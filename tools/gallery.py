@@ -1,6 +1,6 @@
-"""Every figure in every condition on one page, to be looked at: `python -m plots.gallery OUTDIR`.
+"""Every figure in every condition on one page, to be looked at: `python -m tools.gallery OUTDIR`.
 
-Also writes a whole report of each condition. All numbers are made up (see plots.specimen).
+Also writes a whole report of each condition. All numbers are made up (see tools.specimen).
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from plots import catalogue, files, hosts, page, specimen
+from plots import catalogue, files, hosts, page
 from plots.sheet import WIDTH
+from tools import specimen
 
 # In inches: the width of a report, of a page of A4, and of a column in a two-column paper.
 WIDTHS = (WIDTH, 6.3, 3.94)
@@ -73,7 +74,7 @@ def _widths(directory: Path) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Write the gallery into the directory named by the only argument; return the exit code."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        print("usage: python -m plots.gallery OUTDIR", file=sys.stderr)
+        print("usage: python -m tools.gallery OUTDIR", file=sys.stderr)
         return 2
     print(write(Path(arguments[0])))
     return 0
