@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mtbench.errors import MtbenchError
 from mtbench.rundir import RunDirectory
-from workloads.measured import COLUMNS, Cell
+from tools.workload_measured import COLUMNS, Cell
 
 Row = tuple[object, ...]
 

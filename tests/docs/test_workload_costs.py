@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workloads import measured
+from tools import workload_measured as measured
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "mtbench"))

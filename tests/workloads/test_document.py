@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 import workloads
-from workloads import harness
-from workloads.document import document
-from workloads.harness import measure
-from workloads.measured import DATA
+from tools import harness
+from tools.harness import measure
+from tools.workload_document import document
+from tools.workload_measured import DATA
 
 PAGE = Path(__file__).parents[2] / "docs" / "workloads.md"
 
 
 def test_page_is_what_the_code_prints() -> None:
     assert PAGE.read_text(encoding="utf-8") == document(PAGE.parents[1] / DATA), (
-        "run: python -m workloads.document > docs/workloads.md"
+        "run: python -m tools.workload_document > docs/workloads.md"
     )
 
 
@@ -63,7 +63,7 @@ def test_harness_is_served_by_the_null_malloc_in_a_folder_with_a_space(
 
 def test_harness_names_what_there_is_for_an_unknown_workload() -> None:
     told = subprocess.run(
-        [sys.executable, "-m", "workloads.harness", "mid_gab"],
+        [sys.executable, "-m", "tools.harness", "mid_gab"],
         capture_output=True,
         text=True,
         check=False,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import workloads
-from workloads import figures, measured
+from tools import workload_figures as figures
+from tools import workload_measured as measured
 
 ROOT = Path(__file__).parents[2]
 COSTS = measured.load(ROOT / measured.DATA)

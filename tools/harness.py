@@ -1,4 +1,4 @@
-"""What the harness itself costs, measured: `python -m workloads.harness [NAME ...]`.
+"""What the harness itself costs, measured: `python -m tools.harness [NAME ...]`.
 
 Everything runs on the null malloc, each trial in a fresh process, and the least of several short
 windows is taken: other work on the machine can only add.

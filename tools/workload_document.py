@@ -1,5 +1,5 @@
 """Writes docs/workloads.md from the code and the kept measurements:
-`python -m workloads.document > docs/workloads.md`, in the repository."""
+`python -m tools.workload_document > docs/workloads.md`, in the repository."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from workloads.classics import classics
-from workloads.figures import FOLDER
+from tools.workload_classics import classics
+from tools.workload_figures import FOLDER
+from tools.workload_measured import DATA, load
 from workloads.kernels import KERNELS
-from workloads.measured import DATA, load
 from workloads.named import catalogue
 from workloads.sizes import KINDS
 from workloads.spec import CALLS, PHASES, TOUCHES, Workload
@@ -21,7 +21,7 @@ _HEAD = """\
 A workload says what every thread allocates, how, for how long it lives, and who frees it. The ones
 below have a name; `mtbench list workloads --show NAME` prints any of them as a TOML file to start
 from, and `mtbench sweep -w mine.toml` runs the result. This page is printed by
-`python -m workloads.document`; a test compares the two.
+`python -m tools.workload_document`; a test compares the two.
 
 An *operation* is one malloc, one free or one realloc, unless the unit says otherwise. Operations
 are counted between two snapshots of the threads' counters, the timed window; what happens in
@@ -50,7 +50,7 @@ is the median of at least three interleaved trials.
         -w all,docs/data/mixed.toml,producer_consumer:$only,producer_consumer_sizes:$only \\
         --duration 0.1 --warmup 0.05 --latency-every 0 -o RUN
     python -m tools.workload_costs RUN > docs/data/workloads.csv
-    python -m workloads.figures
+    python -m tools.workload_figures
 """
 
 _AXES = """\
@@ -105,7 +105,7 @@ A malloc that returns NULL is counted, not fatal.
 ## What the harness costs
 
 `libnull.so` is a malloc that does nothing; what a workload costs on it is the harness's own share,
-two function calls included. `python -m workloads.harness` measures it for each workload, sets it
+two function calls included. `python -m tools.harness` measures it for each workload, sets it
 beside the same loop without any call and with two calls of empty functions (where there is such a
 loop), and prints how the harness scales up to the processors at hand and what sampling latencies
 costs. `mid_replace` costs 1.1 ns an operation bare, 1.6 ns with two empty calls and 1.7 ns on

@@ -1,5 +1,5 @@
 """Draws docs/figures/workloads/*.svg, one small figure a kernel, from the kept measurements:
-`python -m workloads.figures`, in the repository."""
+`python -m tools.workload_figures`, in the repository."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tools.workload_measured import DATA, Cell, Cost, load
 from workloads.kernels import KERNELS
-from workloads.measured import DATA, Cell, Cost, load
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
