@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from mtbench.rundir import RunDirectory
+from tools.disassembly import fast_path
 from tools.reliability import store
 from tools.repository import ROOT
 
@@ -67,8 +68,6 @@ def rates(libraries: dict[str, Path], rounds: int, folder: Path) -> dict[str, li
 
 def main(arguments: list[str]) -> int:
     """The command."""
-    from allocator.disassembly import fast_path
-
     rounds = int(arguments[0]) if arguments else 15
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -22,7 +22,6 @@ from typing import Any
 
 import mtbench
 from allocator import library
-from allocator.disassembly import fast_path
 from mtbench.__main__ import main as command
 from mtbench.errors import Exit, MtbenchError
 from mtbench.report import load
@@ -32,6 +31,7 @@ from mtbench.written import write_whole
 from plots import catalogue, own_settings
 from plots.files import save
 from tools import reasons, targets
+from tools.disassembly import fast_path
 from tools.repository import DATA, DOCS, ROOT
 
 DOCUMENTS = (ROOT / "README.md", DOCS / "performance.md")

@@ -1,4 +1,4 @@
-"""Fast paths of malloc and free as the processor sees them: ``python -m allocator.disassembly``.
+"""Fast paths of malloc and free as the processor sees them: ``python -m tools.disassembly``.
 
 A fast path is what runs from a function's first instruction to its first ``ret`` when no branch is
 taken; the compiler lays the hot side of every branch there. Needs objdump (binutils).
@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["LIMIT", "FastPath", "fast_path"]
+import allocator
 
 LIMIT = 26
 """Instructions a fast path may have on x86-64; gperftools' tcmalloc has about 35."""
@@ -48,8 +46,6 @@ def fast_path(library: Path, function: str) -> FastPath:
 
 def main() -> int:
     """Prints both flavours' fast paths; 3 if one has more than `LIMIT` instructions."""
-    import allocator
-
     longest = 0
     for flavour in allocator.FLAVOURS:
         for function in ("malloc", "free"):
