@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
-from tools.workload_measured import Cell, Cost, ranking
+from tools.workload_costs import Cell, Cost, ranking
 
 CLASSICS = (
     "larson",

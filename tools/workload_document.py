@@ -1,15 +1,15 @@
 """Writes docs/workloads.md from the code and the kept measurements:
-`python -m tools.workload_document > docs/workloads.md`, in the repository."""
+`python -m tools.workload_document > docs/workloads.md`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
+from tools.repository import DOCS
 from tools.workload_classics import classics
+from tools.workload_costs import load
 from tools.workload_figures import FOLDER
-from tools.workload_measured import DATA, load
 from workloads.kernels import KERNELS
 from workloads.named import catalogue
 from workloads.sizes import KINDS
@@ -140,8 +140,8 @@ def _differences(workload: Workload) -> str:
     return ", ".join(parts) or "none"
 
 
-def document(data: Path = DATA) -> str:
-    """The whole page, in Markdown. Raises OSError where the kept measurements are not there."""
+def document() -> str:
+    """The whole page, in Markdown."""
     named = catalogue()
     text = _HEAD + "\n| name | unit | what a thread does |\n|---|---|---|\n"
     text += _table((f"`{w.name}`", w.unit, w.description) for w in named.values())
@@ -153,7 +153,7 @@ def document(data: Path = DATA) -> str:
     text += _KERNELS
     for kernel in KERNELS.values():
         text += f"\n### `{kernel.name}`\n\n{kernel.description}. Counts {kernel.unit}.\n\n"
-        figure = f"{FOLDER.relative_to('docs')}/{kernel.name}.svg"
+        figure = f"{FOLDER.relative_to(DOCS)}/{kernel.name}.svg"
         text += f"![{kernel.unit} a second of CPU time against threads]({figure})\n\n"
         text += "| parameter | default | allowed | unit | meaning |\n|---|---|---|---|---|\n"
         text += _table(
@@ -166,7 +166,7 @@ def document(data: Path = DATA) -> str:
     text += _table(
         (f"`{kind}`", ", ".join(f"`{key}`" for key in keys)) for kind, keys in KINDS.items()
     )
-    return text + _TAIL.format(example=named["aligned"].to_toml()) + classics(load(data))
+    return text + _TAIL.format(example=named["aligned"].to_toml()) + classics(load())
 
 
 if __name__ == "__main__":

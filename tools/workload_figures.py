@@ -1,5 +1,5 @@
 """Draws docs/figures/workloads/*.svg, one small figure a kernel, from the kept measurements:
-`python -m tools.workload_figures`, in the repository."""
+`python -m tools.workload_figures`."""
 
 from __future__ import annotations
 
@@ -7,33 +7,28 @@ import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tools.workload_measured import DATA, Cell, Cost, load
+import matplotlib
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, LogLocator
+
+from plots import style
+from tools.repository import DOCS
+from tools.workload_costs import Cell, Cost, load
 from workloads.kernels import KERNELS
+from workloads.named import catalogue
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-FOLDER = Path("docs/figures/workloads")
+FOLDER = DOCS / "figures" / "workloads"
 CORES = 2
 """Of the machine that the kept measurements are from."""
 
-# The colours and marks that a report gives these allocators.
-_STYLES = {
-    "system": ("#24292f", "s"),
-    "hakmem": ("#0550ae", "o"),
-    "tcmalloc": ("#047857", "D"),
-    "jemalloc": ("#c2410c", "^"),
-    "mimalloc": ("#946200", "v"),
-    "tbbmalloc": ("#be185d", "h"),
-}
+ALLOCATORS = ("system", "hakmem", "tcmalloc", "jemalloc", "mimalloc", "tbbmalloc")
 
 
 def workloads_of(kernel: str, costs: Mapping[Cell, Cost]) -> list[str]:
     """The measured workloads of a kernel: those of the catalogue, or else one of its own name."""
-    from workloads.named import catalogue
-
     named = [name for name, workload in catalogue().items() if workload.kernel == kernel]
     measured = {cell[0] for cell in costs}
     return [name for name in named or [kernel] if name in measured]
@@ -41,11 +36,7 @@ def workloads_of(kernel: str, costs: Mapping[Cell, Cost]) -> list[str]:
 
 def draw(kernel: str, costs: Mapping[Cell, Cost], path: Path) -> None:
     """Work for a second of CPU time against threads, a panel for each workload of the kernel."""
-    import matplotlib
-
     matplotlib.use("svg")
-    from matplotlib import pyplot
-
     names = workloads_of(kernel, costs)
     settings: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": kernel, "font.size": 8}
     settings |= {"font.family": "sans-serif", "path.simplify": True}
@@ -67,10 +58,9 @@ def draw(kernel: str, costs: Mapping[Cell, Cost], path: Path) -> None:
 
 
 def _panel(axes: Axes, workload: str, costs: Mapping[Cell, Cost]) -> None:
-    from matplotlib.ticker import EngFormatter, LogLocator
-
     counts = sorted({cell[1] for cell in costs if cell[0] == workload})
-    for allocator, (colour, marker) in _STYLES.items():
+    looks = style.looks(ALLOCATORS)
+    for allocator in ALLOCATORS:
         points = [
             (n, costs[workload, n, allocator]) for n in counts if (workload, n, allocator) in costs
         ]
@@ -79,14 +69,14 @@ def _panel(axes: Axes, workload: str, costs: Mapping[Cell, Cost]) -> None:
         axes.plot(
             [n for n, _ in points],
             [1e9 / cost.median for _, cost in points],
-            color=colour,
-            marker=marker,
+            color=looks[allocator].colour,
+            marker=looks[allocator].marker,
             markersize=3,
             linewidth=1,
             label=allocator,
         )
-    axes.axvline(CORES, color="#b9ae93", linewidth=0.8, linestyle=":", zorder=0)
-    axes.axvspan(CORES, max(counts), color="#f4f1e9", linewidth=0, zorder=-1)
+    axes.axvline(CORES, color=style.REGION_EDGE, linewidth=0.8, linestyle=":", zorder=0)
+    axes.axvspan(CORES, max(counts), color=style.REGION, linewidth=0, zorder=-1)
     # Above the panel, clear of the lines.
     above = axes.get_xaxis_transform()
     axes.text(CORES, 1.01, "oversubscribed", transform=above, fontsize=5, style="italic")
@@ -107,11 +97,7 @@ def _panel(axes: Axes, workload: str, costs: Mapping[Cell, Cost]) -> None:
 
 def main() -> int:
     """Draw every figure."""
-    try:
-        costs = load()
-    except OSError as error:
-        print(f"figures: {DATA}: {error.strerror}: run it in the repository", file=sys.stderr)
-        return 1
+    costs = load()
     FOLDER.mkdir(parents=True, exist_ok=True)
     for kernel in KERNELS:
         if workloads_of(kernel, costs):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import workload_measured as measured
+from tools.workload_costs import load
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "mtbench"))
@@ -30,7 +30,7 @@ def test_runs_are_kept_by_cell_the_last_run_first(tmp_path: Path) -> None:
     assert done.returncode == 0
     kept = tmp_path / "kept.csv"
     kept.write_text(done.stdout, encoding="utf-8")
-    costs = measured.load(kept)
+    costs = load(kept)
     assert {cell: cost.trials for cell, cost in costs.items()} == {
         ("w", 2, "a"): 2,
         ("w", 2, "b"): 3,

@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 
 import workloads
+from tools import workload_costs as costs
 from tools import workload_figures as figures
-from tools import workload_measured as measured
 
-ROOT = Path(__file__).parents[2]
-COSTS = measured.load(ROOT / measured.DATA)
+COSTS = costs.load()
 PEERS = ("system", "tcmalloc", "jemalloc", "mimalloc", "tbbmalloc")
 
 
 def order(workload: str, threads: int) -> list[str]:
-    return [name for name, _ in measured.ranking(COSTS, workload, threads) if name in PEERS]
+    return [name for name, _ in costs.ranking(COSTS, workload, threads) if name in PEERS]
 
 
 def cost(allocator: str, workload: str, threads: int) -> float:
@@ -58,7 +57,7 @@ def test_threads_that_only_free_cost_two_allocators_more(allocator: str) -> None
 
 
 def test_every_kernel_has_a_small_figure() -> None:
-    drawn = {path.stem: path.stat().st_size for path in (ROOT / figures.FOLDER).glob("*.svg")}
+    drawn = {path.stem: path.stat().st_size for path in figures.FOLDER.glob("*.svg")}
     assert set(drawn) == set(workloads.KERNELS)
     assert sum(drawn.values()) < 600_000
 
