@@ -123,12 +123,12 @@ gallery: .venv/installed
 
 # Real programs under hakmem, output compared with the system malloc's.
 real: .venv/tested
-	$(BIN)/python tests/real/run.py
+	$(BIN)/python -m tests.real.run
 
 # A new user's first commands on other machines: Debian roots, other Pythons, odd paths (needs root;
 # an hour on two cores, less with MACHINES='-j 3'; MACHINES='--only debian' runs some of them).
 machines: .venv/tested
-	$(BIN)/python tests/machines/matrix.py $(MACHINES); machines=$$?; \
+	$(BIN)/python -m tests.machines.matrix $(MACHINES); machines=$$?; \
 		$(BIN)/python -m tools.reliability render && test $$machines = 0
 
 clean:

@@ -2,7 +2,7 @@
 
 mtbench verify -a all,hakmem:check=1 --linked --quick --json > verify.json
 mtbench verify -a all --linked --only 'exhaustion.*(kth|from)' --json > full.json
-python tests/real/run.py hakmem --json > real.json
+python -m tests.real.run hakmem --json > real.json
 python -m tools.reliability record verify.json full.json real.json  take the results into docs/data
 python -m tools.reliability faults                        seed each fault, record who finds it
 python -m tools.sanitize asan tsan valgrind               run the C tests under each, record that
@@ -84,7 +84,7 @@ def merged(old: Json | None, new: Json) -> Json:
 
 
 def record(files: Sequence[str]) -> None:
-    """Takes documents of `mtbench verify --json` and `tests/real/run.py --json`."""
+    """Takes documents of `mtbench verify --json` and `tests.real.run --json`."""
     for file in files:
         document = json.loads(Path(file).read_text())
         kind = document.get("kind")

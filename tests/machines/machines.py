@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from place import AbsentError, FailedError, Place, write_pip_settings
+from tests.machines.place import AbsentError, FailedError, Place, write_pip_settings
 
 COMPILERS = r"(?:.*-)?(?:cc|gcc|g\+\+|c\+\+|clang|tcc|[cx]\d\d-gcc|c89|c99)(?:-\d+)?"
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from fabricated import fabricate
 
 import workloads
 from mtbench import allocators, counters
@@ -12,6 +11,7 @@ from mtbench.errors import UsageError
 from mtbench.isolate import Limits, run_worker
 from mtbench.plan import Plan
 from mtbench.rundir import RunDirectory
+from tests.support.fabricated import fabricate
 
 
 def test_only_what_the_run_added_is_counted_and_idle_locks_are_left_out() -> None:

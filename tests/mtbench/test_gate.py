@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricated import fabricate
 
 import workloads
 from mtbench.__main__ import main
 from mtbench.program import Program
+from tests.support.fabricated import fabricate
 
 Say = pytest.CaptureFixture[str]
 Keep = Callable[[dict[str, Any]], bool]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fabricated import fabricate
 
 from mtbench import findings, summary
 from mtbench.cells import gather
@@ -13,6 +12,7 @@ from mtbench.plan import Plan
 from mtbench.present import lock_rows, presented
 from mtbench.rundir import RunDirectory
 from plots import data as plots_data
+from tests.support.fabricated import fabricate
 
 
 def scaling(label: str, workload: str, threads: int) -> float:

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fabricated import fabricate
 
 from mtbench.__main__ import main
 from mtbench.report import _unit_line
+from tests.support.fabricated import fabricate
 from tools import specimen
 
 

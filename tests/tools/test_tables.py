@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS / "mtbench"))
-
-from fabricated import fabricate  # noqa: E402
-
-from mtbench.statistics import Estimate  # noqa: E402
-from tools import targets  # noqa: E402
-from tools.tables import placeless  # noqa: E402
+from mtbench.statistics import Estimate
+from tests.support.fabricated import fabricate
+from tools import targets
+from tools.tables import placeless
 
 
 @pytest.mark.parametrize(

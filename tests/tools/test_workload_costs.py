@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fabricated import fabricate
+from tools.repository import ROOT
 from tools.workload_costs import load
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "mtbench"))
-
-from fabricated import fabricate  # noqa: E402
 
 
 def told(*runs: object) -> subprocess.CompletedProcess[str]:

@@ -12,9 +12,10 @@ import pytest
 import workloads
 from tools import harness
 from tools.harness import measure
+from tools.repository import DOCS, ROOT
 from tools.workload_document import document
 
-PAGE = Path(__file__).parents[2] / "docs" / "workloads.md"
+PAGE = DOCS / "workloads.md"
 
 
 def test_page_is_what_the_code_prints() -> None:
@@ -63,6 +64,7 @@ def test_harness_is_served_by_the_null_malloc_in_a_folder_with_a_space(
 def test_harness_names_what_there_is_for_an_unknown_workload() -> None:
     told = subprocess.run(
         [sys.executable, "-m", "tools.harness", "mid_gab"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

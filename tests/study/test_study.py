@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS / "mtbench"))
-
-from fabricated import fabricate  # noqa: E402
-
-from mtbench.statistics import Estimate  # noqa: E402
-from plots import curves, style  # noqa: E402
-from plots.numbers import nanoseconds  # noqa: E402
-from study import alt, analyse, builds, figures, lookups, marks, registry, render, store, words  # noqa: E402  # noqa: E402
-from study.plan import (  # noqa: E402
+from mtbench.statistics import Estimate
+from plots import curves, style
+from plots.numbers import nanoseconds
+from study import alt, analyse, builds, figures, lookups, marks, registry, render, store, words
+from study.plan import (
     CASCADE,
     CONFIG_WORKLOADS,
     LADDER_WORKLOADS,
@@ -35,6 +29,7 @@ from study.plan import (  # noqa: E402
     quick,
     rung,
 )
+from tests.support.fabricated import fabricate
 
 Gains = Mapping[str, float]
 
