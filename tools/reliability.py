@@ -25,11 +25,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mtbench.verify import catalogue, probe_path, select, verify
 from mtbench.written import write_whole
-from tools.repository import DATA, DOCS, ROOT
+from tools.exceptions import EXCEPTIONS
+from tools.faults import FOUND_BY, HANGS, HOARDS, compiled, with_fault
+from tools.repository import DATA, DOCS
 
 PAGE = DOCS / "reliability.md"
-TESTS = ROOT / "tests"
 LAST_K = 200
 FULL = "verify-full.json"
 """Results of full forms: of the refused calls, whose quick form leaves some of the 200 out."""
@@ -99,12 +101,6 @@ def record(files: Sequence[str]) -> None:
 
 def seed_faults() -> None:
     """Compiles the faulty mallocs and records which probe finds each of their faults."""
-    sys.path.insert(0, str(TESTS))
-    from promises.conftest import compiled, with_fault
-    from promises.test_faulty import FOUND_BY, HANGS, HOARDS
-
-    from mtbench.verify import catalogue, probe_path, select, verify
-
     rows = []
     probe = probe_path()
     with tempfile.TemporaryDirectory() as folder:
@@ -254,9 +250,6 @@ def sanitized(rows: Sequence[Json]) -> list[str]:
 
 def page() -> str:
     """The whole page, from what is recorded."""
-    sys.path.insert(0, str(TESTS / "promises"))
-    from exceptions import EXCEPTIONS
-
     lines = [
         "# Reliability",
         "",
