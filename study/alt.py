@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from plots import curves
 from plots.numbers import compact
+from plots.paper import curves
 from study.marks import Format
 
 

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from mtbench.statistics import MISSING, Estimate, bootstrap_median
-from plots import curves, memory, own_settings, style
+from plots import own_settings, style
+from plots.drawings import memory
 from plots.numbers import bytes_text, compact, nanoseconds, share, times
-from plots.sheet import Drawing, Panel, caption
+from plots.paper import curves
+from plots.paper.sheet import Drawing, Panel, caption
 from study import alt, analyse, builds, lookups, marks, registry
 from study.analyse import STEPS, Ratio
 from study.plan import LADDER_WORKLOADS, RUNGS, rung

@@ -11,10 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from mtbench.statistics import NOISE_THRESHOLD, Estimate
-from plots import curves, style
+from plots import style
 from plots.data import Run
 from plots.numbers import compact, digits
-from plots.sheet import BODY, FAMILY, SMALL, Drawing, Panel, sheet, text_width
+from plots.paper import curves
+from plots.paper.sheet import BODY, FAMILY, SMALL, Drawing, Panel, sheet, text_width
 from study.analyse import FASTER, SLOWER, Ratio
 
 Format = Callable[[float], str]

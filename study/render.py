@@ -13,7 +13,7 @@ import jinja2
 from mtbench.errors import MtbenchError
 from mtbench.table import duration
 from mtbench.written import write_whole
-from plots.files import save
+from plots.pages.export import save
 from study import builds, figures, lookups, registry
 from study.store import Part, read_all
 from study.words import counted, listed, upper

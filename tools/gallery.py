@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from plots import catalogue, files, hosts, page
-from plots.sheet import WIDTH
+from plots.drawings import catalogue, hosts
+from plots.pages import export, page
+from plots.paper.sheet import WIDTH
 from tools import specimen
 
 # In inches: the width of a report, of a page of A4, and of a column in a two-column paper.
@@ -29,7 +30,7 @@ def write(directory: Path) -> Path:
         images = []
         for entry in catalogue.entries(run):
             path = directory / f"{stem}-{entry.name}.png"
-            files.save(entry.draw(WIDTH), path, dpi=100)
+            export.save(entry.draw(WIDTH), path, dpi=100)
             images.append((entry.name, path.name))
         parts.append(_section(condition, report.name, images))
     parts.append(_side_by_side(directory))
@@ -54,7 +55,7 @@ def _side_by_side(directory: Path) -> str:
     images = []
     for name, draw in (("by-host", hosts.by_host), ("by-allocator", hosts.by_allocator)):
         path = directory / f"two-hosts-{name}.png"
-        files.save(draw(runs, "mid_gap"), path, dpi=100)
+        export.save(draw(runs, "mid_gap"), path, dpi=100)
         images.append((name, path.name))
     return _section("two hosts", "two-hosts.html", images)
 
@@ -66,7 +67,7 @@ def _widths(directory: Path) -> str:
         for entry in catalogue.entries(run):
             if entry.present:
                 path = directory / f"width-{width}-{entry.name}.png"
-                files.save(entry.draw(width), path, dpi=100)
+                export.save(entry.draw(width), path, dpi=100)
                 images.append((f"{entry.name}, {width} inches", path.name))
     return _section("narrow", "two-hosts.html", images)
 

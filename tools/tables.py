@@ -28,8 +28,9 @@ from mtbench.report import load
 from mtbench.rundir import MANIFEST, TRIALS, RunDirectory
 from mtbench.table import markdown_table, number
 from mtbench.written import write_whole
-from plots import catalogue, own_settings
-from plots.files import save
+from plots import own_settings
+from plots.drawings import catalogue
+from plots.pages.export import save
 from tools import reasons, targets
 from tools.disassembly import fast_path
 from tools.repository import DATA, DOCS, ROOT

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from mtbench import allocators
-from plots import catalogue
+from plots.drawings import catalogue
 from tools import specimen
 
 ROOT = Path(__file__).parents[2]

@@ -14,10 +14,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 import plots
-from plots import catalogue, curves, hosts, svg
 from plots.data import Interval, Run
-from plots.heatmap import seen, shade
-from plots.sheet import Drawing, gaps
+from plots.drawings import catalogue, hosts
+from plots.drawings.heatmap import seen, shade
+from plots.paper import curves, svg
+from plots.paper.sheet import Drawing, gaps
 from tools import specimen
 
 

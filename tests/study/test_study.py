@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mtbench.statistics import Estimate
-from plots import curves, style
+from plots import style
 from plots.numbers import nanoseconds
+from plots.paper import curves
 from study import alt, analyse, builds, figures, lookups, marks, registry, render, store, words
 from study.plan import (
     CASCADE,

@@ -9,9 +9,10 @@ from typing import Any
 
 import matplotlib
 
-from plots import catalogue, svg
 from plots.data import Run
-from plots.sheet import WIDTH, Drawing
+from plots.drawings import catalogue
+from plots.paper import svg
+from plots.paper.sheet import WIDTH, Drawing
 
 FORMATS = ("svg", "png", "pdf")
 INCH_MM = 25.4

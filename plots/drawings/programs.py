@@ -11,8 +11,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from plots import style
 from plots.data import PROGRAM_MEASURES, Interval, Metric, ProgramCell, Run
 from plots.numbers import bytes_text, compact, digits
-from plots.rows import Column, Value, raw
-from plots.sheet import BODY, FAMILY, SMALL, WIDTH, Drawing, Panel, Tips, sheet, text_width
+from plots.pages.rows import Column, Value, raw
+from plots.paper.sheet import BODY, FAMILY, SMALL, WIDTH, Drawing, Panel, Tips, sheet, text_width
 
 DRAWN = ("wall_s", "user_s", "system_s", "rss_peak")
 

@@ -19,7 +19,7 @@ from xml.etree import ElementTree as Tree
 import matplotlib
 
 from plots import style
-from plots.sheet import FAMILY, Drawing, Tips
+from plots.paper.sheet import FAMILY, Drawing, Tips
 
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from plots import curves
 from plots.data import Run
-from plots.sheet import WIDTH, Drawing, Panel, caption, sheet
+from plots.paper import curves
+from plots.paper.sheet import WIDTH, Drawing, Panel, caption, sheet
 
 
 def throughput(run: Run, workload: str, *, scale: str = "linear", width: float = WIDTH) -> Drawing:

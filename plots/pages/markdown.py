@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plots import catalogue, hosts, programs, rows, style
-from plots.blocks import sparkline
+from plots import style
 from plots.data import Run
+from plots.drawings import catalogue, hosts, programs
 from plots.numbers import threads as thread_count
+from plots.pages import rows
+from plots.pages.sparkline import sparkline
 
 MARKS = {"good": "▲", "bad": "▼", "neutral": "•"}
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from plots import curves
 from plots.data import Cell, Interval, Run
 from plots.numbers import share
-from plots.sheet import WIDTH, Drawing, Panel, caption, sheet
+from plots.paper import curves
+from plots.paper.sheet import WIDTH, Drawing, Panel, caption, sheet
 
 MILLION = 1e6
 

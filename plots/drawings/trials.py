@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from plots import curves, style
+from plots import style
 from plots.data import Run
-from plots.labels import End, key
 from plots.numbers import digits
 from plots.numbers import threads as thread_count
-from plots.sheet import WIDTH, Drawing, Panel, Tips, caption, sheet
+from plots.paper import curves
+from plots.paper.labels import End, key
+from plots.paper.sheet import WIDTH, Drawing, Panel, Tips, caption, sheet
 
 # The running median takes this share of the trials on each side.
 WINDOW = 0.04

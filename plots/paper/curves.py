@@ -20,10 +20,10 @@ from matplotlib.ticker import (
 
 from plots import style
 from plots.data import Cell, Floats, Interval, Run
-from plots.labels import End, beside
 from plots.numbers import bytes_text, compact
 from plots.numbers import threads as thread_count
-from plots.sheet import BODY, FAMILY, SMALL, Drawing, Sheet, Tips, text_width, wrapped
+from plots.paper.labels import End, beside
+from plots.paper.sheet import BODY, FAMILY, SMALL, Drawing, Sheet, Tips, text_width, wrapped
 
 Format = Callable[[float], str]
 Reader = Callable[[Cell], Interval]

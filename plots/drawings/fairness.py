@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from plots import curves
 from plots.data import Run
 from plots.numbers import digits
-from plots.sheet import WIDTH, Drawing, Panel, caption, sheet
+from plots.paper import curves
+from plots.paper.sheet import WIDTH, Drawing, Panel, caption, sheet
 
 
 def fairness(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from plots import style
-from plots.sheet import BODY, FAMILY, Drawing
+from plots.paper.sheet import BODY, FAMILY, Drawing
 
 PITCH = 11.5 / 72
 

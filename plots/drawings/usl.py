@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from plots import curves, style
+from plots import style
 from plots.data import Run, UslFit
 from plots.numbers import digits
-from plots.sheet import WIDTH, Drawing, Panel, caption, sheet
+from plots.paper import curves
+from plots.paper.sheet import WIDTH, Drawing, Panel, caption, sheet
 
 
 def fitted(run: Run, workload: str) -> bool:

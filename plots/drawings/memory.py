@@ -9,12 +9,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
-from plots import curves, style
+from plots import style
 from plots.data import Floats, MemorySeries, Run
-from plots.labels import End, beside
 from plots.numbers import bytes_text, digits, times
 from plots.numbers import threads as thread_count
-from plots.sheet import SMALL, WIDTH, Drawing, Panel, Tips, caption, sheet
+from plots.paper import curves
+from plots.paper.labels import End, beside
+from plots.paper.sheet import SMALL, WIDTH, Drawing, Panel, Tips, caption, sheet
 
 POINTS = 48
 

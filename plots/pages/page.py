@@ -10,10 +10,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from plots import catalogue, hosts, programs, rows, style, svg
-from plots.catalogue import Entry
+from plots import style
 from plots.data import Run, UslFit, WorkloadInfo
+from plots.drawings import catalogue, hosts, programs
+from plots.drawings.catalogue import Entry
 from plots.numbers import digits, interval
+from plots.pages import rows
+from plots.paper import svg
 
 TEMPLATES = Path(__file__).parent / "template"
 

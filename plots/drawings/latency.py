@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from plots import curves, style
+from plots import style
 from plots.data import LatencyCurve, Run
-from plots.labels import End, beside
 from plots.numbers import digits, nanoseconds
 from plots.numbers import threads as thread_count
-from plots.sheet import SMALL, WIDTH, Drawing, Panel, Tips, caption, sheet
+from plots.paper import curves
+from plots.paper.labels import End, beside
+from plots.paper.sheet import SMALL, WIDTH, Drawing, Panel, Tips, caption, sheet
 
 KEYS = (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"))
 TICKS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999)

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 
 from matplotlib.figure import Figure
 
-from plots import (
+from plots.data import Run
+from plots.drawings import (
     contention,
     heatmap,
     ladder,
@@ -17,14 +18,13 @@ from plots import (
     memory,
     programs,
     scaling,
-    svg,
     throughput,
     trials,
     usl,
 )
-from plots.data import Run
-from plots.fairness import fairness
-from plots.sheet import WIDTH, Drawing
+from plots.drawings.fairness import fairness
+from plots.paper import svg
+from plots.paper.sheet import WIDTH, Drawing
 
 Draw = Callable[[float], Drawing]
 

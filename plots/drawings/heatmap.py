@@ -11,7 +11,18 @@ from plots import style
 from plots.data import Cell, Interval, Run
 from plots.numbers import digits
 from plots.numbers import threads as thread_count
-from plots.sheet import BODY, FAMILY, SMALL, WIDTH, Drawing, Panel, Tips, caption, sheet, text_width
+from plots.paper.sheet import (
+    BODY,
+    FAMILY,
+    SMALL,
+    WIDTH,
+    Drawing,
+    Panel,
+    Tips,
+    caption,
+    sheet,
+    text_width,
+)
 
 # From much slower to much faster; orange and blue are told apart by every common colour vision
 # and the text in each cell says the number. These are the same on light and dark pages.

@@ -7,11 +7,12 @@ from math import isfinite
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from plots import curves, style
+from plots import style
 from plots.data import Run
 from plots.numbers import compact, digits
 from plots.numbers import threads as thread_count
-from plots.sheet import (
+from plots.paper import curves
+from plots.paper.sheet import (
     BODY,
     FAMILY,
     SMALL,

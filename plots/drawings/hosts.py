@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from plots import curves, style
+from plots import style
 from plots.data import Run
 from plots.numbers import compact
-from plots.sheet import WIDTH, Drawing, Panel, sheet
+from plots.paper import curves
+from plots.paper.sheet import WIDTH, Drawing, Panel, sheet
 
 DASHES: tuple[style.LineStyle, ...] = (style.SOLID, style.DASH, style.DOT, style.DASHDOT)
 
