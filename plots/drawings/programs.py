@@ -1,4 +1,4 @@
-"""A whole program under each allocator: the table's rows, and one panel a measure."""
+"""A whole program under each allocator, one panel a measure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from plots import style
-from plots.data import PROGRAM_MEASURES, Interval, Metric, ProgramCell, Run
+from plots.data import PROGRAM_MEASURES, Metric, Run
 from plots.numbers import bytes_text, compact, digits
-from plots.pages.rows import Column, Value, raw
 from plots.paper.sheet import BODY, FAMILY, SMALL, WIDTH, Drawing, Panel, Tips, sheet, text_width
 
 DRAWN = ("wall_s", "user_s", "system_s", "rss_peak")
@@ -31,54 +30,9 @@ def shown(metric: Metric) -> Callable[[float], str]:
     return compact
 
 
-def columns(run: Run) -> tuple[Column, ...]:
-    """Return the headings of the program table."""
-    found = [Column("Allocator", "label", False)]
-    for metric in metrics(run):
-        found.append(Column(metric.label.capitalize(), metric.meaning))
-        if run.baseline and metric.key in _compared(run):
-            found.append(Column(f"× {run.baseline}", f"paired ratio of {metric.label}"))
-    return (
-        *found,
-        Column("Verdict", f"in {leading(run).label}, against {run.baseline}", False),
-        Column("Processes", "seen in one run with the library mapped"),
-        Column("Runs", "good runs; failed ones in red"),
-    )
-
-
-def rows(run: Run) -> list[tuple[ProgramCell, tuple[Value, ...]]]:
-    """Return a row of values for each allocator, in the run's order."""
-    found = []
-    for cell in run.programs:
-        values = []
-        for metric in metrics(run):
-            show, value = shown(metric), cell.measure(metric.key)
-            more = f"[{show(value.low)}, {show(value.high)}]" if value.bounded else ""
-            values.append(Value(show(value.value), raw(value.value), more))
-            if run.baseline and metric.key in _compared(run):
-                values.append(_ratio(cell.ratio(metric.key)))
-        values.append(Value(cell.verdict or "–", cell.verdict, style="wrap"))
-        seen = f"{cell.unproven} too short to see" if cell.unproven else ""
-        values.append(Value(str(cell.processes - cell.unproven), str(cell.processes), seen))
-        lost = f"{cell.failed} failed" if cell.failed else ""
-        looks = "n lost" if cell.failed else "n"
-        values.append(Value(str(cell.trials), str(cell.trials), lost, looks))
-        found.append((cell, tuple(values)))
-    return found
-
-
 def leading(run: Run) -> Metric:
     """Return the measure that verdicts are about."""
     return run.program_numbers[0] if run.program_numbers else PROGRAM_MEASURES[0]
-
-
-def _compared(run: Run) -> tuple[str, ...]:
-    return leading(run).key, "wall_s", "rss_peak"
-
-
-def _ratio(found: Interval) -> Value:
-    more = f"[{digits(found.low)}, {digits(found.high)}]" if found.bounded else ""
-    return Value(digits(found.value), raw(found.value), more)
 
 
 def programs(run: Run, *, width: float = WIDTH) -> Drawing:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from plots import style
 from plots.data import Run
-from plots.drawings import catalogue, hosts, programs
+from plots.drawings import catalogue, hosts
 from plots.numbers import threads as thread_count
 from plots.pages import rows
 from plots.pages.sparkline import sparkline
@@ -57,10 +57,10 @@ def _one(run: Run, name: str) -> str:
 
 
 def _program_table(run: Run) -> list[str]:
-    columns = programs.columns(run)
+    columns = rows.program_columns(run)
     rule = ["---:" if column.number else "---" for column in columns]
     table = ["", f"`{run.program}`", "", _line([escaped(c.heading) for c in columns]), _line(rule)]
-    for cell, values in programs.rows(run):
+    for cell, values in rows.program_rows(run):
         texts = [f"{value.text} {value.more}".strip() for value in values]
         table.append(_line([escaped(text) for text in (style.short(cell.allocator), *texts)]))
     return table

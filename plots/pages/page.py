@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from plots import style
 from plots.data import Run, UslFit, WorkloadInfo
-from plots.drawings import catalogue, hosts, programs
+from plots.drawings import catalogue, hosts
 from plots.drawings.catalogue import Entry
 from plots.numbers import digits, interval
 from plots.pages import rows
@@ -98,8 +98,8 @@ def _program(run: Run) -> str:
         warnings=[fact for fact in run.facts if fact.severity == "warning"],
         pictures=[album.entry(run, e) for e in catalogue.entries(run) if e.present],
         scales=False,
-        columns=programs.columns(run),
-        rows=programs.rows(run),
+        columns=rows.program_columns(run),
+        rows=rows.program_rows(run),
         failures=rows.failures(run),
         method=program_method(run),
     )
@@ -225,8 +225,8 @@ def _several(runs: list[Run]) -> str:
         {
             "name": name,
             "run": run,
-            "columns": programs.columns(run),
-            "rows": programs.rows(run),
+            "columns": rows.program_columns(run),
+            "rows": rows.program_rows(run),
             "pictures": [album.entry(run, e, name) for e in catalogue.entries(run) if e.present],
         }
         for name, run in zip(names, runs, strict=True)

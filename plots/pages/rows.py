@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from plots.data import Cell, Failure, Interval, LockRow, Run, UslFit
+from plots.data import Cell, Failure, Interval, LockRow, ProgramCell, Run, UslFit
+from plots.drawings import programs
 from plots.numbers import ABSENT, compact, digits, interval, nanoseconds, share, times
 
 Show = Callable[[float], str]
@@ -155,6 +156,51 @@ def _value(found: Interval, show: Show) -> Value:
 def raw(value: float) -> str:
     """Return a number for sorting, "" where missing."""
     return f"{value:.6g}" if isfinite(value) else ""
+
+
+def program_columns(run: Run) -> tuple[Column, ...]:
+    """Return the headings of the program table."""
+    found = [Column("Allocator", "label", False)]
+    for metric in programs.metrics(run):
+        found.append(Column(metric.label.capitalize(), metric.meaning))
+        if run.baseline and metric.key in _compared(run):
+            found.append(Column(f"× {run.baseline}", f"paired ratio of {metric.label}"))
+    return (
+        *found,
+        Column("Verdict", f"in {programs.leading(run).label}, against {run.baseline}", False),
+        Column("Processes", "seen in one run with the library mapped"),
+        Column("Runs", "good runs; failed ones in red"),
+    )
+
+
+def program_rows(run: Run) -> list[tuple[ProgramCell, tuple[Value, ...]]]:
+    """Return a row of values for each allocator, in the run's order."""
+    found = []
+    for cell in run.programs:
+        values = []
+        for metric in programs.metrics(run):
+            show, value = programs.shown(metric), cell.measure(metric.key)
+            more = f"[{show(value.low)}, {show(value.high)}]" if value.bounded else ""
+            values.append(Value(show(value.value), raw(value.value), more))
+            if run.baseline and metric.key in _compared(run):
+                values.append(_ratio(cell.ratio(metric.key)))
+        values.append(Value(cell.verdict or "–", cell.verdict, style="wrap"))
+        seen = f"{cell.unproven} too short to see" if cell.unproven else ""
+        values.append(Value(str(cell.processes - cell.unproven), str(cell.processes), seen))
+        lost = f"{cell.failed} failed" if cell.failed else ""
+        looks = "n lost" if cell.failed else "n"
+        values.append(Value(str(cell.trials), str(cell.trials), lost, looks))
+        found.append((cell, tuple(values)))
+    return found
+
+
+def _compared(run: Run) -> tuple[str, ...]:
+    return programs.leading(run).key, "wall_s", "rss_peak"
+
+
+def _ratio(found: Interval) -> Value:
+    more = f"[{digits(found.low)}, {digits(found.high)}]" if found.bounded else ""
+    return Value(digits(found.value), raw(found.value), more)
 
 
 LOCK_COLUMNS = (
