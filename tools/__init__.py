@@ -1,5 +1,9 @@
-"""Programs for those who work on mtbench: none is installed, each is run as `python -m tools.NAME`.
+"""Programs for those who work on mtbench, run in the repository as `python -m tools.NAME`.
 
-- `tables`, `measurement`, `reliability`, `programs`: the documents from their kept data
-- `sanitize`, `misuse_cost`, `workload_costs`: data for them
+- documents from kept data: `tables` with `targets` and `reasons`, `measurement`, `programs`,
+  `reliability` with `exceptions`, `workload_document` with `workload_classics`, `workload_figures`
+- data for them: `selfcheck` with `own_cost`, `learner`, `sanitize`, `misuse_cost`, `workload_costs`
+- to be looked at: `gallery` of what `specimen` makes up, `disassembly`, `harness`
+- mallocs that the tests must find at fault: `faults`
+- where documents and data lie: `repository`
 """
