@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import workloads
 from mtbench import allocators
 from mtbench.measure import Measurer
 from mtbench.plan import Plan, Trial, grid
+from tools.repository import DOCS
 
-PAGE = Path(__file__).parents[2] / "docs" / "measurement.md"
+PAGE = DOCS / "measurement.md"
 
 
 def documented() -> set[str]:
