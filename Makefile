@@ -54,12 +54,13 @@ aarch64: .venv/tested
 
 # The native tests under ASan+UBSan, under TSan and under Valgrind; docs/data keeps what happened.
 sanitize: .venv/tested
-	$(BIN)/python docs/sanitize.py
+	$(BIN)/python -m tools.sanitize
 
 lint: .venv/linted
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: .venv/linted
@@ -92,8 +93,8 @@ pgo-library: .venv/tested
 # docs/study.md; QUICK=1: 3 minutes, into build/study; RESUME=1: goes on with what was measured.
 study: .venv/tested
 	$(if $(RESUME),,$(MAKE) pgo-library || echo "no profile-guided build here: going on without it")
-	$(BIN)/python docs/study measure $(if $(QUICK),--quick) $(if $(RESUME),--resume)
-	$(BIN)/python docs/study render $(if $(QUICK),--quick)
+	$(BIN)/python -m study measure $(if $(QUICK),--quick) $(if $(RESUME),--resume)
+	$(BIN)/python -m study render $(if $(QUICK),--quick)
 
 # hakmem against every peer: the standard matrix, into runs/rank (about 40 minutes on two cores).
 RANK_WORKLOADS := mid_gap,mid_replace,mid_exchange,random_mixed,tiny_exchange,larson,larson_mid,producer_consumer,remote,large_mixed,huge_mixed
@@ -104,32 +105,32 @@ rank: .venv/installed
 
 # The learned huge threshold against fixed ones, on work whose best threshold changes half way.
 learner: .venv/installed
-	$(BIN)/python -m mtbench.learner --seconds 5
+	$(BIN)/python -m tools.learner --seconds 5
 
 # The tool measured with itself: false claims and planted slowdowns (13 minutes), and what it costs
 # (2 minutes). Both keep their numbers under docs/data and write the tables of docs/measurement.md.
 aa: .venv/installed
-	$(BIN)/python -m mtbench.selfcheck aa -o docs/data/aa.json; aa=$$?; \
-		$(BIN)/python -m mtbench.selfcheck planted -o docs/data/planted.json; planted=$$?; \
-		$(BIN)/python docs/measurement.py && test $$aa = 0 && test $$planted = 0
+	$(BIN)/python -m tools.selfcheck aa -o docs/data/aa.json; aa=$$?; \
+		$(BIN)/python -m tools.selfcheck planted -o docs/data/planted.json; planted=$$?; \
+		$(BIN)/python -m tools.measurement && test $$aa = 0 && test $$planted = 0
 
 cost: .venv/installed
-	$(BIN)/python -m mtbench.selfcheck cost -o docs/data/cost.json; cost=$$?; \
-		$(BIN)/python docs/measurement.py && test $$cost = 0
+	$(BIN)/python -m tools.selfcheck cost -o docs/data/cost.json; cost=$$?; \
+		$(BIN)/python -m tools.measurement && test $$cost = 0
 
 # Every figure in every condition, as one page.
 gallery: .venv/installed
-	$(BIN)/python -m plots.gallery build/gallery
+	$(BIN)/python -m tools.gallery build/gallery
 
 # Real programs under hakmem, output compared with the system malloc's.
 real: .venv/tested
-	$(BIN)/python tests/real/run.py
+	$(BIN)/python -m tests.real.run
 
 # A new user's first commands on other machines: Debian roots, other Pythons, odd paths (needs root;
 # an hour on two cores, less with MACHINES='-j 3'; MACHINES='--only debian' runs some of them).
 machines: .venv/tested
-	$(BIN)/python tests/machines/matrix.py $(MACHINES); machines=$$?; \
-		$(BIN)/python docs/reliability.py render && test $$machines = 0
+	$(BIN)/python -m tests.machines.matrix $(MACHINES); machines=$$?; \
+		$(BIN)/python -m tools.reliability render && test $$machines = 0
 
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache

@@ -52,7 +52,7 @@ def html(runs: Run | Sequence[Run]) -> str:
     """Return the report of one run, or of several side by side and never averaged: one page of
     HTML that works offline. Raises ValueError for an empty sequence."""
     with own_settings():
-        from plots.page import html as page
+        from plots.pages.page import html as page
 
         return page(runs)
 
@@ -60,7 +60,7 @@ def html(runs: Run | Sequence[Run]) -> str:
 def markdown(runs: Run | Sequence[Run]) -> str:
     """Return findings, the throughput tables and failures as GitHub-flavoured Markdown."""
     with own_settings():
-        from plots.comment import markdown as text
+        from plots.pages.markdown import markdown as text
 
         return text(runs)
 
@@ -68,7 +68,7 @@ def markdown(runs: Run | Sequence[Run]) -> str:
 def figures(run: Run) -> dict[str, Figure]:
     """Return every figure that the run has data for, by name ("throughput-mid_gap", ...)."""
     with own_settings():
-        from plots.catalogue import figures as drawn
+        from plots.drawings.catalogue import figures as drawn
 
         return drawn(run)
 
@@ -87,13 +87,13 @@ def export(
     Raises ValueError for an unknown format or a width or dpi that is not positive.
     """
     with own_settings():
-        from plots.files import export as write
+        from plots.pages.export import export as write
 
         return write(run, directory, formats, width_mm=width_mm, dpi=dpi)
 
 
 def sparkline(values: Iterable[float]) -> str:
     """Return one block character a value, scaled from zero to the largest; a space where nan."""
-    from plots.blocks import sparkline as line
+    from plots.pages.sparkline import sparkline as line
 
     return line(values)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import allocator
-from allocator.disassembly import LIMIT, fast_path
+from tools.disassembly import LIMIT, fast_path
 
 pytestmark = [
     pytest.mark.skipif(platform.machine() != "x86_64", reason="the limit is for x86-64"),

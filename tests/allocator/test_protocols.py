@@ -8,7 +8,8 @@ code, that the search must find: a search that finds no fault proves nothing.
 from collections.abc import Callable, Sequence
 
 import pytest
-from weakmemory import Load, Settle, State, Store, Take, Thread, explore
+
+from tests.support.weakmemory import Load, Settle, State, Store, Take, Thread, explore
 
 # ---- The cache of a sleeping thread ---------------------------------------------------------
 

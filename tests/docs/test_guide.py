@@ -22,10 +22,11 @@ from pathlib import Path
 import pytest
 
 from mtbench import allocators
-from plots import catalogue, specimen
+from plots.drawings import catalogue
+from tools import specimen
+from tools.repository import DOCS, ROOT
 
-ROOT = Path(__file__).parents[2]
-GUIDE = ROOT / "docs" / "guide.md"
+GUIDE = DOCS / "guide.md"
 
 SHIM = f"""#!{sys.executable}
 import sys
@@ -119,7 +120,7 @@ def missing(text: str) -> str:
 
 def furnish(folder: Path) -> dict[str, str]:
     """Puts the files there that the guide says are the reader's, and `mtbench` on the path."""
-    (folder / "docs").symlink_to(ROOT / "docs")
+    (folder / "docs").symlink_to(DOCS)
     (folder / "data.tar").write_bytes(bytes(range(256)) * 4000)
     (folder / "build.sql").write_text(
         "create table t as with recursive n(i) as (select 1 union all select i + 1 from n "
@@ -173,7 +174,7 @@ def test_every_figure_of_a_report_is_explained_by_its_file_name() -> None:
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for document in (ROOT / "README.md", *sorted(DOCS.glob("*.md"))):
         text = document.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
             path, _, anchor = target.partition("#")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+from tools.repository import ROOT
+
+README = ROOT / "README.md"
 
 RESULT = re.compile(r"\d x\b|\d[kM] ?op|\[\d[\d.]*, \d[\d.]*\]")
 """A ratio, a rate, an interval."""

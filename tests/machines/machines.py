@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from place import AbsentError, FailedError, Place, write_pip_settings
+from tests.machines.place import AbsentError, FailedError, Place, write_pip_settings
 
 COMPILERS = r"(?:.*-)?(?:cc|gcc|g\+\+|c\+\+|clang|tcc|[cx]\d\d-gcc|c89|c99)(?:-\d+)?"
 
@@ -133,8 +133,8 @@ def odd_path(place: Place) -> None:
     clone = place.clone("ein schönes Gerät")
     place.run("make sweep (few cells)", clone, ["make", "sweep", f"SWEEP={' '.join(FEW)}"])
     place.run("make trials", clone, ["make", "trials"])
-    harness = [".venv/bin/python", "-m", "workloads.harness", "mid_gap"]
-    place.run("python -m workloads.harness", clone, harness)
+    harness = [".venv/bin/python", "-m", "tools.harness", "mid_gap"]
+    place.run("python -m tools.harness", clone, harness)
 
 
 def homeless(place: Place) -> None:

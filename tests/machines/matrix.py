@@ -1,6 +1,6 @@
 """Runs a new user's first commands on machines that are not this one, and records what happened.
 
-    python tests/machines/matrix.py [--only REGEX] [-j N]
+    python -m tests.machines.matrix [--only REGEX] [-j N]
 
 A machine is a minimal Debian root, another Python, a path with a space, a user without a home or an
 installed wheel without a compiler; `machines.py` has them. Each starts from a fresh clone of HEAD
@@ -21,18 +21,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from machines import CATALOGUE, Machine
-from place import AbsentError, FailedError, Place, Row, end_all
 
 from mtbench.written import write_whole
+from tests.machines.machines import CATALOGUE, Machine
+from tests.machines.place import AbsentError, FailedError, Place, Row, end_all
+from tools.repository import DATA, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "machines"
-DATA = ROOT / "docs" / "data" / "machines.json"
+KEPT = DATA / "machines.json"
 
 
 def tried(machine: Machine) -> Row:
@@ -58,11 +54,11 @@ def tried(machine: Machine) -> Row:
 
 def keep(rows: Sequence[Row]) -> None:
     """Puts the rows in the place of their machines' older ones."""
-    kept = json.loads(DATA.read_text(encoding="utf-8"))["rows"] if DATA.exists() else []
+    kept = json.loads(KEPT.read_text(encoding="utf-8"))["rows"] if KEPT.exists() else []
     known = {row["machine"]: row for row in kept} | {row.machine: asdict(row) for row in rows}
     ordered = [known[machine.name] for machine in CATALOGUE if machine.name in known]
     document = {"schema": 1, "kind": "mtbench-machines", "rows": ordered}
-    write_whole(DATA, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
+    write_whole(KEPT, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,14 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = [machine for machine in CATALOGUE if re.search(options.only, machine.name)]
     except re.error as error:
-        print(f"matrix.py: --only: {error}", file=sys.stderr)
+        print(f"matrix: --only: {error}", file=sys.stderr)
         return 2
     if not chosen or options.j < 1:
         names = ", ".join(machine.name for machine in CATALOGUE)
-        print(f"matrix.py: -j is at least 1, and --only matches one of {names}", file=sys.stderr)
+        print(f"matrix: -j is at least 1, and --only matches one of {names}", file=sys.stderr)
         return 2
     if os.geteuid() != 0:
-        print("matrix.py: roots and other users need root: run it as root", file=sys.stderr)
+        print("matrix: roots and other users need root: run it as root", file=sys.stderr)
         return 2
     BUILD.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import machines
-import matrix as driver
-from machines import Machine, packages, python
-from place import AbsentError, Place, Row
+from tests.machines import machines
+from tests.machines import matrix as driver
+from tests.machines.machines import Machine, packages, python
+from tests.machines.place import AbsentError, Place, Row
+from tools.repository import ROOT
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "BUILD", tmp_path)
-    monkeypatch.setattr(driver, "DATA", tmp_path / "machines.json")
+    monkeypatch.setattr(driver, "KEPT", tmp_path / "machines.json")
 
 
 def failing(place: Place) -> None:
@@ -70,19 +68,19 @@ def test_rows_of_machines_that_did_not_run_stay() -> None:
 
     driver.keep([row("wheel", 1), row("debian-12", 1)])
     driver.keep([row("wheel", 2)])
-    kept = json.loads(driver.DATA.read_text(encoding="utf-8"))["rows"]
+    kept = json.loads(driver.KEPT.read_text(encoding="utf-8"))["rows"]
     assert [(r["machine"], r["seconds"]) for r in kept] == [("debian-12", 1), ("wheel", 2)]
 
 
 def test_the_roots_hold_what_the_readme_tells_of() -> None:
-    found = packages(Path(__file__).parents[2])
+    found = packages(ROOT)
     assert {"gcc", "make", "git", "python3-venv"} <= set(found)
 
 
 def test_make_keeps_a_path_with_spaces_in_one_word(tmp_path: Path) -> None:
     folder = tmp_path / "ein schönes Gerät"
     folder.mkdir()
-    makefile = Path(__file__).parents[2] / "Makefile"
+    makefile = ROOT / "Makefile"
     (folder / "Makefile").write_bytes(makefile.read_bytes())
     (folder / "print.mk").write_text(
         "include Makefile\nprint:\n\t@printf '%s\\n' $(CMAKE_QUIET)\n", encoding="utf-8"

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fabricated import fabricate
 
 import mtbench
 import workloads
@@ -18,6 +17,7 @@ from mtbench import allocators, options
 from mtbench.__main__ import main
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.request import Request
+from tests.support.fabricated import fabricate
 
 Library = Callable[[str], Path]
 Say = pytest.CaptureFixture[str]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fabricated import fabricate
 
 from mtbench.__main__ import main
+from tests.support.fabricated import fabricate
 
 
 def steady(label: str, workload: str, threads: int) -> float:

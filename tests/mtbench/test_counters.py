@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from fabricated import fabricate
 from msgspec.structs import replace
 
 import workloads
@@ -13,6 +12,7 @@ from mtbench.errors import UsageError
 from mtbench.isolate import Limits, run_worker
 from mtbench.result import Counters, Lock
 from mtbench.rundir import RunDirectory
+from tests.support.fabricated import fabricate
 
 
 def test_only_what_the_run_added_is_counted_and_idle_locks_are_left_out() -> None:

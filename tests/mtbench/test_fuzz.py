@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricated import fabricate
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from mtbench.command import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.plan import thread_counts
 from mtbench.table import one_line
+from tests.support.fabricated import fabricate
 from workloads.sizes import Sizes
 
 # The same examples in every run: what fails here fails for everyone, and says so at once.

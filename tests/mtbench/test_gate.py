@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from fabricated import fabricate
 
 import workloads
 from mtbench.__main__ import main
 from mtbench.program import Program
+from tests.support.fabricated import fabricate
 
 Say = pytest.CaptureFixture[str]
 Keep = Callable[[dict[str, Any]], bool]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fabricated import fabricate
 from msgspec.structs import replace
 
 from mtbench import findings, summary
@@ -15,6 +14,7 @@ from mtbench.record import Around
 from mtbench.result import Counters, Lock
 from mtbench.rundir import RunDirectory
 from plots import data as plots_data
+from tests.support.fabricated import fabricate
 
 
 def scaling(label: str, workload: str, threads: int) -> float:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fabricated import fabricate
 
 import mtbench
 import workloads
 from mtbench.__main__ import main
 from mtbench.report import load
+from tests.support.fabricated import fabricate
 
 Library = Callable[[str], Path]
 Say = pytest.CaptureFixture[str]

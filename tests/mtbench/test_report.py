@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fabricated import fabricate
 
 from mtbench.__main__ import main
 from mtbench.report import _unit_line
-from plots import specimen
+from tests.support.fabricated import fabricate
+from tools import specimen
 
 
 def steady(label: str, workload: str, threads: int) -> float:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricated import fabricate
 
 from mtbench import conditions
 from mtbench.__main__ import main
 from mtbench.errors import UsageError
 from mtbench.rundir import RunDirectory
+from tests.support.fabricated import fabricate
 
 Command = Callable[..., Any]
 Say = pytest.CaptureFixture[str]

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fabricated import fabricate, manifest
 
 from mtbench.__main__ import main
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.plan import Plan, grid
 from mtbench.record import SCHEMA, Record, checked
 from mtbench.rundir import RunDirectory, new_path
+from tests.support.fabricated import fabricate, manifest
 
 CELLS = grid(("system",), ("w",), (1,))
 SOURCES = (("w", "name = 'w'"),)

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from fabricated import fabricate
 
 from mtbench import written
+from tests.support.fabricated import fabricate
 
 ODD = b"q\xff\x01"
 

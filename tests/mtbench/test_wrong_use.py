@@ -10,8 +10,9 @@ import workloads
 from mtbench import allocators, options
 from mtbench.__main__ import main
 from mtbench.errors import Exit
+from tools.repository import DATA
 
-LADDER = str(Path(__file__).parents[2] / "docs" / "data" / "ladder")
+LADDER = str(DATA / "ladder")
 Say = pytest.CaptureFixture[str]
 
 

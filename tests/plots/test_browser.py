@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import plots
-from plots import specimen
+from tools import specimen
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -14,10 +14,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 import plots
-from plots import catalogue, curves, hosts, specimen, svg
 from plots.data import Interval, Run
-from plots.heatmap import seen, shade
-from plots.sheet import Drawing, gaps
+from plots.drawings import catalogue, hosts
+from plots.drawings.heatmap import seen, shade
+from plots.paper import curves, svg
+from plots.paper.sheet import Drawing, gaps
+from tools import specimen
 
 
 def drawn(run: Run, name: str) -> Drawing:
@@ -170,7 +172,7 @@ def test_importing_plots_loads_neither_numpy_nor_matplotlib_nor_jinja2() -> None
 
 def test_drawing_leaves_pyplot_alone() -> None:
     code = (
-        "import sys, plots; from plots import specimen; plots.figures(specimen.one_cell());"
+        "import sys, plots; from tools import specimen; plots.figures(specimen.one_cell());"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}

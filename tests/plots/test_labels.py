@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from plots import catalogue, specimen
-from plots.labels import spread
-from plots.sheet import Drawing
+from plots.drawings import catalogue
+from plots.paper.labels import spread
+from plots.paper.sheet import Drawing
+from tools import specimen
 
 places = st.lists(st.floats(0, 10, allow_nan=False), max_size=20).map(sorted)
 

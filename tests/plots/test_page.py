@@ -10,9 +10,11 @@ from itertools import pairwise
 import pytest
 
 import plots
-from plots import catalogue, specimen, svg
 from plots.data import Allocator, Failure, Finding, Interval, ProgramCell, Run
-from plots.sheet import WIDTH
+from plots.drawings import catalogue
+from plots.paper import svg
+from plots.paper.sheet import WIDTH
+from tools import specimen
 
 VOID = {"meta", "link", "input", "br", "img"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plots import style
-from plots.specimen import CHARACTERS
+from tools.specimen import CHARACTERS
 
 
 def luminance(colour: str) -> float:

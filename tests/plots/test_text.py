@@ -10,8 +10,10 @@ import pytest
 from matplotlib.image import imread
 
 import plots
-from plots import numbers, specimen, svg
+from plots import numbers
 from plots.data import Finding, Interval
+from plots.paper import svg
+from tools import specimen
 
 
 @pytest.mark.parametrize(

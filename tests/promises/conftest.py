@@ -5,7 +5,6 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,33 +12,29 @@ import pytest
 from mtbench.allocators import Allocator, resolve
 from mtbench.errors import MtbenchError
 from mtbench.verify import Report, catalogue, probe_path, select, verify
+from tools.faults import compiled
 
 FULL = os.environ.get("MTBENCH_ALL_PROMISES") == "1"
 """Set to 1 to run every area against every malloc instead of the affordable part."""
 
 
-def compiled(folder: Path, name: str) -> Allocator:
-    """A malloc with faults, compiled from the file of that name beside this one."""
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
-        pytest.skip("no C compiler")
-    library = folder / f"lib{name}.so"
-    source = Path(__file__).with_name(f"{name}.c")
-    flags = ["-O1", "-fno-builtin", "-fPIC", "-shared", "-D_GNU_SOURCE", "-pthread"]
-    subprocess.run([compiler, *flags, str(source), "-o", str(library)], check=True)
-    return Allocator(name, "peer", str(library))
+def with_faults(folder: Path, name: str) -> Allocator:
+    try:
+        return compiled(folder, name)
+    except MtbenchError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Allocator:
     """The malloc with one fault, its fault not yet chosen."""
-    return compiled(tmp_path_factory.mktemp("faulty"), "faulty")
+    return with_faults(tmp_path_factory.mktemp("faulty"), "faulty")
 
 
 @pytest.fixture(scope="session")
 def hoarder(tmp_path_factory: pytest.TempPathFactory) -> Allocator:
     """The malloc that keeps what is freed for its size alone, if that fault is chosen."""
-    return compiled(tmp_path_factory.mktemp("hoarder"), "hoarder")
+    return with_faults(tmp_path_factory.mktemp("hoarder"), "hoarder")
 
 
 @pytest.fixture(scope="session")
@@ -97,8 +92,3 @@ def check() -> Callable[..., Report]:
         return verify(subject, chosen, quick=True, timeout=timeout, probe=probe, jobs=jobs)
 
     return run
-
-
-def with_fault(faulty: Allocator, fault: str) -> Allocator:
-    """The faulty malloc with this fault; "none" for none."""
-    return replace(faulty, environment={"FAULTY": fault})

@@ -9,51 +9,7 @@ import pytest
 
 from mtbench.allocators import Allocator
 from mtbench.verify import Report, probe_path
-
-from .conftest import with_fault
-
-FOUND_BY = {
-    "twice": r"overlap\.small$",
-    "dirty-calloc": r"contents\.calloc-small$",
-    "lossy-realloc": r"contents\.realloc-pairs$",
-    "misaligned": r"alignment\.malloc-every-size$",
-    "leak": r"handover\.one-way$",
-    "racy": r"handover\.(two-tiny|eight-mixed)$|overlap\.threads$",
-    "silent-null": r"errno\.enomem$",
-    "short-class": r"usable\.neighbours$",
-    "errno-free": r"errno\.untouched-small$",
-    "wrap-calloc": r"refusal\.calloc-wraps$",
-    "bad-alignment": r"refusal\.aligned_alloc-einval$",
-    "output": r"refusal\.posix_memalign-output$",
-    "zero-null": r"zero\.malloc-unique$",
-    "not-unique": r"zero\.malloc-unique$",
-    "huge-stays": r"exhaustion\.mmap-loss$",
-    "realloc-frees": r"refusal\.failed-realloc$",
-    "stale-usable": r"usable\.writable-small$",
-    "enomem-crash": r"exhaustion\.mmap-from$",
-    "aligned-zero": r"zero\.every-alignment$",
-    "reserves": r"limits\.own-address-space$",
-    "shared-pages": r"limits\.own-data$",
-    "asks-pid": r"sandbox\.filter$",
-    "counts-cycles": r"sandbox\.cycle-counter$",
-    "deep-stack": r"sandbox\.one-page-stack$",
-    "raw-fork": r"sandbox\.(raw-fork|clone)$",
-    "early-tls": r"hooks\.ifunc$",
-    "not-reentrant": r"hooks\.memory$",
-    "foreign-names": r"names\.(libc-free|libc-realloc|cfree)$",
-    "deep-bind": r"names\.deepbind-(in|out)$",
-    "shrink-keeps": r"peak\.shrunk-(buffers|blocks)$",
-    "thread-hoard": r"threadcost\.(one-block|ended)$",
-    "list": r"growth\.live-huge$",
-    "copies": r"growth\.steps$",
-    "clock-wraps": r"rest\.days$",
-}
-HANGS = {"hang": r"alignment\.many-live$", "fork": r"fork\.busy$"}
-HOARDS = {
-    "hoards": r"peak\.(growing|shrinking|phases|rising-phases|drift)$|back\.trim-"
-    r"|rest\.((large|mid|small|pool)-asleep|large-cached|small-cached)$"
-}
-"""Of hoarder.c, whose only fault is what it keeps."""
+from tools.faults import FOUND_BY, HANGS, HOARDS, with_fault
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)

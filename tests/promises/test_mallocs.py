@@ -8,9 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from mtbench.verify import LINKED_PROBE, Report, probe_path
-
-from .conftest import FULL
-from .exceptions import EXCEPTIONS
+from tests.promises.conftest import FULL
+from tools.exceptions import EXCEPTIONS
 
 LIGHT = [
     "alignment",

@@ -1,6 +1,6 @@
 """Runs real programs under a preloaded malloc and compares what they put out.
 
-    python tests/real/run.py [--quick] [--install] [--only REGEX] [--json] [ALLOCATOR ...]
+    python -m tests.real.run [--quick] [--install] [--only REGEX] [--json] [ALLOCATOR ...]
 
 Each program runs once on the system's malloc and once on each named one (default: hakmem). A row is
 `equal`, `differs`, `fails` or `skipped`, with the reason. That the library was mapped is proved for
@@ -23,14 +23,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import programs as p
-import servers as s
-import tools as t
-
 from mtbench.allocators import Allocator, resolve_all, worker_environment
 from mtbench.errors import MtbenchError
+from tests.real import programs as p
+from tests.real import servers as s
+from tests.real import tools as t
 
 CATALOGUE = [
     p.Program("cpython-data", (), True, p.cpython(["test_json", "test_dict", "test_list"])),
@@ -154,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.install:
             install(chosen)
     except (MtbenchError, re.error) as error:
-        print(f"run.py: {error}", file=sys.stderr)
+        print(f"run: {error}", file=sys.stderr)
         return 2
     rows: list[Row] = []
     for program in chosen:

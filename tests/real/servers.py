@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from programs import Environment, UnavailableError, call, lines, need, wait_until
+from tests.real.programs import Environment, UnavailableError, call, lines, need, wait_until
 
 
 @contextmanager

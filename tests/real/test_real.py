@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import run as real
-from programs import Program
-
 from mtbench.allocators import Allocator, resolve
 from mtbench.errors import MtbenchError
+from tests.real import run as real
+from tests.real.programs import Program
 
 
 @pytest.mark.parametrize("program", [e for e in real.CATALOGUE if e.quick], ids=lambda e: e.name)

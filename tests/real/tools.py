@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from programs import Environment, UnavailableError, call, lines, need
+from tests.real.programs import Environment, UnavailableError, call, lines, need
 
 HANG_S = 60.0
 PYTHON = getattr(sys, "_base_executable", sys.executable)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
-from workload_trial import run_trial
 
 import workloads
+from tests.support.workload_trial import run_trial
 from workloads.spec import CALLS, TOUCHES
 
 SIZES = workloads.Sizes("uniform", low=16, high=4096)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from workload_trial import run_trial
 
 import workloads
+from tests.support.workload_trial import run_trial
 
 CATALOGUE = workloads.catalogue()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from workload_trial import run_trial
 
 import allocator
 import workloads
+from tests.support.workload_trial import run_trial
 from workloads.kernels import Parameter
 
 CATALOGUE = workloads.catalogue()

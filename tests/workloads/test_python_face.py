@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import workloads
+from tools.repository import DOCS
 
-PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+PAGE = DOCS / "api.md"
 
 
 def test_examples_of_the_page_run_in_their_order(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from workload_trial import run_trial
 
 import workloads
+from tests.support.workload_trial import run_trial
 
 SPEC = workloads.Workload("w", "replace", workloads.Sizes("fixed", size=1000))
 

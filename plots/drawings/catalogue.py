@@ -1,0 +1,205 @@
+"""Which figures a run has: each with a name, the section of the report it belongs to, and how to
+draw it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from matplotlib.figure import Figure
+
+from plots.data import Run
+from plots.drawings import (
+    contention,
+    heatmap,
+    ladder,
+    latency,
+    memory,
+    programs,
+    scaling,
+    throughput,
+    trials,
+    usl,
+)
+from plots.drawings.fairness import fairness
+from plots.paper import svg
+from plots.paper.sheet import WIDTH, Drawing
+
+Draw = Callable[[float], Drawing]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One figure to be drawn. draw: takes the width in inches. section: of the report. workload:
+    "" if it covers all. present: whether the run has any data for it."""
+
+    name: str
+    section: str
+    workload: str
+    title: str
+    present: bool
+    draw: Draw
+
+
+def figures(run: Run, width: float = WIDTH) -> dict[str, Figure]:
+    """Draw every figure the run has data for, by name; width in inches."""
+    return {entry.name: entry.draw(width) for entry in entries(run) if entry.present}
+
+
+# A sweep wants its figures as files and in a page: rendering is nearly all of the cost, so it is
+# done once for as long as the run lives.
+_rendered: WeakKeyDictionary[Run, dict[str, svg.Rendered]] = WeakKeyDictionary()
+
+
+def rendered(run: Run, entry: Entry) -> svg.Rendered:
+    """Return the entry of this run, rendered at the width of a report."""
+    known = _rendered.setdefault(run, {})
+    if entry.name not in known:
+        known[entry.name] = svg.rendered(entry.draw(WIDTH))
+    return known[entry.name]
+
+
+def picks(run: Run) -> tuple[int, ...]:
+    """Return the thread counts that stand for a run: fewest, as many as cores, most."""
+    inside = [n for n in run.threads if n <= run.cores]
+    chosen = [min(run.threads), max(inside, default=min(run.threads)), max(run.threads)]
+    return tuple(dict.fromkeys(chosen))
+
+
+def main_workload(run: Run) -> str:
+    """Return the workload to show first."""
+    names = [info.name for info in run.workloads]
+    return run.main_workload if run.main_workload in names else names[0]
+
+
+def entries(run: Run) -> list[Entry]:
+    """Return all figures in reading order, the main workload first."""
+    if run.programs:
+        name = run.workloads[0].name
+        draw: Draw = lambda width: programs.programs(run, width=width)  # noqa: E731
+        measured = any(cell.trials for cell in run.programs)
+        return [Entry("programs", "program", "", f"{name} under each allocator", measured, draw)]
+    first = main_workload(run)
+    names = [first, *(info.name for info in run.workloads if info.name != first)]
+    chosen = picks(run)
+    all_over = [
+        Entry("heatmap", "overview", "", "Every allocator in every workload",
+              bool(run.baseline) and _has(run, "", "ratio") and len(run.allocators) > 1,
+              lambda width: heatmap.heatmap(run, chosen, width=width)),
+    ]  # fmt: skip
+    return [*all_over, *(entry for name in names for entry in _of(run, name, chosen))]
+
+
+def _of(run: Run, name: str, chosen: tuple[int, ...]) -> Iterator[Entry]:
+    several = len(run.threads) > 1
+    upper = chosen[-2:]
+
+    def entry(kind: str, section: str, title: str, present: bool, draw: Draw) -> Entry:
+        return Entry(f"{kind}-{name}", section, name, title, present, draw)
+
+    measured = any(c.throughput.present for c in run.cells if c.workload == name)
+    yield entry(
+        "throughput",
+        "workload",
+        "Throughput",
+        measured,
+        lambda width: throughput.throughput(run, name, width=width),
+    )
+    yield entry(
+        "throughput-log",
+        "workload",
+        "Throughput, logarithmic",
+        measured,
+        lambda width: throughput.throughput(run, name, scale="log", width=width),
+    )
+    yield entry(
+        "scaling",
+        "workload",
+        "Speedup and efficiency",
+        several and _has(run, name, "speedup"),
+        lambda width: scaling.scaling(run, name, width=width),
+    )
+    yield entry(
+        "oversubscription",
+        "workload",
+        "More threads than cores",
+        max(run.threads) > run.cores and _has(run, name, "vs_cores"),
+        lambda width: scaling.oversubscription(run, name, width=width),
+    )
+    yield entry(
+        "fairness",
+        "workload",
+        "Fairness",
+        several and _has(run, name, "fairness"),
+        lambda width: fairness(run, name, width=width),
+    )
+    yield entry(
+        "usl",
+        "workload",
+        "Universal Scalability Law",
+        usl.fitted(run, name),
+        lambda width: usl.usl(run, name, width=width),
+    )
+    yield entry(
+        "trials",
+        "workload",
+        "Every trial",
+        any(c.trial_throughput.size for c in run.cells if c.workload == name),
+        lambda width: trials.trials(run, name, width=width),
+    )
+    yield entry(
+        "contention",
+        "contention",
+        "Locks, as the allocators count them",
+        _has(run, name, "lock_wait_share", "lock_acq_per_op"),
+        lambda width: contention.contention(run, name, width=width),
+    )
+    yield entry(
+        "kernel",
+        "contention",
+        "What the kernel saw",
+        _has(run, name, "voluntary_per_mop", "futex_per_mop", "system_share"),
+        lambda width: contention.kernel(run, name, width=width),
+    )
+    yield entry(
+        "percentiles",
+        "latency",
+        "Service time over threads",
+        _has(run, name, "malloc_p50_ns", "malloc_p99_ns", "free_p99_ns"),
+        lambda width: latency.percentiles(run, name, width=width),
+    )
+    yield entry(
+        "latency",
+        "latency",
+        "The tail",
+        latency.has_curves(run, name),
+        lambda width: latency.latency_curves(run, name, upper, width=width),
+    )
+    yield entry(
+        "memory",
+        "memory",
+        "What memory costs",
+        _has(run, name, "peak_over_live", "rss_peak", "drained_over_live"),
+        lambda width: memory.memory(run, name, width=width),
+    )
+    yield entry(
+        "memory-time",
+        "memory",
+        "Memory over time",
+        any(c.memory is not None for c in run.cells if c.workload == name),
+        lambda width: memory.memory_over_time(run, name, upper, width=width),
+    )
+    yield entry("ladder", "ladder", "What each rung buys",
+                any(r.label == c.allocator and c.workload == name and c.throughput.present
+                    for r in run.ladder for c in run.cells),
+                lambda width: ladder.ladder(run, name, chosen, width=width))  # fmt: skip
+
+
+def _has(run: Run, workload: str, *keys: str) -> bool:
+    return any(
+        cell.metric(key).present
+        for cell in run.cells
+        if workload in ("", cell.workload)
+        for key in keys
+    )

@@ -1,0 +1,99 @@
+"""The report as Markdown for a pull request comment: findings, one table a workload, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plots import style
+from plots.data import Run
+from plots.drawings import catalogue, hosts
+from plots.numbers import threads as thread_count
+from plots.pages import rows
+from plots.pages.sparkline import sparkline
+
+MARKS = {"good": "▲", "bad": "▼", "neutral": "•"}
+
+
+def markdown(runs: Run | Sequence[Run]) -> str:
+    """Return GitHub-flavoured Markdown; several runs follow each other, never averaged. Raises
+    ValueError for no run."""
+    several = [runs] if isinstance(runs, Run) else list(runs)
+    if not several:
+        raise ValueError("no run to report")
+    names = hosts.names(several)
+    return "\n".join(_one(run, name) for run, name in zip(several, names, strict=True))
+
+
+def _one(run: Run, name: str) -> str:
+    lines = [f"## {escaped(run.title)}: {escaped(name)}", ""]
+    lines += [f"{run.cores} usable cores · {run.created} · seed {run.seed}", ""]
+    for finding in run.findings:
+        evidence = f" ({escaped(finding.evidence)})" if finding.evidence else ""
+        lines.append(f"- {MARKS[finding.tone]} {escaped(finding.text)}{evidence}")
+    if not run.complete:
+        lines += ["", "**Not complete:** some planned cells have no number."]
+    first = catalogue.main_workload(run)
+    lines += _program_table(run) if run.programs else []
+    for info in sorted(run.workloads, key=lambda info: info.name != first):
+        if run.programs:
+            break
+        lines += ["", *_table(run, info.name, info.unit, folded=info.name != first)]
+    groups = rows.failures(run)
+    if groups:
+        lines += ["", f"**{len(run.failures)} failed trials**", ""]
+        for group in groups:
+            what = " ".join(part for part in (group.status, group.signal, group.reason) if part)
+            where = (
+                f"{style.short(group.allocator)}, {group.workload}, {thread_count(group.threads)}"
+            )
+            lines.append(f"- {escaped(where)}: {group.trials} × {escaped(what)}")
+    warnings = [fact for fact in run.facts if fact.severity == "warning"]
+    if warnings:
+        lines += ["", "**Machine warnings:** " + "; ".join(
+            escaped(f"{fact.name} ({fact.harm})" if fact.harm else fact.name) for fact in warnings
+        )]  # fmt: skip
+    lines += ["", "```sh", run.command, "```", ""]
+    return "\n".join(lines)
+
+
+def _program_table(run: Run) -> list[str]:
+    columns = rows.program_columns(run)
+    rule = ["---:" if column.number else "---" for column in columns]
+    table = ["", f"`{run.program}`", "", _line([escaped(c.heading) for c in columns]), _line(rule)]
+    for cell, values in rows.program_rows(run):
+        texts = [f"{value.text} {value.more}".strip() for value in values]
+        table.append(_line([escaped(text) for text in (style.short(cell.allocator), *texts)]))
+    return table
+
+
+def _line(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _table(run: Run, workload: str, unit: str, *, folded: bool) -> list[str]:
+    head = ["allocator", *(f"{n}" for n in run.threads), "scaling"]
+    table = [
+        f"| {' | '.join(head)} |",
+        f"| --- |{' ---: |' * len(run.threads)} --- |",
+    ]
+    for allocator in run.allocators:
+        cells = {cell.threads: cell for cell in run.curve(allocator.label, workload)}
+        texts, values = [], []
+        for n in run.threads:
+            value = rows.throughput(cells.get(n))
+            texts.append(value.text)
+            values.append(cells[n].throughput.value if n in cells else float("nan"))
+        line = " | ".join([escaped(style.short(allocator.label)), *texts, sparkline(values)])
+        table.append(f"| {line} |")
+    title = f"{workload}: {unit} per second by threads, median"
+    if not folded:
+        return [f"**{escaped(title)}**", "", *table]
+    return ["<details><summary>" + escaped(title) + "</summary>", "", *table, "", "</details>"]
+
+
+def escaped(text: str) -> str:
+    """Return the text so that Markdown tables and HTML show it as it is."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for mark in "\\`*_|[]":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.split())

@@ -1,0 +1,1 @@
+"""What tests share: runs with known numbers, one trial of a workload, a memory model."""

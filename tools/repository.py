@@ -1,0 +1,9 @@
+"""Where the repository keeps its documents and what they are made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+DATA = DOCS / "data"

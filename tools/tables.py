@@ -1,0 +1,223 @@
+"""Tables of the documents, made from kept data: ``python -m tools.tables [--check]``.
+
+A document holds ``<!-- table: NAME -->`` and ``<!-- end -->``; what lies between is written by the
+function of that name in `TABLES`. `--check` writes nothing and exits 3 if a document differs.
+
+``python -m tools.tables keep RUN NAME`` stores a run's records under docs/data/NAME without their
+histograms, memory samples and lock lists, which no table reads; ``figures`` draws the README's
+and the guide's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from msgspec.structs import replace
+
+import mtbench
+from allocator import library
+from mtbench.__main__ import main as command
+from mtbench.errors import Exit, MtbenchError
+from mtbench.record import Record, encoded
+from mtbench.report import load
+from mtbench.result import Counters, Lock
+from mtbench.rundir import MANIFEST, TRIALS, RunDirectory
+from mtbench.table import markdown_table, number
+from mtbench.written import write_whole
+from plots import own_settings
+from plots.drawings import catalogue
+from plots.pages.export import save
+from tools import reasons, targets
+from tools.disassembly import fast_path
+from tools.repository import DATA, DOCS, ROOT
+
+DOCUMENTS = (ROOT / "README.md", DOCS / "performance.md")
+README_THREADS = (1, 2, 8, 64)
+
+
+def keep(run: Path, name: str) -> None:
+    """Copies a run's manifest and its records, thinned, to docs/data/NAME. Raises MtbenchError."""
+    records = RunDirectory.read(run).records()
+    lines = [placeless(encoded(thinned(record)).decode()) for record in records]
+    manifest = placeless((run / MANIFEST).read_text(encoding="utf-8"))
+    target = DATA / name
+    target.mkdir(parents=True, exist_ok=True)
+    write_whole(target / MANIFEST, manifest)
+    write_whole(target / TRIALS, "".join(lines))
+
+
+def placeless(text: str) -> str:
+    """Without the folders of one machine: of an absolute path, its last part; SHA-256 says which
+    file. A relative path stays."""
+    return re.sub(r"(?<![\w.])(?:/[\w.+@-]+)+/([\w.+@-]+)", r"\1", text)
+
+
+def thinned(record: Record) -> Record:
+    """A record without what takes most of its room: every number of a table stays."""
+    result, stats = record.result, record.allocator_stats
+    if result:
+        memory = result.memory and replace(result.memory, samples=None)
+        result = replace(result, latency=None, per_thread=None, memory=memory)
+    locks = stats and stats.locks
+    if locks:
+        acquisitions = sum(lock.acquisitions for lock in locks)
+        all_ = Lock("all", acquisitions, waited=sum(lock.waited for lock in locks))
+        return replace(record, result=result, allocator_stats=Counters(locks=[all_]))
+    return replace(record, result=result, allocator_stats=None)
+
+
+def rank(name: str, of: str, *more: str) -> str:
+    """`mtbench rank docs/data/NAME --of OF --markdown`, as it prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        command(["rank", str(DATA / name), "--of", of, "--markdown", *more])
+    return printed.getvalue().strip()
+
+
+def made_by(name: str) -> str:
+    """The command that measured a kept run."""
+    manifest = json.loads((DATA / name / "manifest.json").read_text(encoding="utf-8"))
+    return f"Measured by `{manifest['command']}`"
+
+
+def assembly() -> str:
+    """The fast paths' listings and lengths, runtime flavour."""
+    parts = []
+    for function in ("malloc", "free"):
+        path = fast_path(library(), function)
+        # Addresses of globals move with every build; the instructions are what is promised.
+        listing = re.sub(r"-?0x[0-9a-f]+\(%rip\)", "GLOBAL(%rip)", "\n".join(path.instructions))
+        listing = re.sub(r"\b[0-9a-f]+ <(\w+)[^>]*>", r"\1", listing)
+        parts.append(f"`{function}`, {len(path.instructions)} instructions:\n\n```\n{listing}\n```")
+    return "\n\n".join(parts)
+
+
+def medians(name: str, workload: str, threads: tuple[int, ...]) -> str:
+    """Throughput of one workload: a row an allocator, a column a thread count."""
+    run = mtbench.load(DATA / name)
+    found = {
+        (row["allocator"], row["threads"]): row["throughput"]
+        for row in run.rows()
+        if row["workload"] == workload
+    }
+    rows = [
+        [label, *(number(found.get((label, n), math.nan)) for n in threads)]
+        for label in run.allocators
+    ]
+    header = [f"{workload}, operations/s", *(f"{n} threads" for n in threads)]
+    return markdown_table(header, rows)
+
+
+def exchange() -> str:
+    """The README's table, and on what it was measured."""
+    cores = load(DATA / "rank")[2].cores
+    return (
+        f"{medians('rank', 'mid_exchange', README_THREADS)}\n\n"
+        f"Blocks of 1 to 8 KiB, nearly every one freed by another thread than took it; {cores} "
+        f"cores, so more than {cores} threads is oversubscription, not scaling."
+    )
+
+
+def learner() -> str:
+    """What the learned threshold was worth, and where it went."""
+    from tools.learner import report
+
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        report(json.loads((DATA / "learner.json").read_text(encoding="utf-8")))
+    return f"```\n{printed.getvalue().rstrip()}\n```"
+
+
+TABLES = {
+    "exchange": exchange,
+    "rank": lambda: f"{made_by('rank')}:\n\n{rank('rank', 'hakmem')}",
+    "targets": lambda: targets.table(DATA / "rank"),
+    "reasons": lambda: reasons.table(DATA / "rank"),
+    "learner": learner,
+    "assembly": assembly,
+}
+
+
+OF_THIS_MACHINE = ("assembly",)
+"""Tables that another compiler would make differently: written, but not checked."""
+
+
+Tables = Mapping[str, Callable[[], str]]
+
+
+def filled(text: str, tables: Tables, but: tuple[str, ...] = ()) -> str:
+    """The document with every table made anew, those in `but` left as they are."""
+
+    def table(match: re.Match[str]) -> str:
+        if match[2] in but:
+            return match[0]
+        return f"{match[1]}{tables[match[2]]()}\n{match[3]}"
+
+    return re.sub(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", table, text, flags=re.DOTALL)
+
+
+CHOSEN = {
+    "rank": {
+        "throughput-mid_exchange": "mid_exchange.png",
+        "heatmap": "guide/heatmap.svg",
+        "trials-mid_exchange": "guide/trials-mid_exchange.svg",
+        "kernel-mid_exchange": "guide/kernel-mid_exchange.svg",
+        "memory-mid_exchange": "guide/memory-mid_exchange.svg",
+    },
+    "ladder": {"ladder-mid_gap": "guide/ladder-mid_gap.svg"},
+}
+"""Kept run -> figure -> its file under docs/figures, for the README and the guide."""
+
+
+def figures() -> None:
+    """Draw those of CHOSEN, 220 mm wide."""
+    with own_settings():
+        for run, files in CHOSEN.items():
+            for entry in catalogue.entries(load(DATA / run)[2]):
+                if entry.name in files:
+                    save(entry.draw(220 / 25.4), DOCS / "figures" / files[entry.name], dpi=110)
+
+
+def main(arguments: list[str]) -> int:
+    """See the module's text."""
+    if arguments[:1] == ["keep"]:
+        if len(arguments) != 3 or not re.fullmatch(r"[\w.-]*\w", arguments[2]):
+            print("tables: keep needs a run directory and a name for it", file=sys.stderr)
+            return Exit.USAGE
+        try:
+            keep(Path(arguments[1]), arguments[2])
+        except MtbenchError as error:
+            print(f"tables: {error}", file=sys.stderr)
+            return int(error.code)
+        return 0
+    if arguments == ["figures"]:
+        figures()
+        return 0
+    if arguments == ["--check"]:
+        return check(DOCUMENTS, TABLES, "tools.tables", OF_THIS_MACHINE)
+    for document in DOCUMENTS:
+        old = document.read_text(encoding="utf-8")
+        write_whole(document, filled(old, TABLES))
+    return 0
+
+
+def check(
+    documents: tuple[Path, ...], tables: Tables, maker: str, but: tuple[str, ...] = ()
+) -> int:
+    """3, naming them, if documents are not what `maker` would make them; else 0."""
+    texts = {document.name: document.read_text(encoding="utf-8") for document in documents}
+    stale = [name for name, text in texts.items() if filled(text, tables, but) != text]
+    if stale:
+        print(f"{', '.join(stale)}: not what the data says; run python -m {maker}")
+    return 3 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
