@@ -62,6 +62,7 @@ lint: .venv/linted
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	$(BIN)/python -m pytest -q tests/allocator/test_rooms.py
 
 format: .venv/linted
 	$(BIN)/ruff check --fix .

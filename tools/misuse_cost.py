@@ -32,7 +32,7 @@ WORKLOADS = ("mid_gap", "random_mixed")
 def build(folder: Path, comparison: str) -> Path:
     """libhakmem.so, optimized as it is installed, with this text in place of the comparison."""
     shutil.copytree(HOME / "src", folder / "src")
-    header = folder / "src" / "cache.h"
+    header = folder / "src" / "stores" / "bins.h"
     text = header.read_text()
     if text.count(COMPARISON) != 1:
         raise SystemExit(f"{header.name}: the comparison is not where it was")
@@ -43,7 +43,7 @@ def build(folder: Path, comparison: str) -> Path:
     flags += [f"-fno-builtin-{name}" for name in ("malloc", "calloc", "realloc", "free")]
     flags += ["-fvisibility=hidden", "-fno-semantic-interposition"]
     flags += [f"-I{folder}", f"-I{HOME / 'include'}", f"-I{folder / 'src'}"]
-    sources = map(str, sorted((folder / "src").glob("*.c")))
+    sources = map(str, sorted((folder / "src").rglob("*.c")))
     library = folder / "libhakmem.so"
     compiler = shlex.split(os.environ.get("CC", "cc"))
     subprocess.run([*compiler, *flags, *sources, "-o", str(library), "-ldl"], check=True)

@@ -1,14 +1,14 @@
 /* ages: what is free goes back when it has been so for long enough, whatever the clock does. */
-#include "bigcache.h"
-#include "cache.h"
-#include "central.h"
+#include "base/config.h"
+#include "base/decay.h"
+#include "base/os.h"
 #include "check.h"
-#include "config.h"
-#include "decay.h"
 #include "hakmem.h"
-#include "os.h"
-#include "pages.h"
-#include "spans.h"
+#include "pages/bigcache.h"
+#include "pages/pages.h"
+#include "stores/cache.h"
+#include "stores/central.h"
+#include "stores/spans.h"
 
 #include <stdatomic.h>
 

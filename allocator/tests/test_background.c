@@ -1,9 +1,9 @@
 /* background: memory goes back though the process sleeps. */
+#include "base/config.h"
 #include "check.h"
 #include "child.h"
-#include "config.h"
-#include "dirty.h"
 #include "hakmem.h"
+#include "stores/dirty.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -1,17 +1,18 @@
 /* cache: a thread's own free blocks; how caches come, go, grow and shrink. Linked with --wrap, so
  * that a test can refuse memory for a cache, and a thread its destructor. */
-#include "cache.h"
-#include "central.h"
-#include "config.h"
+#include "base/config.h"
+#include "base/decay.h"
 #include "crew.h"
-#include "decay.h"
 #include "hakmem.h"
 #include "parcel.h"
-#include "room.h"
+#include "stores/cache.h"
+#include "stores/central.h"
+#include "stores/room.h"
+#include "stores/shelf.h"
 
 #include <errno.h>
 
-/* Blocks that a bin may hold beyond the thread's share, in bytes over all classes (see cache.c). */
+/* Blocks that a bin may hold beyond the thread's share, in bytes over all classes (see bins.h). */
 static size_t floor_bytes(void) {
     size_t sum = 0;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
@@ -168,7 +169,7 @@ PROMISE(a_bin_that_outgrows_its_short_stack_keeps_its_blocks) {
     press(cls, 64);
     if (config.budget != 0) {
         CHECK(cache_self->wide[cls]);
-        CHECK(cached_blocks() >= room_early(cls));
+        CHECK(cached_blocks() >= bin_early(cls));
     }
     hak_trim();
     CHECK(!cache_self->wide[cls]);

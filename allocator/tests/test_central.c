@@ -1,12 +1,13 @@
 /* central: one store a class, between the caches and the spans. */
-#include "central.h"
+#include "base/config.h"
+#include "base/os.h"
 #include "child.h"
-#include "config.h"
 #include "crew.h"
-#include "os.h"
-#include "pagemap.h"
-#include "pages.h"
-#include "spans.h"
+#include "pages/pagemap.h"
+#include "pages/pages.h"
+#include "pages/span.h"
+#include "stores/central.h"
+#include "stores/spans.h"
 
 #include <sys/mman.h>
 

@@ -1,11 +1,11 @@
 /* huge: blocks that are mappings of their own. */
+#include "boxes/elo.h"
+#include "boxes/huge.h"
 #include "crew.h"
-#include "elo.h"
 #include "hakmem.h"
-#include "huge.h"
 #include "parcel.h"
 #include "refuse.h"
-#include "superreg.h"
+#include "tables/superreg.h"
 
 #define SIZE (elo_threshold() + 12345)
 

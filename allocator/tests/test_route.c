@@ -1,12 +1,12 @@
 /* route: whom free asks. CTest runs this under every registry and route. */
+#include "base/config.h"
 #include "child.h"
-#include "config.h"
 #include "crew.h"
+#include "face/route.h"
 #include "hakmem.h"
-#include "pagemap.h"
+#include "pages/pagemap.h"
 #include "parcel.h"
-#include "registry.h"
-#include "route.h"
+#include "tables/registry.h"
 
 static struct hak_stats *stats_now(void) {
     static struct hak_stats stats;

@@ -1,7 +1,7 @@
 /* stats: the numbers that hak_stats shows follow what the program does. */
+#include "face/stats.h"
 #include "hakmem.h"
 #include "parcel.h"
-#include "stats.h"
 
 static struct hak_stats *stats_now(void) {
     static struct hak_stats stats;

@@ -1,8 +1,8 @@
 /* superreg: the mappings that are blocks, also when a hash slot and its 8 probes are taken. The
  * mappings here are made up. */
+#include "base/os.h"
 #include "crew.h"
-#include "os.h"
-#include "superreg.h"
+#include "tables/superreg.h"
 
 #define CROWD 40
 

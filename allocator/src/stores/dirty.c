@@ -1,0 +1,94 @@
+#include "stores/dirty.h"
+#include "base/config.h"
+#include "pages/bigcache.h"
+#include "pages/growth.h"
+#include "pages/mapping.h"
+#include "pages/pages.h"
+#include "pages/regret.h"
+#include "stores/spans.h"
+
+#include <stdatomic.h>
+
+/* The part of the memory in use that may be held beside it. */
+#define PART 4
+
+/* The most that was in use lately. Racy: a few bytes more or less do not matter. */
+static _Atomic uint64_t peak;
+
+static uint64_t latest_peak(void) {
+    return atomic_load_explicit(&peak, memory_order_relaxed);
+}
+
+static void set_peak(uint64_t bytes) {
+    atomic_store_explicit(&peak, bytes, memory_order_relaxed);
+}
+
+static uint64_t least(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+uint64_t dirty_bytes(void) {
+    return pages_dirty_bytes() + bigcache_bytes() + spans_bare_bytes();
+}
+
+static uint64_t used_bytes(void) {
+    uint64_t used = pages_used_bytes() + mapping_bytes(), hollow = spans_hollow_bytes();
+    return used > hollow ? used - hollow : 0;
+}
+
+/* What is in use, and the peak with it. */
+static uint64_t note_used(void) {
+    uint64_t used = used_bytes();
+    if (used > latest_peak()) {
+        set_peak(used);
+    }
+    return used;
+}
+
+static uint64_t bound_of(uint64_t used) {
+    return most(used / PART, config.dirty);
+}
+
+uint64_t dirty_limit(void) {
+    uint64_t used = note_used(), top = latest_peak();
+    uint64_t there = most(growth_committed(), top + bound_of(top)) - used;
+    uint64_t steady = most(least(regret_soon(), there), least(regret_later(), top - used));
+    return most(bound_of(used), steady);
+}
+
+void dirty_decay(void) {
+    uint64_t used = note_used(), top = latest_peak();
+    set_peak(top - (top - used) / 4);
+    regret_decay();
+    dirty_bound();
+}
+
+/* Purges of the kind there is more of: where both are about as much, neither is for ever the one
+ * that gives way. Of runs and mappings the oldest. Returns bytes. */
+static size_t purge(size_t bytes) {
+    if (spans_bare_bytes() > pages_dirty_bytes() + bigcache_bytes()) {
+        return spans_purge_oldest();
+    }
+    uint64_t run_ms = 0, mapping_ms = 0;
+    bool run = pages_oldest(&run_ms), mapping = bigcache_oldest(&mapping_ms);
+    mapping = mapping && (!run || run_ms > mapping_ms);
+    size_t returned = mapping ? bigcache_end_oldest() : pages_purge_oldest(bytes);
+    regret_returned(returned);
+    return returned;
+}
+
+void dirty_bound(void) {
+    uint64_t limit = dirty_limit(), dirty = dirty_bytes();
+    if (likely(dirty <= limit)) {
+        return;
+    }
+    uint64_t enough = limit / 4 * 3;
+    size_t bytes;
+    while (dirty > enough && (bytes = purge(dirty - enough)) != 0) {
+        dirty = dirty_bytes();
+    }
+}

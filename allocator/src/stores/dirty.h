@@ -1,0 +1,32 @@
+/* dirty: how much memory may stay resident though it is free.
+ *
+ * Three boxes keep free memory for reuse: the page heap's dirty runs, the BigCache's mappings, and
+ * the idle pages of bare spans. Together they keep at most config.dirty bytes or, if that is more,
+ * a quarter of what is in use; time (decay.h) takes the rest. So memory follows use: a peak is at
+ * most a quarter above what was in use, whatever happens between two decays.
+ *
+ * More is allowed to a load that is seen to take anew what the bound made it give back (regret.h).
+ * Taken anew within milliseconds, it may be kept up to what the page heap has mapped, or the latest
+ * peak of use and its bound; taken anew before the next of decay's steps, up to what is in use less
+ * than at the latest peak. Each step takes a quarter of the allowance, and brings the latest peak a
+ * quarter nearer to use.
+ *
+ * No lock: whoever gave memory back and finds too much purges, with no lock held, down to
+ * three quarters of the bound, so that a load that swings about it makes few calls.
+ */
+#ifndef HAK_DIRTY_H
+#define HAK_DIRTY_H
+
+#include "base/base.h"
+
+/* Keeps the bound. For slow paths that gave memory back, holding no lock. */
+void dirty_bound(void);
+
+/* One step of decay: what is allowed, and what the latest peak is above use, goes by a quarter. */
+void dirty_decay(void);
+
+/* Bytes free and held now, and how many may be. Racy reads. */
+uint64_t dirty_bytes(void);
+uint64_t dirty_limit(void);
+
+#endif
