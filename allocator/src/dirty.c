@@ -96,10 +96,10 @@ static uint64_t bound_of(uint64_t used) {
 
 uint64_t dirty_limit(void) {
     uint64_t used = note_used(), top = read(&peak);
-    uint64_t there = most(growth_committed(), top + bound_of(top)) - used;
-    uint64_t steady =
-        most(least(read(&soon.allowed), there), least(read(&later.allowed), top - used));
-    return most(bound_of(used), steady);
+    uint64_t bound = bound_of(used), there = most(growth_committed(), top + bound_of(top)) - used;
+    uint64_t steady = most(least(bound + read(&soon.allowed), there),
+                           least(bound + read(&later.allowed), top - used));
+    return most(bound, steady);
 }
 
 void dirty_decay(void) {
@@ -130,7 +130,7 @@ void dirty_bound(void) {
     if (likely(dirty <= limit)) {
         return;
     }
-    uint64_t enough = limit / 4 * 3;
+    uint64_t enough = limit / 16 * 15;
     size_t bytes;
     while (dirty > enough && (bytes = purge(dirty - enough)) != 0) {
         dirty = dirty_bytes();
