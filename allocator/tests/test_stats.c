@@ -3,6 +3,9 @@
 #include "hakmem.h"
 #include "parcel.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 static struct hak_stats *stats_now(void) {
     static struct hak_stats stats;
     CHECK(hak_stats(&stats, sizeof stats) == 0);
@@ -52,6 +55,39 @@ PROMISE(bytes_in_use_of_each_box_follow_allocations_and_frees_exactly) {
         CHECK_EQUAL(box(cases[i].name)->bytes_in_use, before);
         CHECK(box(cases[i].name)->allocations >= box(cases[i].name)->frees);
     }
+}
+
+#define BURST 4000
+static _Atomic bool done;
+
+static void *bursts(void *unused) {
+    static _Thread_local void *blocks[BURST];
+    while (!atomic_load_explicit(&done, memory_order_relaxed)) {
+        for (int i = 0; i < BURST; i++) {
+            blocks[i] = hak_malloc(32);
+        }
+        for (int i = 0; i < BURST; i++) {
+            hak_free(blocks[i]);
+        }
+    }
+    return unused;
+}
+
+PROMISE(bytes_in_use_are_never_below_none_while_threads_take_and_give) {
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQUAL(pthread_create(&threads[i], NULL, bursts, NULL), 0);
+    }
+    uint64_t most = 0;
+    for (int i = 0; i < 3000; i++) {
+        uint64_t now = box("tiny")->bytes_in_use;
+        most = now > most ? now : most;
+    }
+    atomic_store(&done, true);
+    for (int i = 0; i < 4; i++) {
+        CHECK_EQUAL(pthread_join(threads[i], NULL), 0);
+    }
+    CHECK(most < (uint64_t)1 << 40);
 }
 
 PROMISE(in_use_and_cached_bytes_fit_into_what_is_committed) {

@@ -160,15 +160,19 @@ void central_forget(void) {
 
 void central_stats(unsigned cls, struct central_stats *out) {
     struct store *store = &stores[cls];
+    lock_acquire(&store->lock);
+    uint64_t given = atomic_load_explicit(&store->given, memory_order_relaxed);
+    uint64_t taken = atomic_load_explicit(&store->taken, memory_order_relaxed);
+    unsigned stored = store->count;
+    lock_release(&store->lock);
+    /* What was cut later only adds: there are never fewer taken than given. */
     struct spans_stats spans;
     spans_stats(cls, &spans);
-    lock_acquire(&store->lock);
     *out = (struct central_stats){
-        .taken = atomic_load_explicit(&store->taken, memory_order_relaxed) + spans.cut,
-        .given = atomic_load_explicit(&store->given, memory_order_relaxed),
-        .stored = store->count,
+        .taken = taken + spans.cut,
+        .given = given,
+        .stored = stored,
         .spans = spans.number,
         .purges = spans.purges,
     };
-    lock_release(&store->lock);
 }
