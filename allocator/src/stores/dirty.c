@@ -55,9 +55,10 @@ static uint64_t bound_of(uint64_t used) {
 
 uint64_t dirty_limit(void) {
     uint64_t used = note_used(), top = latest_peak();
-    uint64_t there = most(growth_committed(), top + bound_of(top)) - used;
-    uint64_t steady = most(least(regret_soon(), there), least(regret_later(), top - used));
-    return most(bound_of(used), steady);
+    uint64_t bound = bound_of(used), there = most(growth_committed(), top + bound_of(top)) - used;
+    uint64_t steady =
+        most(least(bound + regret_soon(), there), least(bound + regret_later(), top - used));
+    return most(bound, steady);
 }
 
 void dirty_decay(void) {
@@ -86,7 +87,7 @@ void dirty_bound(void) {
     if (likely(dirty <= limit)) {
         return;
     }
-    uint64_t enough = limit / 4 * 3;
+    uint64_t enough = limit / 16 * 15;
     size_t bytes;
     while (dirty > enough && (bytes = purge(dirty - enough)) != 0) {
         dirty = dirty_bytes();
