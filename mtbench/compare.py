@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from mtbench.base.table import markdown_table, named, ratio, text_table
 from mtbench.cells import Results, gather
 from mtbench.conditions import differences
 from mtbench.errors import Exit, UsageError
@@ -23,7 +24,6 @@ from mtbench.hostview import is_fleet, opened
 from mtbench.manifest import Manifest
 from mtbench.plan import Cell, Plan
 from mtbench.statistics import NOISE_THRESHOLD, Verdict, geometric_mean_interval, independent_ratio
-from mtbench.table import markdown_table, named, ratio, text_table
 
 ABSENT = "not in the run"
 

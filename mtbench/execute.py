@@ -26,6 +26,7 @@ from mtbench import (
 )
 from mtbench.allocators import Allocator
 from mtbench.arguments import refuse_options
+from mtbench.base.table import printable
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.manifest import Workload
 from mtbench.options import Job
@@ -33,7 +34,6 @@ from mtbench.plan import Plan, grid
 from mtbench.program import Program
 from mtbench.programtrial import ProgramTrial, shell
 from mtbench.rundir import RunDirectory, new_path
-from mtbench.table import printable
 
 DEFAULT_TRIALS = 10
 

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
+from mtbench.base.table import bytes_, text_table
 from mtbench.errors import Exit, UsageError
-from mtbench.table import bytes_, text_table
 
 
 def command(args: argparse.Namespace) -> int:

@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from mtbench.allocators import Allocator
+from mtbench.base.table import printable
 from mtbench.doctor import Fact
 from mtbench.plan import MOST_TRIALS, Plan
 from mtbench.program import Program
 from mtbench.record import fault
 from mtbench.result import MOST_THREADS, Amount, Threads
-from mtbench.table import printable
 
 
 class Workload(Struct, frozen=True):

@@ -13,12 +13,12 @@ import msgspec
 
 from mtbench import options, progress, session, signals
 from mtbench.arguments import request
+from mtbench.base.table import bytes_, number, text_table
 from mtbench.cells import CellData, gather
 from mtbench.errors import Exit
 from mtbench.measure import Measurer
 from mtbench.plan import Plan
 from mtbench.record import Record
-from mtbench.table import bytes_, number, text_table
 
 _SHOWN = (
     ("fairness", "Jain's fairness"),

@@ -8,6 +8,7 @@ import numpy as np
 
 from mtbench import findings, histograms, scaling, usage
 from mtbench.allocators import Allocator
+from mtbench.base.table import printable
 from mtbench.cells import CALLS, PERCENTILES, CellData, LockRates, Results
 from mtbench.doctor import Fact
 from mtbench.ladder import LADDER
@@ -26,7 +27,6 @@ from mtbench.statistics import (
     median,
     paired_ratio,
 )
-from mtbench.table import printable
 from plots import data as plots_data
 
 _CURVE = np.array(

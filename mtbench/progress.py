@@ -8,9 +8,9 @@ import sys
 import time
 from typing import Protocol
 
+from mtbench.base.table import duration, number
 from mtbench.plan import Cell, Plan
 from mtbench.record import Record
-from mtbench.table import duration, number
 
 _LINE_EVERY_S = 10.0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mtbench.base.table import bytes_, markdown_table, named, number, ratio, text_table
 from mtbench.cells import CellData, Results, gather
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import opened_one
@@ -24,7 +25,6 @@ from mtbench.statistics import (
     median,
     paired_ratio,
 )
-from mtbench.table import bytes_, markdown_table, named, number, ratio, text_table
 
 FASTEST = 3
 """Memory is held against the leanest of so many fastest others: slow and lean is no rival."""

@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from mtbench import fate
+from mtbench.base.table import printable
 from mtbench.plan import Cell
 from mtbench.result import Amount, Counters, Result, Threads, Whole, is_
-from mtbench.table import printable
 
 SCHEMA = 1
 """Of records and manifests: readers refuse any other."""

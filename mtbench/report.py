@@ -13,14 +13,14 @@ from pathlib import Path
 
 import plots
 from mtbench import summary
+from mtbench.base.table import number, text_table
+from mtbench.base.written import replacing, write_whole
 from mtbench.cells import Results, gather
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.hostview import opened
 from mtbench.plan import Plan
 from mtbench.present import presented
 from mtbench.rundir import RunDirectory
-from mtbench.table import number, text_table
-from mtbench.written import replacing, write_whole
 from plots import data as plots_data
 
 FIGURE_FORMATS = ("svg", "png", "pdf")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-from mtbench import streams
+from mtbench.base import streams
 
 
 class Interrupted(KeyboardInterrupt):

@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from mtbench.base.table import markdown_table, number
 from mtbench.ladder import REGISTRIES
 from mtbench.statistics import Estimate, median
-from mtbench.table import markdown_table, number
 from study import analyse
 from study.analyse import NO_DIFFERENCE, Difference, Ratio
 from study.plan import LOCKS, locked_with, rung

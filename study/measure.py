@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 
 from mtbench import allocators, conditions, machine, options, progress, session, signals
+from mtbench.base.table import duration
 from mtbench.errors import Exit, UsageError
 from mtbench.measure import Measurer
 from mtbench.plan import Plan
 from mtbench.rundir import MANIFEST, RunDirectory
-from mtbench.table import duration
 from study.plan import PEERS, Question, full, questions, quick
 
 LIBRARIES = Path("build/pgo/libhakmem.so"), Path("build/plain/libhakmem.so")

@@ -10,9 +10,9 @@ from typing import Any
 
 import jinja2
 
+from mtbench.base.table import duration
+from mtbench.base.written import write_whole
 from mtbench.errors import MtbenchError
-from mtbench.table import duration
-from mtbench.written import write_whole
 from plots.pages.export import save
 from study import builds, figures, lookups, registry
 from study.store import Part, read_all

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from mtbench.base.written import write_whole
 from mtbench.cells import Results
 from mtbench.manifest import Manifest
 from mtbench.plan import Plan
@@ -16,7 +17,6 @@ from mtbench.record import Record, encoded
 from mtbench.report import load
 from mtbench.result import Counters, Lock
 from mtbench.rundir import MANIFEST, PACKED, RunDirectory
-from mtbench.written import write_whole
 from plots import data as plots_data
 from tools.tables import placeless, thinned
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import allocator
 import workloads
-from mtbench.table import text_table
+from mtbench.base.table import text_table
 from workloads.preload import preload_path
 
 FIXED = ("512K", "2M", "8M", "32M")

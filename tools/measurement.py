@@ -10,9 +10,9 @@ import json
 import sys
 from typing import Any
 
+from mtbench.base.table import markdown_table
+from mtbench.base.written import write_whole
 from mtbench.schema import fields
-from mtbench.table import markdown_table
-from mtbench.written import write_whole
 from tools import own_cost
 from tools.repository import DATA, DOCS
 from tools.tables import check, filled

@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 from mtbench import machine
+from mtbench.base.table import text_table
 from mtbench.plan import grid
 from mtbench.record import encoded
 from mtbench.rundir import RunDirectory
-from mtbench.table import text_table
 
 REPEATS = 5
 REPORT_TRIALS = 10_000

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from mtbench.written import write_whole
+from mtbench.base.written import write_whole
 from tools.repository import DATA, DOCS
 
 KEPT = DATA / "programs.json"

@@ -25,8 +25,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mtbench.base.written import write_whole
 from mtbench.verify import catalogue, probe_path, select, verify
-from mtbench.written import write_whole
 from tools.exceptions import EXCEPTIONS
 from tools.faults import FOUND_BY, HANGS, HOARDS, compiled, with_fault
 from tools.repository import DATA, DOCS

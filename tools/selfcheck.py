@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 import workloads
 from mtbench import allocators, machine
+from mtbench.base.written import write_whole
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.measure import Measurer
 from mtbench.options import DEFAULT_TRIALS
@@ -30,7 +31,6 @@ from mtbench.plan import Cell, Plan, Trial
 from mtbench.record import Record
 from mtbench.result import cpu_seconds
 from mtbench.statistics import Verdict, far_out, independent_ratio, median, paired_ratio
-from mtbench.written import write_whole
 
 BASE_WORK = 160
 """Rounds of arithmetic in the unslowed loop. So many are its critical path, and a further round

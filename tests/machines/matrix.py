@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 
-from mtbench.written import write_whole
+from mtbench.base.written import write_whole
 from tests.machines.machines import CATALOGUE, Machine
 from tests.machines.place import AbsentError, FailedError, Place, Row, end_all
 from tools.repository import DATA, ROOT

@@ -19,10 +19,10 @@ import workloads
 from mtbench import allocators, options
 from mtbench.__main__ import main
 from mtbench.api import load
+from mtbench.base.table import one_line
 from mtbench.command import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.plan import thread_counts
-from mtbench.table import one_line
 from tests.support.fabricated import fabricate
 from workloads.sizes import Sizes
 

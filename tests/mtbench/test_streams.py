@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mtbench import written
+from mtbench.base import written
 from tests.support.fabricated import fabricate
 
 ODD = b"q\xff\x01"
