@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 
-from mtbench import doctor
 from mtbench.errors import Exit
+from mtbench.machine import checks
 
 _MARKS = {"warning": "!!", "unknown": " ?", "note": " *", "ok": "  "}
 
 
 def command(args: argparse.Namespace) -> int:
     """Print every fact; exit 4 if one of them spoils measurements."""
-    facts = doctor.examine()
+    facts = checks.examine()
     spoiled = any(fact.severity == "warning" for fact in facts)
     if args.json:
-        print(json.dumps(doctor.as_json(facts), indent=1))
+        print(json.dumps(checks.as_json(facts), indent=1))
         return Exit.CELLS_FAILED if spoiled else Exit.FINE
     width = max(len(fact.name) for fact in facts)
     for fact in facts:

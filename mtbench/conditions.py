@@ -12,10 +12,10 @@ from pathlib import Path
 
 import allocator as hakmem
 import workloads
-from mtbench import machine
 from mtbench.allocators import Allocator, file_hash, worker_environment
-from mtbench.environment import settings
 from mtbench.errors import UsageError
+from mtbench.machine import readings
+from mtbench.machine.environment import settings
 from mtbench.rundir import RunDirectory
 
 _LINKER = ("LD_LIBRARY_PATH", "LD_AUDIT", "LD_BIND_NOW")
@@ -39,14 +39,14 @@ def build() -> dict[str, str]:
 
 def here() -> dict[str, str]:
     """Name -> value of each condition of this process, its machine and its libraries."""
-    found = dict(machine.fingerprint())
-    found["processors"] = ",".join(map(str, machine.affinity()))
+    found = dict(readings.fingerprint())
+    found["processors"] = ",".join(map(str, readings.affinity()))
     for name, limit in _LIMITS.items():
         most = resource.getrlimit(getattr(resource, limit))[0]
         found[f"{name} limit"] = "none" if most == resource.RLIM_INFINITY else str(most)
-    pages = machine.text("/sys/kernel/mm/transparent_hugepage/enabled") or ""
+    pages = readings.text("/sys/kernel/mm/transparent_hugepage/enabled") or ""
     found["transparent huge pages"] = pages.partition("[")[2].partition("]")[0] or "unknown"
-    versions = machine.packages()
+    versions = readings.packages()
     found |= {name: versions[name] for name in ("python", "numpy", "cffi") if name in versions}
     found |= {f"build of {part}": value for part, value in build().items()}
     reaching = worker_environment(Allocator("system", "system", None))

@@ -13,21 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import (
-    allocators,
-    conditions,
-    machine,
-    procfs,
-    proctree,
-    program,
-    progress,
-    session,
-    signals,
-)
+from mtbench import allocators, conditions, proctree, program, progress, session, signals
 from mtbench.allocators import Allocator
 from mtbench.arguments import refuse_options
 from mtbench.base.table import printable
 from mtbench.errors import Exit, MtbenchError, UsageError
+from mtbench.machine import procfs, readings
 from mtbench.manifest import Workload
 from mtbench.options import Job
 from mtbench.plan import Plan, grid
@@ -148,7 +139,7 @@ def _created(
         duration=0.0,
         warmup=0.0,
         seed=1 if args.seed is None else args.seed,
-        cores=machine.usable_cores(),
+        cores=readings.usable_cores(),
         cells=grid(tuple(chosen), (task.name,), (1,)),
         timeout=task.timeout,
         latency_every=0,

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtbench import allocators, conditions, doctor, machine, options
+from mtbench import allocators, conditions, options
 from mtbench.allocators import Allocator
 from mtbench.errors import MtbenchError
+from mtbench.machine import checks, readings
 from mtbench.manifest import Site
 from mtbench.measure import Measurer
 from mtbench.plan import Plan, Trial
@@ -44,7 +45,7 @@ class Described:
 def describe(kept: Sequence[Allocator], dask_worker: Any = None) -> Described:
     """This host. kept: the client's allocators. dask_worker: given by Dask."""
     named = os.environ.get(NAME_VARIABLE)
-    boot = machine.text("/proc/sys/kernel/random/boot_id") or socket.gethostname()
+    boot = readings.text("/proc/sys/kernel/random/boot_id") or socket.gethostname()
     name = named or socket.gethostname()
     error, chosen = "", []
     try:
@@ -52,12 +53,12 @@ def describe(kept: Sequence[Allocator], dask_worker: Any = None) -> Described:
     except MtbenchError as refusal:
         error = str(refusal)
     site = Site(
-        cores=machine.usable_cores(),
-        machine=machine.summary(),
-        fingerprint={**machine.fingerprint(), "host": name},
+        cores=readings.usable_cores(),
+        machine=readings.summary(),
+        fingerprint={**readings.fingerprint(), "host": name},
         conditions={**conditions.here(), "host": name},
-        packages=machine.packages(),
-        facts=() if error else tuple(doctor.examine()),
+        packages=readings.packages(),
+        facts=() if error else tuple(checks.examine()),
         allocators=tuple(chosen),
     )
     resource = dask_worker.state.total_resources.get(RESOURCE, 0) if dask_worker else 1

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtbench import fate, machine, procfs
 from mtbench.allocators import Allocator, worker_environment
+from mtbench.machine import fate, procfs, readings
 from mtbench.record import Status
 
 TAIL_BYTES = 2048
@@ -165,7 +165,7 @@ def _watch(process: subprocess.Popen[bytes], limits: Limits) -> _Watched:
                 if procfs.continued(handle):
                     seen.why = "it was stopped and continued, so that its window counts a pause"
                     return seen
-                seen.runnable.append(machine.load()[1])
+                seen.runnable.append(readings.load()[1])
                 resident = _resident(process.pid) if limits.memory_bytes else 0
                 if limits.memory_bytes and resident > limits.memory_bytes:
                     seen.why = (

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from mtbench.allocators import Allocator
 from mtbench.base.table import printable
-from mtbench.doctor import Fact
+from mtbench.machine.checks import Fact
 from mtbench.plan import MOST_TRIALS, Plan
 from mtbench.program import Program
 from mtbench.record import fault

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import msgspec
 
 import workloads
-from mtbench import machine
 from mtbench.allocators import Allocator
 from mtbench.isolate import Limits, run_worker
+from mtbench.machine import readings
 from mtbench.plan import Cell, Plan, Trial
 from mtbench.record import SCHEMA, Around, Identity, Kind, Record, Status, checked
 from mtbench.result import Counters, Result
@@ -30,8 +30,8 @@ class Measurer:
         self._plan = plan
         self._allocators = allocators
         self._specs = specs
-        self._memory = plan.memory or machine.worker_memory()
-        self._cpus = machine.cpu_order(plan.pin)
+        self._memory = plan.memory or readings.worker_memory()
+        self._cpus = readings.cpu_order(plan.pin)
         self._block = -1
         self._requests: dict[tuple[str, int], bytes] = {}
 
@@ -43,8 +43,8 @@ class Measurer:
         cell = trial.cell
         request = self._request(trial.block, cell)
         chosen = self._allocators[cell.allocator]
-        load, runnable = machine.load()
-        steal = machine.steal_s()
+        load, runnable = readings.load()
+        steal = readings.steal_s()
         started = time.time()
         limits = Limits(self._plan.limit(cell.threads), self._memory)
         outcome = run_worker(request, chosen, limits)
@@ -68,8 +68,8 @@ class Measurer:
                 load1=load,
                 runnable_before=runnable,
                 runnable_during=outcome.runnable,
-                runnable_after=machine.load()[1],
-                steal_s=round(machine.steal_s() - steal, 2),
+                runnable_after=readings.load()[1],
+                steal_s=round(readings.steal_s() - steal, 2),
             ),
         )
         try:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import workloads
-from mtbench import allocators, machine, quick
+from mtbench import allocators, quick
 from mtbench.allocators import Allocator
 from mtbench.errors import MtbenchError, UsageError
+from mtbench.machine import readings
 from mtbench.plan import TURNS, Cell, Plan, grid, thread_counts
 from mtbench.request import Request, Wanted
 
@@ -40,7 +41,7 @@ def job(asked: Request) -> Job:
         counts = asked.threads or quick.THREADS
         cells: list[Cell] = quick.cells(chosen, list(specs), counts)
         trials = asked.trials or quick.TRIALS
-        duration = asked.duration or quick.window(cells, trials, machine.usable_cores())
+        duration = asked.duration or quick.window(cells, trials, readings.usable_cores())
         warmup = quick.WARMUP_S if asked.warmup is None else asked.warmup
     else:
         chosen = allocators.resolve_all(asked.allocators or ["all"])
@@ -58,7 +59,7 @@ def job(asked: Request) -> Job:
         duration=duration,
         warmup=warmup,
         seed=DEFAULT_SEED if asked.seed is None else asked.seed,
-        cores=machine.usable_cores(),
+        cores=readings.usable_cores(),
         cells=tuple(cells),
         timeout=asked.timeout or 0.0,
         pin=asked.pin or "none",

@@ -10,8 +10,8 @@ from mtbench import findings, histograms, scaling, usage
 from mtbench.allocators import Allocator
 from mtbench.base.table import printable
 from mtbench.cells import CALLS, PERCENTILES, CellData, LockRates, Results
-from mtbench.doctor import Fact
 from mtbench.ladder import LADDER
+from mtbench.machine.checks import Fact
 from mtbench.manifest import Manifest
 from mtbench.metrics import METRICS
 from mtbench.plan import Plan

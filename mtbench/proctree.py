@@ -18,8 +18,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mtbench import procfs, signals
+from mtbench import signals
 from mtbench.isolate import GRACE_S, thread_states
+from mtbench.machine import procfs
 from mtbench.record import Identity
 from mtbench.sighting import Sighting
 

@@ -14,10 +14,11 @@ from typing import IO
 
 import msgspec
 
-from mtbench import fate, machine, procfs, signals
+from mtbench import signals
 from mtbench.allocators import Allocator, worker_environment
 from mtbench.errors import MtbenchError
 from mtbench.isolate import TAIL_BYTES, die_with_parent
+from mtbench.machine import fate, procfs, readings
 from mtbench.plan import Trial
 from mtbench.proctree import Tree, end_orphans
 from mtbench.program import Program
@@ -92,8 +93,8 @@ class ProgramTrial:
         if self._task.prepare:
             more = {"MTBENCH_ALLOCATOR": chosen.label}
             shell("--prepare", self._task.prepare, self._task.timeout, more)
-        load, runnable = machine.load()
-        steal = machine.steal_s()
+        load, runnable = readings.load()
+        steal = readings.steal_s()
         started = time.time()
         found = _Found()
         self._kills = fate.kills()
@@ -124,8 +125,8 @@ class ProgramTrial:
             machine=Around(
                 load1=load,
                 runnable_before=runnable,
-                runnable_after=machine.load()[1],
-                steal_s=round(machine.steal_s() - steal, 2),
+                runnable_after=readings.load()[1],
+                steal_s=round(readings.steal_s() - steal, 2),
                 stopped=attempt,
             ),
         )

@@ -13,8 +13,8 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from mtbench import fate
 from mtbench.base.table import printable
+from mtbench.machine import fate
 from mtbench.plan import Cell
 from mtbench.result import Amount, Counters, Result, Threads, Whole, is_
 

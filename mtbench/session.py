@@ -15,8 +15,9 @@ from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timezone
 from typing import Protocol
 
-from mtbench import conditions, doctor, machine, signals
+from mtbench import conditions, signals
 from mtbench.errors import MtbenchError
+from mtbench.machine import checks, readings
 from mtbench.manifest import Manifest, Session, Workload
 from mtbench.options import Job
 from mtbench.plan import Cell, Plan, Trial
@@ -93,11 +94,11 @@ def manifest(job: Job, title: str | None) -> Manifest:
         command=shlex.join(["mtbench", *sys.argv[1:]]),
         title=title or "",
         host=socket.gethostname(),
-        machine=machine.summary(),
-        fingerprint=machine.fingerprint(),
+        machine=readings.summary(),
+        fingerprint=readings.fingerprint(),
         conditions=conditions.here(),
-        packages=machine.packages(),
-        facts=tuple(doctor.examine()),
+        packages=readings.packages(),
+        facts=tuple(checks.examine()),
         plan=job.plan,
         allocators=tuple(job.allocators.values()),
         workloads=tuple(

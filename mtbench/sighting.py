@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mtbench import procfs
+from mtbench.machine import procfs
 from mtbench.program import is_static
 from workloads.preload import preload_path
 

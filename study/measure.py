@@ -10,9 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import allocators, conditions, machine, options, progress, session, signals
+from mtbench import allocators, conditions, options, progress, session, signals
 from mtbench.base.table import duration
 from mtbench.errors import Exit, UsageError
+from mtbench.machine import readings
 from mtbench.measure import Measurer
 from mtbench.plan import Plan
 from mtbench.rundir import MANIFEST, RunDirectory
@@ -29,7 +30,7 @@ def peers_here() -> list[str]:
 
 def asked(*, short: bool) -> list[Question]:
     """The questions for this machine."""
-    cores = machine.usable_cores()
+    cores = readings.usable_cores()
     scale = quick(cores) if short else full(cores)
     return questions(scale, peers_here(), *LIBRARIES)
 
@@ -107,7 +108,7 @@ def _plan(question: Question) -> Plan:
         duration=question.duration,
         warmup=question.warmup,
         seed=options.DEFAULT_SEED,
-        cores=machine.usable_cores(),
+        cores=readings.usable_cores(),
         cells=question.cells,
         latency_every=question.latency_every,
     )

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from mtbench import machine
 from mtbench.base.table import text_table
+from mtbench.machine import readings
 from mtbench.plan import grid
 from mtbench.record import encoded
 from mtbench.rundir import RunDirectory
@@ -34,7 +34,7 @@ def measure() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         rows += _sweep(Path(folder) / "run")
         rows += _report(Path(folder) / "run", Path(folder) / "large")
-    return {"machine": machine.summary(), "load1": machine.load()[0], "rows": rows}
+    return {"machine": readings.summary(), "load1": readings.load()[0], "rows": rows}
 
 
 HEADER = ("cost of the tool", "found", "promised", "")

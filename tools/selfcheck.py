@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import workloads
-from mtbench import allocators, machine
+from mtbench import allocators
 from mtbench.base.written import write_whole
 from mtbench.errors import Exit, MtbenchError, UsageError
+from mtbench.machine import readings
 from mtbench.measure import Measurer
 from mtbench.options import DEFAULT_TRIALS
 from mtbench.plan import Cell, Plan, Trial
@@ -83,7 +84,7 @@ class Experiment:
 
     def quiet(self) -> float:
         """The 5th percentile over trials of the processor time had, as a share of all usable."""
-        usable = min(self.threads, machine.usable_cores())
+        usable = min(self.threads, readings.usable_cores())
         return float(np.nanquantile(self.processor, 0.05)) / usable
 
     def unpaired(self, threshold: float) -> list[str]:
@@ -146,7 +147,7 @@ def _plan(args: argparse.Namespace, blocks: int) -> Plan:
         duration=args.duration,
         warmup=args.warmup,
         seed=args.seed,
-        cores=machine.usable_cores(),
+        cores=readings.usable_cores(),
         cells=cells,
         latency_every=0,
     )
@@ -204,7 +205,7 @@ def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:
         "processor_effect": round(result.processor_effect(), 5),
         "spread_of_a_trial": round(result.spread(), 5),
         "far_out": int(sum(far_out(side).sum() for pair in result.throughput for side in pair.T)),
-        "machine": machine.summary(),
+        "machine": readings.summary(),
         "processor_share": round(result.quiet(), 4),
         "quiet": result.quiet() >= QUIET,
         "wanted": wanted,

@@ -8,8 +8,8 @@ import pytest
 
 import allocator
 import workloads
-from mtbench import doctor, machine
 from mtbench.__main__ import main
+from mtbench.machine import checks, readings
 
 FACTS = {
     "processor",
@@ -39,7 +39,7 @@ FACTS = {
 
 
 def test_every_fact_is_examined_and_the_worst_comes_first() -> None:
-    facts = doctor.examine()
+    facts = checks.examine()
     assert not FACTS - {fact.name for fact in facts}
     ranks = [("warning", "unknown", "note", "ok").index(fact.severity) for fact in facts]
     assert ranks == sorted(ranks)
@@ -52,11 +52,11 @@ def test_every_fact_is_examined_and_the_worst_comes_first() -> None:
 def test_the_exit_code_tells_whether_something_spoils(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fine = doctor.Fact("load", "0")
-    monkeypatch.setattr(doctor, "CHECKS", (lambda: iter([fine]),))
+    fine = checks.Fact("load", "0")
+    monkeypatch.setattr(checks, "CHECKS", (lambda: iter([fine]),))
     assert main(["doctor"]) == 0
-    bad = doctor.Fact("load", "9", "others take time", "stop them", "warning")
-    monkeypatch.setattr(doctor, "CHECKS", (lambda: iter([fine, bad]),))
+    bad = checks.Fact("load", "9", "others take time", "stop them", "warning")
+    monkeypatch.setattr(checks, "CHECKS", (lambda: iter([fine, bad]),))
     assert main(["doctor"]) == 4
     output = capsys.readouterr().out
     assert "harm: others take time" in output and "mend: stop them" in output
@@ -68,7 +68,7 @@ def test_settings_of_allocators_in_the_environment_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
-    fact = next(fact for fact in doctor.examine() if fact.name == "environment")
+    fact = next(fact for fact in checks.examine() if fact.name == "environment")
     assert fact.severity == "warning" and "MALLOC_ARENA_MAX=1" in fact.found
 
 
@@ -78,7 +78,7 @@ def test_the_hash_recomputed_here_is_the_one_cmake_embedded(package: object) -> 
     folder = Path(str(package.__file__)).parent  # type: ignore[attr-defined]
     if not (folder / "src").is_dir():
         pytest.skip("installed without sources")
-    found = doctor.source_hash(folder, build.flags)
+    found = checks.source_hash(folder, build.flags)
     assert found == build.source_hash
 
 
@@ -87,17 +87,17 @@ def test_native_code_older_than_its_sources_is_a_warning(tmp_path: Path) -> None
     (tmp_path / "include").mkdir()
     (tmp_path / "src" / "a.c").write_text("int a;\n")
     package = SimpleNamespace(__name__="thing", __file__=str(tmp_path / "__init__.py"))
-    build = allocator.Build(doctor.source_hash(tmp_path, "-O2"), "-O2")
-    assert doctor._build(package, lambda: build).severity == "ok"  # type: ignore[arg-type]
+    build = allocator.Build(checks.source_hash(tmp_path, "-O2"), "-O2")
+    assert checks._build(package, lambda: build).severity == "ok"  # type: ignore[arg-type]
     (tmp_path / "src" / "a.c").write_text("int b;\n")
-    assert doctor._build(package, lambda: build).severity == "warning"  # type: ignore[arg-type]
+    assert checks._build(package, lambda: build).severity == "warning"  # type: ignore[arg-type]
 
 
 def test_a_cgroup_quota_bounds_the_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "affinity", lambda: tuple(range(8)))
+    monkeypatch.setattr(readings, "affinity", lambda: tuple(range(8)))
     for quota, cores in ((None, 8), (2.0, 2), (1.5, 1), (0.25, 1), (16.0, 8)):
-        monkeypatch.setattr(machine, "cpu_quota", lambda quota=quota: quota)
-        assert machine.usable_cores() == cores
+        monkeypatch.setattr(readings, "cpu_quota", lambda quota=quota: quota)
+        assert readings.usable_cores() == cores
 
 
 @pytest.mark.parametrize(
@@ -109,17 +109,17 @@ def test_a_cgroup_limit_bounds_what_a_worker_may_use(
 ) -> None:
     (tmp_path / limit).write_text(f"{100 << 20}\n")
     (tmp_path / used).write_text(f"{20 << 20}\n")
-    monkeypatch.setattr(machine, "_cgroup_folders", lambda controller: iter([tmp_path]))
-    assert machine.worker_memory() == 60 << 20
+    monkeypatch.setattr(readings, "_cgroup_folders", lambda controller: iter([tmp_path]))
+    assert readings.worker_memory() == 60 << 20
 
 
 def test_what_cannot_be_seen_says_what_it_may_do_and_what_to_do_about_it() -> None:
-    for fact in doctor.examine():
+    for fact in checks.examine():
         if fact.severity in ("warning", "unknown", "note"):
             assert fact.harm and fact.remedy, fact.name
 
 
 def test_pinning_orders_name_every_allowed_cpu_once() -> None:
-    assert machine.cpu_order("none") is None
+    assert readings.cpu_order("none") is None
     for pin in ("compact", "spread"):
-        assert sorted(machine.cpu_order(pin) or []) == list(machine.affinity())
+        assert sorted(readings.cpu_order(pin) or []) == list(readings.affinity())

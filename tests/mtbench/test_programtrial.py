@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from mtbench import fate, procfs
 from mtbench.allocators import Allocator, resolve, worker_environment
 from mtbench.errors import MtbenchError
+from mtbench.machine import fate, procfs
 from mtbench.plan import Cell, Trial
 from mtbench.proctree import Tree, adopting, end_orphans
 from mtbench.program import Number, Program

@@ -15,8 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mtbench import machine
-from mtbench.environment import settings
+from mtbench.machine import readings
+from mtbench.machine.environment import settings
 
 Check = Callable[[], Iterator["Fact"]]
 _ORDER = {"warning": 0, "unknown": 1, "note": 2, "ok": 3}
@@ -50,8 +50,8 @@ def as_json(facts: list[Fact]) -> list[dict[str, Any]]:
 
 
 def _processor() -> Iterator[Fact]:
-    yield Fact("processor", f"{machine.cpu_model()} ({platform.machine()})")
-    found = machine.topology()
+    yield Fact("processor", f"{readings.cpu_model()} ({platform.machine()})")
+    found = readings.topology()
     yield Fact(
         "cores",
         f"{found['logical']} logical, {found['physical'] or '?'} physical, "
@@ -66,12 +66,12 @@ def _processor() -> Iterator[Fact]:
             else ()
         ),
     )
-    yield Fact("caches", ", ".join(machine.caches()) or "not told", severity="ok")
+    yield Fact("caches", ", ".join(readings.caches()) or "not told", severity="ok")
 
 
 def _usable() -> Iterator[Fact]:
-    allowed, cores, quota = machine.affinity(), machine.usable_cores(), machine.cpu_quota()
-    logical = machine.topology()["logical"] or len(allowed)
+    allowed, cores, quota = readings.affinity(), readings.usable_cores(), readings.cpu_quota()
+    logical = readings.topology()["logical"] or len(allowed)
     few = (
         f"above {cores} threads the report shows oversubscription, not scaling; no scaling law is "
         "fitted below 6 usable cores"
@@ -106,8 +106,8 @@ def _usable() -> Iterator[Fact]:
         )
     else:
         yield Fact("cgroup CPU quota", "none" if quota is None else f"{quota:.2f} cores")
-    limit = machine.memory_limit()
-    available = machine.memory_available()
+    limit = readings.memory_limit()
+    available = readings.memory_available()
     short = available < 2 << 30
     yield Fact(
         "memory",
@@ -121,7 +121,7 @@ def _usable() -> Iterator[Fact]:
 
 
 def _smt() -> Iterator[Fact]:
-    active = machine.text("/sys/devices/system/cpu/smt/active")
+    active = readings.text("/sys/devices/system/cpu/smt/active")
     if active == "1":
         yield Fact(
             "SMT",
@@ -135,8 +135,8 @@ def _smt() -> Iterator[Fact]:
 
 
 def _frequency() -> Iterator[Fact]:
-    cpu = machine.affinity()[0]
-    governor = machine.text(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor")
+    cpu = readings.affinity()[0]
+    governor = readings.text(f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor")
     if governor is None:
         yield Fact(
             "frequency governor",
@@ -156,8 +156,8 @@ def _frequency() -> Iterator[Fact]:
         )
     else:
         yield Fact("frequency governor", governor)
-    no_turbo = machine.text("/sys/devices/system/cpu/intel_pstate/no_turbo")
-    boost = machine.text("/sys/devices/system/cpu/cpufreq/boost")
+    no_turbo = readings.text("/sys/devices/system/cpu/intel_pstate/no_turbo")
+    boost = readings.text("/sys/devices/system/cpu/cpufreq/boost")
     if no_turbo == "0" or boost == "1":
         yield Fact(
             "turbo",
@@ -187,7 +187,7 @@ def _frequency() -> Iterator[Fact]:
 def _kernel() -> Iterator[Fact]:
     yield Fact("kernel", f"{platform.system()} {platform.release()}")
     yield Fact("libc", " ".join(platform.libc_ver()) or "not told")
-    randomised = machine.text("/proc/sys/kernel/randomize_va_space")
+    randomised = readings.text("/proc/sys/kernel/randomize_va_space")
     yield Fact(
         "ASLR",
         {"0": "off", "1": "partly on", "2": "on"}.get(randomised or "", "not told"),
@@ -198,7 +198,7 @@ def _kernel() -> Iterator[Fact]:
         "none needed; setarch -R mtbench ... fixes one layout",
         "ok",
     )
-    pages = machine.text("/sys/kernel/mm/transparent_hugepage/enabled")
+    pages = readings.text("/sys/kernel/mm/transparent_hugepage/enabled")
     always = pages is not None and "[always]" in pages
     yield Fact(
         "transparent huge pages",
@@ -207,7 +207,7 @@ def _kernel() -> Iterator[Fact]:
         "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled" if always else "",
         "note" if always else "ok",
     )
-    overcommit = machine.text("/proc/sys/vm/overcommit_memory")
+    overcommit = readings.text("/proc/sys/vm/overcommit_memory")
     yield Fact(
         "overcommit",
         {"0": "heuristic", "1": "always", "2": "never"}.get(overcommit or "", "not told"),
@@ -218,7 +218,7 @@ def _kernel() -> Iterator[Fact]:
     )
     swap = any(
         line.split()[1:2] != ["0"]
-        for line in (machine.text("/proc/meminfo") or "").splitlines()
+        for line in (readings.text("/proc/meminfo") or "").splitlines()
         if line.startswith("SwapTotal")
     )
     yield Fact(
@@ -231,8 +231,8 @@ def _kernel() -> Iterator[Fact]:
 
 
 def _neighbours() -> Iterator[Fact]:
-    average, runnable = machine.load()
-    cores = machine.usable_cores()
+    average, runnable = readings.load()
+    cores = readings.usable_cores()
     busy = average > 0.25 * cores or runnable > 2
     yield Fact(
         "load",
@@ -242,9 +242,9 @@ def _neighbours() -> Iterator[Fact]:
         "warning" if busy else "ok",
         100,
     )
-    flags = machine.text("/proc/cpuinfo") or ""
+    flags = readings.text("/proc/cpuinfo") or ""
     virtual = "hypervisor" in flags
-    kind = machine.text("/sys/class/dmi/id/sys_vendor") or ""
+    kind = readings.text("/sys/class/dmi/id/sys_vendor") or ""
     yield Fact(
         "virtualisation",
         (f"virtual machine {kind}".strip() if virtual else "none seen"),
@@ -252,11 +252,11 @@ def _neighbours() -> Iterator[Fact]:
         "use bare metal for publishable absolute numbers" if virtual else "",
         "note" if virtual else "ok",
     )
-    yield Fact("steal time", f"{machine.steal_s():.1f} s since boot")
+    yield Fact("steal time", f"{readings.steal_s():.1f} s since boot")
 
 
 def _permissions() -> Iterator[Fact]:
-    paranoid = machine.text("/proc/sys/kernel/perf_event_paranoid")
+    paranoid = readings.text("/proc/sys/kernel/perf_event_paranoid")
     if paranoid is None:
         yield Fact(
             "perf events",
@@ -298,7 +298,7 @@ def _environment() -> Iterator[Fact]:
         )
     else:
         yield Fact("environment", "no allocator settings")
-    yield Fact("packages", ", ".join(f"{name} {v}" for name, v in machine.packages().items()))
+    yield Fact("packages", ", ".join(f"{name} {v}" for name, v in readings.packages().items()))
 
 
 def _libraries() -> Iterator[Fact]:
