@@ -12,10 +12,10 @@ from pathlib import Path
 
 import allocator as hakmem
 import workloads
-from mtbench.allocators import Allocator, file_hash, worker_environment
 from mtbench.errors import UsageError
 from mtbench.machine import readings
 from mtbench.machine.environment import settings
+from mtbench.mallocs.allocators import Allocator, file_hash, worker_environment
 from mtbench.rundir import RunDirectory
 
 _LINKER = ("LD_LIBRARY_PATH", "LD_AUDIT", "LD_BIND_NOW")

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import allocators, conditions, proctree, program, progress, session, signals
-from mtbench.allocators import Allocator
+from mtbench import conditions, proctree, program, progress, session, signals
 from mtbench.arguments import refuse_options
 from mtbench.base.table import printable
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.machine import procfs, readings
+from mtbench.mallocs import allocators
+from mtbench.mallocs.allocators import Allocator
 from mtbench.manifest import Workload
 from mtbench.options import Job
 from mtbench.plan import Plan, grid
@@ -185,7 +186,7 @@ def _resumed(
 def _preloadable(found: list[Allocator]) -> list[Allocator]:
     """The same with a library to preload for each: for the system's malloc that is libc, first,
     so that it also serves programs that link another malloc themselves."""
-    from mtbench import identity
+    from mtbench.mallocs import identity
 
     libc = identity.where("gnu_get_libc_version") or identity.where("printf")
     return [replace(entry, path=libc) if entry.path is None and libc else entry for entry in found]

@@ -21,8 +21,8 @@ from typing import Any
 import msgspec
 
 from mtbench import conditions, host
-from mtbench.allocators import Allocator
 from mtbench.errors import MtbenchError, UsageError
+from mtbench.mallocs.allocators import Allocator
 from mtbench.manifest import Site
 from mtbench.options import Job
 from mtbench.plan import Cell, Plan, Trial

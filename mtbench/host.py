@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtbench import allocators, conditions, options
-from mtbench.allocators import Allocator
+from mtbench import conditions, options
 from mtbench.errors import MtbenchError
 from mtbench.machine import checks, readings
+from mtbench.mallocs import allocators
+from mtbench.mallocs.allocators import Allocator
 from mtbench.manifest import Site
 from mtbench.measure import Measurer
 from mtbench.plan import Plan, Trial

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mtbench.allocators import Allocator, worker_environment
 from mtbench.machine import fate, procfs, readings
+from mtbench.mallocs.allocators import Allocator, worker_environment
 from mtbench.record import Status
 
 TAIL_BYTES = 2048

@@ -62,7 +62,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _allocators() -> list[dict[str, str]]:
-    from mtbench import allocators
+    from mtbench.mallocs import allocators
 
     return [
         {
@@ -85,7 +85,7 @@ def _workloads(name: str | None) -> list[dict[str, str]]:
 
 
 def _options() -> list[dict[str, str]]:
-    from mtbench import allocators
+    from mtbench.mallocs import allocators
 
     return [
         {

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from mtbench.allocators import Allocator
 from mtbench.base.table import printable
 from mtbench.machine.checks import Fact
+from mtbench.mallocs.allocators import Allocator
 from mtbench.plan import MOST_TRIALS, Plan
 from mtbench.program import Program
 from mtbench.record import fault

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import workloads
-from mtbench import allocators, quick
-from mtbench.allocators import Allocator
+from mtbench import quick
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.machine import readings
+from mtbench.mallocs import allocators
+from mtbench.mallocs.allocators import Allocator
 from mtbench.plan import TURNS, Cell, Plan, grid, thread_counts
 from mtbench.request import Request, Wanted
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from mtbench import findings, histograms, scaling, usage
-from mtbench.allocators import Allocator
 from mtbench.base.table import printable
 from mtbench.cells import CALLS, PERCENTILES, CellData, LockRates, Results
-from mtbench.ladder import LADDER
 from mtbench.machine.checks import Fact
+from mtbench.mallocs.allocators import Allocator
+from mtbench.mallocs.ladder import LADDER
 from mtbench.manifest import Manifest
 from mtbench.metrics import METRICS
 from mtbench.plan import Plan

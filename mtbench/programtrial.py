@@ -15,10 +15,10 @@ from typing import IO
 import msgspec
 
 from mtbench import signals
-from mtbench.allocators import Allocator, worker_environment
 from mtbench.errors import MtbenchError
 from mtbench.isolate import TAIL_BYTES, die_with_parent
 from mtbench.machine import fate, procfs, readings
+from mtbench.mallocs.allocators import Allocator, worker_environment
 from mtbench.plan import Trial
 from mtbench.proctree import Tree, end_orphans
 from mtbench.program import Program

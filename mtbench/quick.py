@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from mtbench import allocators
-from mtbench.allocators import Allocator
 from mtbench.errors import UsageError
-from mtbench.ladder import LADDER
+from mtbench.mallocs import allocators
+from mtbench.mallocs.allocators import Allocator
+from mtbench.mallocs.ladder import LADDER
 from mtbench.plan import Cell, least_window
 
 WORKLOADS = ("mid_gap", "mid_replace", "random_mixed", "mid_exchange", "larson")

@@ -77,7 +77,7 @@ def _others(of: str, against: str | None, plan: Plan, kinds: dict[str, str]) -> 
     if of not in plan.allocators:
         raise UsageError(f"the run has no allocator '{of}'; accepted: {', '.join(plan.allocators)}")
     if against:
-        from mtbench.allocators import split
+        from mtbench.mallocs.allocators import split
 
         chosen = split(against)
         for label in chosen:

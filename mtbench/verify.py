@@ -27,9 +27,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from mtbench.allocators import Allocator, resolve, resolve_all, worker_environment
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.machine import fate
+from mtbench.mallocs.allocators import Allocator, resolve, resolve_all, worker_environment
 from workloads.preload import preload_path
 
 SCHEMA = 1

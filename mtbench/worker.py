@@ -29,14 +29,14 @@ def main() -> None:
 
 
 def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
-    from mtbench import identity
+    from mtbench.mallocs import identity
 
     expected = header["expect"]
     if wrong := identity.disproof(expected):
         return {"status": "mismatch", "reason": wrong}
     path = identity.serving()
     import workloads
-    from mtbench import counters
+    from mtbench.mallocs import counters
 
     folders = header["packages"]
     workloads.__path__[:] = folders["workloads"]
@@ -65,7 +65,7 @@ def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
 
 def _configured_otherwise(asked: dict[str, str], found: dict[str, str]) -> str | None:
     """Why the configuration read back is not the one asked for; None if it is."""
-    from mtbench import identity
+    from mtbench.mallocs import identity
 
     for name, value in asked.items():
         if not identity.same_setting(value, found.get(name)):

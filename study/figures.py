@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mtbench.ladder import REGISTRIES
+from mtbench.mallocs.ladder import REGISTRIES
 from mtbench.statistics import MISSING, Estimate, bootstrap_median
 from plots import own_settings, style
 from plots.drawings import memory

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mtbench.base.table import markdown_table, number
-from mtbench.ladder import REGISTRIES
+from mtbench.mallocs.ladder import REGISTRIES
 from mtbench.statistics import Estimate, median
 from study import analyse
 from study.analyse import NO_DIFFERENCE, Difference, Ratio

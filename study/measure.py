@@ -10,10 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import allocators, conditions, options, progress, session, signals
+from mtbench import conditions, options, progress, session, signals
 from mtbench.base.table import duration
 from mtbench.errors import Exit, UsageError
 from mtbench.machine import readings
+from mtbench.mallocs import allocators
 from mtbench.measure import Measurer
 from mtbench.plan import Plan
 from mtbench.rundir import MANIFEST, RunDirectory

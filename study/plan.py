@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 
 import workloads
-from mtbench.ladder import LADDER, REGISTRIES
+from mtbench.mallocs.ladder import LADDER, REGISTRIES
 from mtbench.plan import MOST_THREADS, Cell
 
 HERE = Path(__file__).resolve().parent

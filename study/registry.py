@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtbench.base.table import bytes_, markdown_table, number
-from mtbench.ladder import REGISTRIES
+from mtbench.mallocs.ladder import REGISTRIES
 from mtbench.statistics import Estimate, median
 from plots.numbers import spread
 from study import analyse

@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from mtbench.allocators import Allocator
 from mtbench.errors import MtbenchError
+from mtbench.mallocs.allocators import Allocator
 
 FOUND_BY = {
     "twice": r"overlap\.small$",

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import workloads
-from mtbench import allocators
 from mtbench.base.written import write_whole
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.machine import readings
+from mtbench.mallocs import allocators
 from mtbench.measure import Measurer
 from mtbench.options import DEFAULT_TRIALS
 from mtbench.plan import Cell, Plan, Trial

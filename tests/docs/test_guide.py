@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from mtbench import allocators
+from mtbench.mallocs import allocators
 from plots.drawings import catalogue
 from tools import specimen
 from tools.repository import DOCS, ROOT

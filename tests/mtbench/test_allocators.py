@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import allocator as hakmem
-from mtbench import allocators
 from mtbench.errors import UsageError
+from mtbench.mallocs import allocators
 
 
 def test_the_system_malloc_and_null_are_always_there() -> None:

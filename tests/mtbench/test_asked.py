@@ -13,9 +13,10 @@ import pytest
 
 import mtbench
 import workloads
-from mtbench import allocators, options
+from mtbench import options
 from mtbench.__main__ import main
 from mtbench.errors import MtbenchError, UsageError
+from mtbench.mallocs import allocators
 from mtbench.request import Request
 from tests.support.fabricated import fabricate
 

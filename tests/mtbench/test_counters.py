@@ -6,10 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 import workloads
-from mtbench import allocators, counters
 from mtbench.cells import gather
 from mtbench.errors import UsageError
 from mtbench.isolate import Limits, run_worker
+from mtbench.mallocs import allocators, counters
 from mtbench.result import Counters, Lock
 from mtbench.rundir import RunDirectory
 from tests.support.fabricated import fabricate

@@ -16,12 +16,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import workloads
-from mtbench import allocators, options
+from mtbench import options
 from mtbench.__main__ import main
 from mtbench.api import load
 from mtbench.base.table import one_line
 from mtbench.command import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
+from mtbench.mallocs import allocators
 from mtbench.plan import thread_counts
 from tests.support.fabricated import fabricate
 from workloads.sizes import Sizes

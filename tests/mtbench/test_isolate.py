@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import workloads
-from mtbench import allocators
-from mtbench.allocators import Allocator
 from mtbench.errors import UsageError
 from mtbench.isolate import TAIL_BYTES, Limits, Outcome, run_worker
 from mtbench.machine import procfs
+from mtbench.mallocs import allocators
+from mtbench.mallocs.allocators import Allocator
 
 Library = Callable[[str], Path]
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 import workloads
-from mtbench import allocators, schema
+from mtbench import schema
 from mtbench.__main__ import main
 from mtbench.isolate import Limits, run_worker
+from mtbench.mallocs import allocators
 from mtbench.measure import Measurer
 from mtbench.plan import Plan, Trial, grid
 from mtbench.record import encoded

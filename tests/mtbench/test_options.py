@@ -7,9 +7,9 @@ import pytest
 
 import mtbench
 from mtbench import options, quick
-from mtbench.allocators import Allocator
 from mtbench.errors import UsageError
-from mtbench.ladder import LADDER
+from mtbench.mallocs.allocators import Allocator
+from mtbench.mallocs.ladder import LADDER
 from mtbench.plan import least_window
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from mtbench.allocators import Allocator, resolve, worker_environment
 from mtbench.errors import MtbenchError
 from mtbench.machine import fate, procfs
+from mtbench.mallocs.allocators import Allocator, resolve, worker_environment
 from mtbench.plan import Cell, Trial
 from mtbench.proctree import Tree, adopting, end_orphans
 from mtbench.program import Number, Program

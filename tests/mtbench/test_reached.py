@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mtbench.identity import ENTRY_POINTS
-from mtbench.reached import reached
+from mtbench.mallocs.identity import ENTRY_POINTS
+from mtbench.mallocs.reached import reached
 from workloads.preload import preload_path
 
 SOURCES = Path(__file__).with_name("libraries")

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import workloads
-from mtbench import allocators, options
+from mtbench import options
 from mtbench.__main__ import main
 from mtbench.errors import Exit
+from mtbench.mallocs import allocators
 from tools.repository import DATA
 
 LADDER = str(DATA / "ladder")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mtbench.allocators import Allocator, resolve
 from mtbench.errors import MtbenchError
+from mtbench.mallocs.allocators import Allocator, resolve
 from mtbench.verify import Report, catalogue, probe_path, select, verify
 from tools.faults import compiled
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mtbench.allocators import Allocator
+from mtbench.mallocs.allocators import Allocator
 from mtbench.verify import Report, probe_path
 from tools.faults import FOUND_BY, HANGS, HOARDS, with_fault
 

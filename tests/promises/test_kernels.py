@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
-from mtbench.allocators import Allocator
 from mtbench.errors import Exit
+from mtbench.mallocs.allocators import Allocator
 
 FOUND_IN = {
     "twice": "random_mixed",

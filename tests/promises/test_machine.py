@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import allocator
-from mtbench.allocators import Allocator
+from mtbench.mallocs.allocators import Allocator
 
 MACHINE = Path(__file__).with_name("machine.py")
 SETTINGS = {

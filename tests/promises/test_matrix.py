@@ -21,7 +21,7 @@ import pytest
 
 import allocator
 import workloads
-from mtbench.allocators import Allocator
+from mtbench.mallocs.allocators import Allocator
 from workloads.preload import preload_path
 
 THREADS = (1, 2, 8, 64)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mtbench.allocators import Allocator
+from mtbench.mallocs.allocators import Allocator
 from mtbench.verify import Report
 
 CHECKED = {

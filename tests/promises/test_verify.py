@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from mtbench.allocators import Allocator, resolve
 from mtbench.errors import UsageError
+from mtbench.mallocs.allocators import Allocator, resolve
 from mtbench.verify import (
     MISUSE,
     Promise,

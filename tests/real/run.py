@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mtbench.allocators import Allocator, resolve_all, worker_environment
 from mtbench.errors import MtbenchError
+from mtbench.mallocs.allocators import Allocator, resolve_all, worker_environment
 from tests.real import programs as p
 from tests.real import servers as s
 from tests.real import tools as t

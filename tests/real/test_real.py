@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mtbench.allocators import Allocator, resolve
 from mtbench.errors import MtbenchError
+from mtbench.mallocs.allocators import Allocator, resolve
 from tests.real import run as real
 from tests.real.programs import Program
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtbench.ladder import REGISTRIES
+from mtbench.mallocs.ladder import REGISTRIES
 from mtbench.statistics import Estimate
 from plots import style
 from plots.numbers import nanoseconds

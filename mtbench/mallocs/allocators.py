@@ -19,7 +19,7 @@ from pathlib import Path
 
 import allocator as hakmem
 from mtbench.errors import UsageError
-from mtbench.identity import same_setting
+from mtbench.mallocs.identity import same_setting
 from workloads.preload import preload_path
 
 PEERS: dict[str, tuple[str, ...]] = {

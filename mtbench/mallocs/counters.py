@@ -6,7 +6,7 @@ import ctypes
 import time
 from typing import Any
 
-from mtbench import identity
+from mtbench.mallocs import identity
 
 _SUMMED = (
     "acquisitions",

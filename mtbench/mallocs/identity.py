@@ -14,7 +14,7 @@ if __name__ == "__main__":  # -I leaves this folder out, and the package would i
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
     from reached import reached  # type: ignore[import-not-found]
 else:
-    from mtbench.reached import reached
+    from mtbench.mallocs.reached import reached
 
 ENTRY_POINTS = (
     "malloc",

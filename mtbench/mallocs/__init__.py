@@ -1,0 +1,1 @@
+"""The mallocs: which there are, which one serves, what it counts."""
