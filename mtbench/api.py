@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtbench import options, progress, session
+from mtbench import progress, session
 from mtbench.cells import Results, gather
 from mtbench.errors import UsageError
 from mtbench.hostview import opened_one
 from mtbench.measure import Measurer
-from mtbench.request import Request, Wanted
+from mtbench.plan import jobs
+from mtbench.plan.request import Request, Wanted
 from mtbench.rundir import RunDirectory, new_path
 
 
@@ -80,10 +81,10 @@ def sweep(
     workloads: Wanted | Sequence[Wanted] | None = None,
     threads: str | int | Sequence[int] = "1-64",
     *,
-    trials: int = options.DEFAULT_TRIALS,
-    duration: float = options.DEFAULT_DURATION,
-    warmup: float = options.DEFAULT_WARMUP,
-    seed: int = options.DEFAULT_SEED,
+    trials: int = jobs.DEFAULT_TRIALS,
+    duration: float = jobs.DEFAULT_DURATION,
+    warmup: float = jobs.DEFAULT_WARMUP,
+    seed: int = jobs.DEFAULT_SEED,
     output: str | Path | None = None,
     pin: str = "none",
     verify: bool = False,
@@ -109,7 +110,7 @@ def sweep(
         pin=pin,
         verify=verify,
     )
-    job = options.job(asked)
+    job = jobs.job(asked)
     if output == "":
         raise UsageError("output is empty; accepted: a directory, or None for one under runs/")
     path = new_path(Path("runs")) if output is None else Path(output)

@@ -7,10 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mtbench import conditions, options
+from mtbench import conditions
 from mtbench.errors import UsageError
-from mtbench.options import Job
-from mtbench.request import Request
+from mtbench.plan import jobs
+from mtbench.plan.jobs import Job
+from mtbench.plan.request import Request
 from mtbench.rundir import RunDirectory
 
 
@@ -34,7 +35,7 @@ def resumed(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
         # The hosts of a cluster are asked themselves; their client measures nothing.
         if run.manifest.hosts is None:
             conditions.check(run, conditions.here())
-        return run, options.job_of(run.manifest.plan, run.manifest.allocators)
+        return run, jobs.job_of(run.manifest.plan, run.manifest.allocators)
     except BaseException:
         run.close()
         raise

@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from mtbench.base.table import one_line
-from mtbench.bounds import COUNT, EVERY, PAUSE, RATIO, SECONDS, SEED, SHARE, TRIALS, WINDOW
 from mtbench.errors import Exit
-from mtbench.plan import PINS
+from mtbench.plan.bounds import COUNT, EVERY, PAUSE, RATIO, SECONDS, SEED, SHARE, TRIALS, WINDOW
+from mtbench.plan.plan import PINS
 
 _SWEEP_EXAMPLES = """examples:
   mtbench sweep --quick                          every installed malloc, 5 workloads, ~90 s

@@ -22,7 +22,7 @@ from mtbench.conditions import differences
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet, opened
 from mtbench.manifest import Manifest
-from mtbench.plan import Cell, Plan
+from mtbench.plan.plan import Cell, Plan
 from mtbench.statistics import NOISE_THRESHOLD, Verdict, geometric_mean_interval, independent_ratio
 
 ABSENT = "not in the run"

@@ -14,7 +14,7 @@ import numpy as np
 
 from mtbench.base.table import bytes_, number, ratio
 from mtbench.cells import CellData, Results
-from mtbench.plan import Plan
+from mtbench.plan.plan import Plan
 from mtbench.statistics import Ratio, Verdict, far_out, median, paired_ratio
 from plots.data import Finding
 

@@ -24,8 +24,8 @@ from mtbench import conditions, host
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.mallocs.allocators import Allocator
 from mtbench.manifest import Site
-from mtbench.options import Job
-from mtbench.plan import Cell, Plan, Trial
+from mtbench.plan.jobs import Job
+from mtbench.plan.plan import Cell, Plan, Trial
 from mtbench.record import MeasuredOn, Record
 from mtbench.rundir import RunDirectory
 from mtbench.session import Records

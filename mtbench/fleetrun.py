@@ -12,11 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import conditions, fleet, options, progress, report, session, signals
+from mtbench import conditions, fleet, progress, report, session, signals
 from mtbench.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
 from mtbench.fleet import Fleet
-from mtbench.options import Job
+from mtbench.plan import jobs
+from mtbench.plan.jobs import Job
 from mtbench.rundir import RunDirectory, new_path
 
 
@@ -32,7 +33,7 @@ def command(args: argparse.Namespace) -> int:
             address = args.cluster or run.manifest.cluster
             found = stack.enter_context(fleet.connected(address, job))
         else:
-            job, address = options.job(request(args)), args.cluster
+            job, address = jobs.job(request(args)), args.cluster
             # The hosts first: without them there is nothing to keep.
             found = stack.enter_context(fleet.connected(address, job))
             manifest = msgspec.structs.replace(

@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mtbench import conditions, options
+from mtbench import conditions
 from mtbench.errors import MtbenchError
 from mtbench.machine import checks, readings
 from mtbench.mallocs import allocators
 from mtbench.mallocs.allocators import Allocator
 from mtbench.manifest import Site
 from mtbench.measure import Measurer
-from mtbench.plan import Plan, Trial
+from mtbench.plan import jobs
+from mtbench.plan.plan import Plan, Trial
 from mtbench.record import Record
 
 RESOURCE = "mtbench"
@@ -50,7 +51,7 @@ def describe(kept: Sequence[Allocator], dask_worker: Any = None) -> Described:
     name = named or socket.gethostname()
     error, chosen = "", []
     try:
-        chosen = allocators.identify([options.again(entry) for entry in kept])
+        chosen = allocators.identify([jobs.again(entry) for entry in kept])
     except MtbenchError as refusal:
         error = str(refusal)
     site = Site(
@@ -74,7 +75,7 @@ def trial(key: str, plan: Plan, kept: Sequence[Allocator], planned: Trial) -> Re
     measurer = _measurers.get(key)
     if measurer is None:
         chosen = {entry.label: entry for entry in kept}
-        measurer = Measurer(plan, chosen, options.specs_of(plan))
+        measurer = Measurer(plan, chosen, jobs.specs_of(plan))
         _measurers.clear()
         _measurers[key] = measurer
     return measurer.record(planned)

@@ -50,7 +50,7 @@ def command(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     """Print one workload as the TOML that `-w FILE.toml` takes."""
-    from mtbench.options import workload_specs
+    from mtbench.plan.jobs import workload_specs
 
     if args.what not in (None, "workloads") or args.name or args.json:
         raise UsageError("--show prints one workload: mtbench list workloads --show NAME")
@@ -76,7 +76,7 @@ def _allocators() -> list[dict[str, str]]:
 
 
 def _workloads(name: str | None) -> list[dict[str, str]]:
-    from mtbench.options import workload_specs
+    from mtbench.plan.jobs import workload_specs
 
     return [
         {"name": key, "unit": spec.unit, "description": spec.description}
@@ -102,7 +102,7 @@ def _sizes(name: str | None) -> list[dict[str, str]]:
     """What each workload allocates: quantiles of its sampled sizes."""
     import numpy as np
 
-    from mtbench.options import workload_specs
+    from mtbench.plan.jobs import workload_specs
 
     rows = []
     for key, spec in workload_specs([name or "all"]).items():

@@ -13,8 +13,8 @@ from msgspec import Meta, Struct
 from mtbench.base.table import printable
 from mtbench.machine.checks import Fact
 from mtbench.mallocs.allocators import Allocator
-from mtbench.plan import MOST_TRIALS, Plan
-from mtbench.program import Program
+from mtbench.plan.plan import MOST_TRIALS, Plan
+from mtbench.plan.program import Program
 from mtbench.record import fault
 from mtbench.result import MOST_THREADS, Amount, Threads
 

@@ -11,7 +11,7 @@ import workloads
 from mtbench.isolate import Limits, run_worker
 from mtbench.machine import readings
 from mtbench.mallocs.allocators import Allocator
-from mtbench.plan import Cell, Plan, Trial
+from mtbench.plan.plan import Cell, Plan, Trial
 from mtbench.record import SCHEMA, Around, Identity, Kind, Record, Status, checked
 from mtbench.result import Counters, Result
 

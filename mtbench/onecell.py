@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 
-from mtbench import options, progress, session, signals
+from mtbench import progress, session, signals
 from mtbench.arguments import request
 from mtbench.base.table import bytes_, number, text_table
 from mtbench.cells import CellData, gather
 from mtbench.errors import Exit
 from mtbench.measure import Measurer
-from mtbench.plan import Plan
+from mtbench.plan import jobs
+from mtbench.plan.plan import Plan
 from mtbench.record import Record
 
 _SHOWN = (
@@ -42,7 +43,7 @@ _SHOWN = (
 def command(args: argparse.Namespace) -> int:
     """`mtbench run`."""
     asked = request(args, allocators=args.allocator, workloads=args.workload, threads=args.threads)
-    job = options.one_cell(asked)
+    job = jobs.one_cell(asked)
     measurer = Measurer(job.plan, job.allocators, job.specs)
     show = progress.shown(
         job.plan,

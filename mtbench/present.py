@@ -14,7 +14,7 @@ from mtbench.mallocs.allocators import Allocator
 from mtbench.mallocs.ladder import LADDER
 from mtbench.manifest import Manifest
 from mtbench.metrics import METRICS
-from mtbench.plan import Plan
+from mtbench.plan.plan import Plan
 from mtbench.record import SCHEMA, Identity, Record
 from mtbench.rundir import RunDirectory
 from mtbench.statistics import (

@@ -19,9 +19,9 @@ from mtbench.errors import MtbenchError
 from mtbench.isolate import TAIL_BYTES, die_with_parent
 from mtbench.machine import fate, procfs, readings
 from mtbench.mallocs.allocators import Allocator, worker_environment
-from mtbench.plan import Trial
+from mtbench.plan.plan import Trial
+from mtbench.plan.program import Program
 from mtbench.proctree import Tree, end_orphans
-from mtbench.program import Program
 from mtbench.record import SCHEMA, Around, Identity, Record, Status, sound
 from mtbench.result import ProgramUse, Result
 

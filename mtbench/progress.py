@@ -9,7 +9,7 @@ import time
 from typing import Protocol
 
 from mtbench.base.table import duration, number
-from mtbench.plan import Cell, Plan
+from mtbench.plan.plan import Cell, Plan
 from mtbench.record import Record
 
 _LINE_EVERY_S = 10.0

@@ -16,7 +16,7 @@ from mtbench.base.table import bytes_, markdown_table, named, number, ratio, tex
 from mtbench.cells import CellData, Results, gather
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import opened_one
-from mtbench.plan import Cell, Plan
+from mtbench.plan.plan import Cell, Plan
 from mtbench.statistics import (
     Estimate,
     Verdict,

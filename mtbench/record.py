@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from mtbench.base.table import printable
 from mtbench.machine import fate
-from mtbench.plan import Cell
+from mtbench.plan.plan import Cell
 from mtbench.result import Amount, Counters, Result, Threads, Whole, is_
 
 SCHEMA = 1

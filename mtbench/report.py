@@ -18,7 +18,7 @@ from mtbench.base.written import replacing, write_whole
 from mtbench.cells import Results, gather
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.hostview import opened
-from mtbench.plan import Plan
+from mtbench.plan.plan import Plan
 from mtbench.present import presented
 from mtbench.rundir import RunDirectory
 from plots import data as plots_data

@@ -19,8 +19,8 @@ from mtbench import conditions, signals
 from mtbench.errors import MtbenchError
 from mtbench.machine import checks, readings
 from mtbench.manifest import Manifest, Session, Workload
-from mtbench.options import Job
-from mtbench.plan import Cell, Plan, Trial
+from mtbench.plan.jobs import Job
+from mtbench.plan.plan import Cell, Plan, Trial
 from mtbench.progress import Progress
 from mtbench.record import SCHEMA, Record
 from mtbench.rundir import RunDirectory

@@ -7,13 +7,14 @@ import shlex
 import sys
 from pathlib import Path
 
-from mtbench import options, progress, session, signals
+from mtbench import progress, session, signals
 from mtbench.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
 from mtbench.hostview import is_fleet
 from mtbench.measure import Measurer
-from mtbench.options import Job
-from mtbench.plan import Plan
+from mtbench.plan import jobs
+from mtbench.plan.jobs import Job
+from mtbench.plan.plan import Plan
 from mtbench.rundir import RunDirectory, new_path
 
 
@@ -71,7 +72,7 @@ def conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) ->
 
 def created(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
     """A new run directory for what the arguments ask for."""
-    job = options.job(request(args))
+    job = jobs.job(request(args))
     path = Path(args.output) if args.output else new_path(Path("runs"))
     return RunDirectory.create(path, session.manifest(job, args.title)), job
 

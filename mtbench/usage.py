@@ -10,7 +10,7 @@ import numpy as np
 
 from mtbench.base.table import bytes_, number, ratio, text_table
 from mtbench.cells import Floats, Results
-from mtbench.plan import Plan
+from mtbench.plan.plan import Plan
 from mtbench.record import Identity, Record
 from mtbench.result import ProgramUse
 from mtbench.rundir import RunDirectory

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import conditions, options, progress, session, signals
+from mtbench import conditions, progress, session, signals
 from mtbench.base.table import duration
 from mtbench.errors import Exit, UsageError
 from mtbench.machine import readings
 from mtbench.mallocs import allocators
 from mtbench.measure import Measurer
-from mtbench.plan import Plan
+from mtbench.plan import jobs
+from mtbench.plan.plan import Plan
 from mtbench.rundir import MANIFEST, RunDirectory
 from study.plan import PEERS, Question, full, questions, quick
 
@@ -72,7 +73,7 @@ def one(question: Question, path: Path, command: str, *, resume: bool) -> int:
     if resume and (path / MANIFEST).exists():
         directory = RunDirectory.resume(path)
         conditions.check(directory, conditions.here())
-        job = options.job_of(directory.manifest.plan, directory.manifest.allocators)
+        job = jobs.job_of(directory.manifest.plan, directory.manifest.allocators)
     else:
         job = _job(question)
         manifest = session.manifest(job, f"study: {question.name}")
@@ -86,7 +87,7 @@ def one(question: Question, path: Path, command: str, *, resume: bool) -> int:
         )
 
 
-def _job(question: Question) -> options.Job:
+def _job(question: Question) -> jobs.Job:
     files = dict(question.libraries)
     texts = [
         f"{label}={files[label]}" if label in files else label for label in question.allocators
@@ -97,7 +98,7 @@ def _job(question: Question) -> options.Job:
         allocators=tuple(entry.label for entry in identified),
         sources=tuple((name, spec.to_toml()) for name, spec in question.workloads.items()),
     )
-    return options.Job(plan, {entry.label: entry for entry in identified}, question.workloads)
+    return jobs.Job(plan, {entry.label: entry for entry in identified}, question.workloads)
 
 
 def _plan(question: Question) -> Plan:
@@ -108,7 +109,7 @@ def _plan(question: Question) -> Plan:
         trials=question.trials,
         duration=question.duration,
         warmup=question.warmup,
-        seed=options.DEFAULT_SEED,
+        seed=jobs.DEFAULT_SEED,
         cores=readings.usable_cores(),
         cells=question.cells,
         latency_every=question.latency_every,

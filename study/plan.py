@@ -9,7 +9,7 @@ from pathlib import Path
 
 import workloads
 from mtbench.mallocs.ladder import LADDER, REGISTRIES
-from mtbench.plan import MOST_THREADS, Cell
+from mtbench.plan.plan import MOST_THREADS, Cell
 
 HERE = Path(__file__).resolve().parent
 PLAIN, PGO = "plain", "pgo"

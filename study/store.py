@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from mtbench.base.written import write_whole
 from mtbench.cells import Results
 from mtbench.manifest import Manifest
-from mtbench.plan import Plan
+from mtbench.plan.plan import Plan
 from mtbench.record import Record, encoded
 from mtbench.report import load
 from mtbench.result import Counters, Lock

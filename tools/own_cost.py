@@ -17,7 +17,7 @@ import msgspec
 
 from mtbench.base.table import text_table
 from mtbench.machine import readings
-from mtbench.plan import grid
+from mtbench.plan.plan import grid
 from mtbench.record import encoded
 from mtbench.rundir import RunDirectory
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mtbench.base.table import markdown_table, number
-from mtbench.plan import Cell
+from mtbench.plan.plan import Cell
 from mtbench.record import Record
 from mtbench.report import load
 from mtbench.result import Memory, Result, cpu_seconds, given

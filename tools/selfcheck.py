@@ -27,8 +27,8 @@ from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.machine import readings
 from mtbench.mallocs import allocators
 from mtbench.measure import Measurer
-from mtbench.options import DEFAULT_TRIALS
-from mtbench.plan import Cell, Plan, Trial
+from mtbench.plan.jobs import DEFAULT_TRIALS
+from mtbench.plan.plan import Cell, Plan, Trial
 from mtbench.record import Record
 from mtbench.result import cpu_seconds
 from mtbench.statistics import Verdict, far_out, independent_ratio, median, paired_ratio

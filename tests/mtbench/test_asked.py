@@ -13,11 +13,11 @@ import pytest
 
 import mtbench
 import workloads
-from mtbench import options
 from mtbench.__main__ import main
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.mallocs import allocators
-from mtbench.request import Request
+from mtbench.plan import jobs
+from mtbench.plan.request import Request
 from tests.support.fabricated import fabricate
 
 Library = Callable[[str], Path]
@@ -83,7 +83,7 @@ def test_one_thing_stands_for_a_list_of_one_and_a_workload_for_its_name(tmp_path
     file = tmp_path / "copy.toml"
     file.write_text(MINE.with_options(name="copy").to_toml())
     asked = Request(allocators="system", workloads=[MINE, file, "mid_gap"], threads=np.int64(2))  # type: ignore[arg-type]
-    job = options.job(asked)
+    job = jobs.job(asked)
     assert job.plan.allocators == ("system",)
     assert job.plan.workloads == ("mine", "copy", "mid_gap")
     assert job.plan.threads == (2,)
@@ -117,9 +117,9 @@ def test_two_workloads_of_one_name_are_refused(tmp_path: Path) -> None:
     other = MINE.with_options(touch="all")
     file = tmp_path / "mine.toml"
     file.write_text(other.to_toml())
-    assert list(options.workload_specs([MINE, MINE])) == ["mine"]
+    assert list(jobs.workload_specs([MINE, MINE])) == ["mine"]
     with pytest.raises(UsageError, match=r"mine.toml: another workload named before is 'mine' too"):
-        options.workload_specs([MINE, str(file)])
+        jobs.workload_specs([MINE, str(file)])
     with pytest.raises(UsageError, match="another workload named before is 'mine' too"):
         mtbench.sweep("system", [MINE, other], 1)
 
@@ -128,15 +128,15 @@ def test_a_copied_workload_that_kept_its_name_is_refused_once_it_differs(tmp_pat
     spec = workloads.catalogue()["mid_gap"]
     file = tmp_path / "mine.toml"
     file.write_text(spec.to_toml())
-    assert options.workload_specs([str(file)]) == {"mid_gap": spec}
+    assert jobs.workload_specs([str(file)]) == {"mid_gap": spec}
     file.write_text(spec.to_toml().replace('touch = "first"', 'touch = "all"'))
     with pytest.raises(UsageError, match=r"mine.toml: the name 'mid_gap' is that of another"):
-        options.workload_specs([str(file)])
+        jobs.workload_specs([str(file)])
 
 
 def test_an_option_given_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="option slots is given twice"):
-        options.workload_specs(["mid_gap:slots=64,slots=65"])
+        jobs.workload_specs(["mid_gap:slots=64,slots=65"])
     with pytest.raises(UsageError, match="option registry is given twice"):
         allocators.resolve("hakmem:registry=flat,registry=locked")
 

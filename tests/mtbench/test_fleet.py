@@ -20,13 +20,14 @@ from fabricated import manifest
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
-from mtbench import conditions, fleet, fleetrun, options
+from mtbench import conditions, fleet, fleetrun
 from mtbench.arguments import request
 from mtbench.command import build_parser
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.fleet import Cluster, Fleet
 from mtbench.host import Described
 from mtbench.manifest import Site
+from mtbench.plan import jobs
 from mtbench.rundir import RunDirectory
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -198,9 +199,9 @@ def test_a_worker_without_the_resource_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def job() -> options.Job:
+def job() -> jobs.Job:
     words = ["sweep", "-a", "system", "-w", "mid_gap,larson,remote", "-t", "1", "-n", "1"]
-    return options.job(request(build_parser(words).parse_args(words)))
+    return jobs.job(request(build_parser(words).parse_args(words)))
 
 
 def told(name: str, conditions_: dict[str, str] | None = None, **changes: Any) -> Described:

@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import workloads
-from mtbench import options
 from mtbench.__main__ import main
 from mtbench.api import load
 from mtbench.base.table import one_line
 from mtbench.command import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.mallocs import allocators
-from mtbench.plan import thread_counts
+from mtbench.plan import jobs
+from mtbench.plan.plan import thread_counts
 from tests.support.fabricated import fabricate
 from workloads.sizes import Sizes
 
@@ -269,7 +269,7 @@ def test_any_list_of_thread_counts_is_told(text: str) -> None:
     ).map("".join)
 )  # fmt: skip
 def test_any_list_of_workloads_or_allocators_is_told(text: str) -> None:
-    told(lambda: options.workload_specs([text]), UsageError, workloads.SpecError)
+    told(lambda: jobs.workload_specs([text]), UsageError, workloads.SpecError)
     told(lambda: allocators.resolve_all([text]), UsageError)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import workloads
 from mtbench.__main__ import main
-from mtbench.program import Program
+from mtbench.plan.program import Program
 from tests.support.fabricated import fabricate
 
 Say = pytest.CaptureFixture[str]

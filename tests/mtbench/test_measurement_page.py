@@ -12,7 +12,7 @@ from mtbench.__main__ import main
 from mtbench.isolate import Limits, run_worker
 from mtbench.mallocs import allocators
 from mtbench.measure import Measurer
-from mtbench.plan import Plan, Trial, grid
+from mtbench.plan.plan import Plan, Trial, grid
 from mtbench.record import encoded
 
 

@@ -6,26 +6,26 @@ import numpy as np
 import pytest
 
 import mtbench
-from mtbench import options, quick
 from mtbench.errors import UsageError
 from mtbench.mallocs.allocators import Allocator
 from mtbench.mallocs.ladder import LADDER
-from mtbench.plan import least_window
+from mtbench.plan import jobs, quick
+from mtbench.plan.plan import least_window
 
 
 def test_workloads_come_from_the_catalogue_with_changes_or_from_a_file(tmp_path: Path) -> None:
-    specs = options.workload_specs(["mid_gap,mid_gap:slots=64,work=3", "larson"])
+    specs = jobs.workload_specs(["mid_gap,mid_gap:slots=64,work=3", "larson"])
     assert list(specs) == ["mid_gap", "mid_gap:slots=64,work=3", "larson"]
     assert specs["mid_gap:slots=64,work=3"].work == 3
     file = tmp_path / "mine.toml"
     file.write_text(specs["mid_gap"].to_toml().replace("mid_gap", "mine"))
-    assert list(options.workload_specs([str(file)])) == ["mine"]
+    assert list(jobs.workload_specs([str(file)])) == ["mine"]
 
 
 @pytest.mark.parametrize("text", ["nothing", "mid_gap:slots", "x.toml", ""])
 def test_a_bad_workload_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(UsageError) as caught:
-        options.workload_specs([text])
+        jobs.workload_specs([text])
     assert "\n" not in str(caught.value)
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from mtbench.errors import UsageError
-from mtbench.plan import Plan, grid, thread_counts
+from mtbench.plan.plan import Plan, grid, thread_counts
 from mtbench.record import checked
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mtbench import record
 from mtbench.errors import UsageError
-from mtbench.program import Number, Program, checked, number, numbers
+from mtbench.plan.program import Number, Program, checked, number, numbers
 
 
 def test_the_last_number_of_the_output_counts() -> None:

@@ -17,9 +17,9 @@ import pytest
 from mtbench.errors import MtbenchError
 from mtbench.machine import fate, procfs
 from mtbench.mallocs.allocators import Allocator, resolve, worker_environment
-from mtbench.plan import Cell, Trial
+from mtbench.plan.plan import Cell, Trial
+from mtbench.plan.program import Number, Program
 from mtbench.proctree import Tree, adopting, end_orphans
-from mtbench.program import Number, Program
 from mtbench.programtrial import ProgramTrial, shell
 from mtbench.record import Record
 from mtbench.sighting import Sighting

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mtbench.cells import CellData, Results
-from mtbench.plan import Cell, Plan, grid
+from mtbench.plan.plan import Cell, Plan, grid
 from mtbench.rank import standings
 
 RATIOS = np.array([1.03, 1.03, 1.10, 1.16, 1.16])

@@ -13,7 +13,7 @@ import pytest
 
 from mtbench.__main__ import main
 from mtbench.errors import Exit, MtbenchError, UsageError
-from mtbench.plan import Plan, grid
+from mtbench.plan.plan import Plan, grid
 from mtbench.record import SCHEMA, Record, checked
 from mtbench.rundir import RunDirectory, new_path
 from tests.support.fabricated import fabricate, manifest

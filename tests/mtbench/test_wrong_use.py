@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 import workloads
-from mtbench import options
 from mtbench.__main__ import main
 from mtbench.errors import Exit
 from mtbench.mallocs import allocators
+from mtbench.plan import jobs
 from tools.repository import DATA
 
 LADDER = str(DATA / "ladder")
@@ -103,7 +103,7 @@ def test_a_comma_in_a_path_is_written_with_a_backslash(tmp_path: Path) -> None:
     file = tmp_path / "a,b.toml"
     file.write_text(workloads.catalogue()["larson"].to_toml(), encoding="utf-8")
     escaped = str(file).replace(",", "\\,")
-    assert list(options.workload_specs([f"mid_gap,{escaped}"])) == ["mid_gap", "larson"]
+    assert list(jobs.workload_specs([f"mid_gap,{escaped}"])) == ["mid_gap", "larson"]
     assert allocators.split(f"system,mine={escaped}") == ["system", f"mine={file}"]
 
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from mtbench.manifest import Manifest
-from mtbench.plan import Plan, grid
+from mtbench.plan.plan import Plan, grid
 from mtbench.record import SCHEMA, Record, checked
 from mtbench.rundir import RunDirectory
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import workloads
-from mtbench import quick
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.machine import readings
 from mtbench.mallocs import allocators
 from mtbench.mallocs.allocators import Allocator
-from mtbench.plan import TURNS, Cell, Plan, grid, thread_counts
-from mtbench.request import Request, Wanted
+from mtbench.plan import quick
+from mtbench.plan.plan import TURNS, Cell, Plan, grid, thread_counts
+from mtbench.plan.request import Request, Wanted
 
 DEFAULT_TRIALS, DEFAULT_DURATION, DEFAULT_WARMUP, DEFAULT_SEED = 8, 0.5, 0.1, 1
 DEFAULT_EVERY = 256

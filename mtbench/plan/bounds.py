@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mtbench.errors import UsageError
-from mtbench.plan import MOST_THREADS, MOST_TRIALS
+from mtbench.plan.plan import MOST_THREADS, MOST_TRIALS
 
 
 class Number:

@@ -8,7 +8,7 @@ from mtbench.errors import UsageError
 from mtbench.mallocs import allocators
 from mtbench.mallocs.allocators import Allocator
 from mtbench.mallocs.ladder import LADDER
-from mtbench.plan import Cell, least_window
+from mtbench.plan.plan import Cell, least_window
 
 WORKLOADS = ("mid_gap", "mid_replace", "random_mixed", "mid_exchange", "larson")
 LADDER_WORKLOADS = ("mid_gap", "mid_exchange")

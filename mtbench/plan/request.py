@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Union
 
-from mtbench.bounds import COUNT, EVERY, PAUSE, SECONDS, SEED, THREADS, TRIALS, WINDOW, Number
 from mtbench.errors import UsageError
-from mtbench.plan import MOST_THREADS, PINS, thread_counts
+from mtbench.plan.bounds import COUNT, EVERY, PAUSE, SECONDS, SEED, THREADS, TRIALS, WINDOW, Number
+from mtbench.plan.plan import MOST_THREADS, PINS, thread_counts
 from workloads import Workload
 
 _NUMBERS: Mapping[str, Number] = {
