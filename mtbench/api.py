@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from mtbench import progress, session
 from mtbench.cells import Results, gather
 from mtbench.errors import UsageError
-from mtbench.hostview import opened_one
 from mtbench.measure import Measurer
 from mtbench.plan import jobs
 from mtbench.plan.request import Request, Wanted
-from mtbench.rundir import RunDirectory, new_path
+from mtbench.runs.directory import RunDirectory, new_path
+from mtbench.runs.hosts import opened_one
 
 
 @dataclass(frozen=True)

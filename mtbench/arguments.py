@@ -7,12 +7,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from mtbench import conditions
 from mtbench.errors import UsageError
 from mtbench.plan import jobs
 from mtbench.plan.jobs import Job
 from mtbench.plan.request import Request
-from mtbench.rundir import RunDirectory
+from mtbench.runs import conditions
+from mtbench.runs.directory import RunDirectory
 
 
 def request(args: argparse.Namespace, **instead: Any) -> Request:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from mtbench import histograms
 from mtbench.metrics import READ, NoNumberError, Read
 from mtbench.plan.plan import Cell, Plan
-from mtbench.record import Around, Identity, Record, Status
-from mtbench.result import Counters, Latency, Lock, Memory, Result, given
+from mtbench.runs.record import Around, Identity, Record, Status
+from mtbench.runs.result import Counters, Latency, Lock, Memory, Result, given
 from mtbench.statistics import FEWEST, Estimate, bootstrap_median
 from workloads import unserved
 

@@ -18,11 +18,11 @@ import numpy as np
 
 from mtbench.base.table import markdown_table, named, ratio, text_table
 from mtbench.cells import Results, gather
-from mtbench.conditions import differences
 from mtbench.errors import Exit, UsageError
-from mtbench.hostview import is_fleet, opened
-from mtbench.manifest import Manifest
 from mtbench.plan.plan import Cell, Plan
+from mtbench.runs.conditions import differences
+from mtbench.runs.hosts import is_fleet, opened
+from mtbench.runs.manifest import Manifest
 from mtbench.statistics import NOISE_THRESHOLD, Verdict, geometric_mean_interval, independent_ratio
 
 ABSENT = "not in the run"

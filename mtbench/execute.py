@@ -13,20 +13,21 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import conditions, proctree, progress, session, signals
+from mtbench import proctree, progress, session, signals
 from mtbench.arguments import refuse_options
 from mtbench.base.table import printable
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.machine import procfs, readings
 from mtbench.mallocs import allocators
 from mtbench.mallocs.allocators import Allocator
-from mtbench.manifest import Workload
 from mtbench.plan import program
 from mtbench.plan.jobs import Job
 from mtbench.plan.plan import Plan, grid
 from mtbench.plan.program import Program
 from mtbench.programtrial import ProgramTrial, shell
-from mtbench.rundir import RunDirectory, new_path
+from mtbench.runs import conditions
+from mtbench.runs.directory import RunDirectory, new_path
+from mtbench.runs.manifest import Workload
 
 DEFAULT_TRIALS = 10
 

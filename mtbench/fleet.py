@@ -20,14 +20,15 @@ from typing import Any
 
 import msgspec
 
-from mtbench import conditions, host
+from mtbench import host
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.mallocs.allocators import Allocator
-from mtbench.manifest import Site
 from mtbench.plan.jobs import Job
 from mtbench.plan.plan import Cell, Plan, Trial
-from mtbench.record import MeasuredOn, Record
-from mtbench.rundir import RunDirectory
+from mtbench.runs import conditions
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.manifest import Site
+from mtbench.runs.record import MeasuredOn, Record
 from mtbench.session import Records
 
 PATIENCE_S = 60.0

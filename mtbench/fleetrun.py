@@ -12,13 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import conditions, fleet, progress, report, session, signals
+from mtbench import fleet, progress, report, session, signals
 from mtbench.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
 from mtbench.fleet import Fleet
 from mtbench.plan import jobs
 from mtbench.plan.jobs import Job
-from mtbench.rundir import RunDirectory, new_path
+from mtbench.runs import conditions
+from mtbench.runs.directory import RunDirectory, new_path
 
 
 def command(args: argparse.Namespace) -> int:

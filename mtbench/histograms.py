@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mtbench.result import Histogram
+from mtbench.runs.result import Histogram
 from workloads.latency import BUCKETS, bucket_edges
 
 Floats = NDArray[np.float64]

@@ -22,7 +22,7 @@ from typing import Any
 
 from mtbench.machine import fate, procfs, readings
 from mtbench.mallocs.allocators import Allocator, worker_environment
-from mtbench.record import Status
+from mtbench.runs.record import Status
 
 TAIL_BYTES = 2048
 POLL_S = 0.1

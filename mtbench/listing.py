@@ -17,7 +17,7 @@ def command(args: argparse.Namespace) -> int:
     if args.show is not None:
         return _show(args)
     if args.what == "schema":
-        from mtbench.schema import document
+        from mtbench.runs.schema import document
 
         print(json.dumps(document(), indent=1))
         return Exit.FINE

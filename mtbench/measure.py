@@ -12,8 +12,8 @@ from mtbench.isolate import Limits, run_worker
 from mtbench.machine import readings
 from mtbench.mallocs.allocators import Allocator
 from mtbench.plan.plan import Cell, Plan, Trial
-from mtbench.record import SCHEMA, Around, Identity, Kind, Record, Status, checked
-from mtbench.result import Counters, Result
+from mtbench.runs.record import SCHEMA, Around, Identity, Kind, Record, Status, checked
+from mtbench.runs.result import Counters, Result
 
 _KEPT_BYTES = 256 << 20
 

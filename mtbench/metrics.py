@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mtbench.result import Counted, Cpu, Fairness, Memory, Missing, Perf, Result
+from mtbench.runs.result import Counted, Cpu, Fairness, Memory, Missing, Perf, Result
 from plots.data import Better
 
 Read = Callable[[Result], float]

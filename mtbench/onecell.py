@@ -19,7 +19,7 @@ from mtbench.errors import Exit
 from mtbench.measure import Measurer
 from mtbench.plan import jobs
 from mtbench.plan.plan import Plan
-from mtbench.record import Record
+from mtbench.runs.record import Record
 
 _SHOWN = (
     ("fairness", "Jain's fairness"),

@@ -12,11 +12,11 @@ from mtbench.cells import CALLS, PERCENTILES, CellData, LockRates, Results
 from mtbench.machine.checks import Fact
 from mtbench.mallocs.allocators import Allocator
 from mtbench.mallocs.ladder import LADDER
-from mtbench.manifest import Manifest
 from mtbench.metrics import METRICS
 from mtbench.plan.plan import Plan
-from mtbench.record import SCHEMA, Identity, Record
-from mtbench.rundir import RunDirectory
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.manifest import Manifest
+from mtbench.runs.record import SCHEMA, Identity, Record
 from mtbench.statistics import (
     MISSING,
     NOISE_THRESHOLD,

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from mtbench import signals
 from mtbench.isolate import GRACE_S, thread_states
 from mtbench.machine import procfs
-from mtbench.record import Identity
+from mtbench.runs.record import Identity
 from mtbench.sighting import Sighting
 
 LOOK_S = 0.05

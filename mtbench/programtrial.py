@@ -22,8 +22,8 @@ from mtbench.mallocs.allocators import Allocator, worker_environment
 from mtbench.plan.plan import Trial
 from mtbench.plan.program import Program
 from mtbench.proctree import Tree, end_orphans
-from mtbench.record import SCHEMA, Around, Identity, Record, Status, sound
-from mtbench.result import ProgramUse, Result
+from mtbench.runs.record import SCHEMA, Around, Identity, Record, Status, sound
+from mtbench.runs.result import ProgramUse, Result
 
 STOP_S = 10.0
 READY_S = 60.0

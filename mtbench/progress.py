@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mtbench.base.table import duration, number
 from mtbench.plan.plan import Cell, Plan
-from mtbench.record import Record
+from mtbench.runs.record import Record
 
 _LINE_EVERY_S = 10.0
 

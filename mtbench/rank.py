@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from mtbench.base.table import bytes_, markdown_table, named, number, ratio, text_table
 from mtbench.cells import CellData, Results, gather
 from mtbench.errors import Exit, UsageError
-from mtbench.hostview import opened_one
 from mtbench.plan.plan import Cell, Plan
+from mtbench.runs.hosts import opened_one
 from mtbench.statistics import (
     Estimate,
     Verdict,

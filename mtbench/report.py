@@ -17,10 +17,10 @@ from mtbench.base.table import number, text_table
 from mtbench.base.written import replacing, write_whole
 from mtbench.cells import Results, gather
 from mtbench.errors import Exit, MtbenchError, UsageError
-from mtbench.hostview import opened
 from mtbench.plan.plan import Plan
 from mtbench.present import presented
-from mtbench.rundir import RunDirectory
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.hosts import opened
 from plots import data as plots_data
 
 FIGURE_FORMATS = ("svg", "png", "pdf")

@@ -10,12 +10,12 @@ from pathlib import Path
 from mtbench import progress, session, signals
 from mtbench.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
-from mtbench.hostview import is_fleet
 from mtbench.measure import Measurer
 from mtbench.plan import jobs
 from mtbench.plan.jobs import Job
 from mtbench.plan.plan import Plan
-from mtbench.rundir import RunDirectory, new_path
+from mtbench.runs.directory import RunDirectory, new_path
+from mtbench.runs.hosts import is_fleet
 
 
 def command(args: argparse.Namespace) -> int:

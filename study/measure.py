@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import conditions, progress, session, signals
+from mtbench import progress, session, signals
 from mtbench.base.table import duration
 from mtbench.errors import Exit, UsageError
 from mtbench.machine import readings
@@ -18,7 +18,8 @@ from mtbench.mallocs import allocators
 from mtbench.measure import Measurer
 from mtbench.plan import jobs
 from mtbench.plan.plan import Plan
-from mtbench.rundir import MANIFEST, RunDirectory
+from mtbench.runs import conditions
+from mtbench.runs.directory import MANIFEST, RunDirectory
 from study.plan import PEERS, Question, full, questions, quick
 
 LIBRARIES = Path("build/pgo/libhakmem.so"), Path("build/plain/libhakmem.so")

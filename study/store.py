@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from mtbench.base.written import write_whole
 from mtbench.cells import Results
-from mtbench.manifest import Manifest
 from mtbench.plan.plan import Plan
-from mtbench.record import Record, encoded
 from mtbench.report import load
-from mtbench.result import Counters, Lock
-from mtbench.rundir import MANIFEST, PACKED, RunDirectory
+from mtbench.runs.directory import MANIFEST, PACKED, RunDirectory
+from mtbench.runs.manifest import Manifest
+from mtbench.runs.record import Record, encoded
+from mtbench.runs.result import Counters, Lock
 from plots import data as plots_data
 from tools.tables import placeless, thinned
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from mtbench.base.table import markdown_table
 from mtbench.base.written import write_whole
-from mtbench.schema import fields
+from mtbench.runs.schema import fields
 from tools import own_cost
 from tools.repository import DATA, DOCS
 from tools.tables import check, filled

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from mtbench.rundir import RunDirectory
+from mtbench.runs.directory import RunDirectory
 from tools.disassembly import fast_path
 from tools.reliability import store
 from tools.repository import ROOT

@@ -18,8 +18,8 @@ import msgspec
 from mtbench.base.table import text_table
 from mtbench.machine import readings
 from mtbench.plan.plan import grid
-from mtbench.record import encoded
-from mtbench.rundir import RunDirectory
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.record import encoded
 
 REPEATS = 5
 REPORT_TRIALS = 10_000

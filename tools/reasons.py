@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mtbench.base.table import markdown_table, number
 from mtbench.plan.plan import Cell
-from mtbench.record import Record
 from mtbench.report import load
-from mtbench.result import Memory, Result, cpu_seconds, given
+from mtbench.runs.record import Record
+from mtbench.runs.result import Memory, Result, cpu_seconds, given
 from mtbench.statistics import median
 from tools.targets import ranked, records_of
 

@@ -29,8 +29,8 @@ from mtbench.mallocs import allocators
 from mtbench.measure import Measurer
 from mtbench.plan.jobs import DEFAULT_TRIALS
 from mtbench.plan.plan import Cell, Plan, Trial
-from mtbench.record import Record
-from mtbench.result import cpu_seconds
+from mtbench.runs.record import Record
+from mtbench.runs.result import cpu_seconds
 from mtbench.statistics import Verdict, far_out, independent_ratio, median, paired_ratio
 
 BASE_WORK = 160

@@ -27,10 +27,10 @@ from mtbench.__main__ import main as command
 from mtbench.base.table import markdown_table, number
 from mtbench.base.written import write_whole
 from mtbench.errors import Exit, MtbenchError
-from mtbench.record import Record, encoded
 from mtbench.report import load
-from mtbench.result import Counters, Lock
-from mtbench.rundir import MANIFEST, TRIALS, RunDirectory
+from mtbench.runs.directory import MANIFEST, TRIALS, RunDirectory
+from mtbench.runs.record import Record, encoded
+from mtbench.runs.result import Counters, Lock
 from plots import own_settings
 from plots.drawings import catalogue
 from plots.pages.export import save

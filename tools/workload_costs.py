@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtbench.errors import MtbenchError
-from mtbench.record import checked
-from mtbench.result import Cpu
-from mtbench.rundir import RunDirectory
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.record import checked
+from mtbench.runs.result import Cpu
 from tools.repository import DATA
 
 KEPT = DATA / "workloads.csv"

@@ -10,8 +10,8 @@ from mtbench.cells import gather
 from mtbench.errors import UsageError
 from mtbench.isolate import Limits, run_worker
 from mtbench.mallocs import allocators, counters
-from mtbench.result import Counters, Lock
-from mtbench.rundir import RunDirectory
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.result import Counters, Lock
 from tests.support.fabricated import fabricate
 
 

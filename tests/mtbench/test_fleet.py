@@ -20,15 +20,16 @@ from fabricated import manifest
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
-from mtbench import conditions, fleet, fleetrun
+from mtbench import fleet, fleetrun
 from mtbench.arguments import request
 from mtbench.command import build_parser
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.fleet import Cluster, Fleet
 from mtbench.host import Described
-from mtbench.manifest import Site
 from mtbench.plan import jobs
-from mtbench.rundir import RunDirectory
+from mtbench.runs import conditions
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.manifest import Site
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 SHORT = ("--duration", "0.05", "--warmup", "0", "--no-progress")

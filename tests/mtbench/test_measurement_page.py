@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 import workloads
-from mtbench import schema
 from mtbench.__main__ import main
 from mtbench.isolate import Limits, run_worker
 from mtbench.mallocs import allocators
 from mtbench.measure import Measurer
 from mtbench.plan.plan import Plan, Trial, grid
-from mtbench.record import encoded
+from mtbench.runs import schema
+from mtbench.runs.record import encoded
 
 
 def leaves(value: Any, path: str = "") -> Iterator[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from mtbench.errors import UsageError
 from mtbench.plan.plan import Plan, grid, thread_counts
-from mtbench.record import checked
+from mtbench.runs.record import checked
 
 
 def plan(**changes: object) -> Plan:

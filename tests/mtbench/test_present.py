@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from mtbench import findings, summary
 from mtbench.cells import gather
 from mtbench.present import lock_rows, presented
-from mtbench.record import Around
-from mtbench.result import Counters, Lock
-from mtbench.rundir import RunDirectory
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.record import Around
+from mtbench.runs.result import Counters, Lock
 from plots import data as plots_data
 from tests.support.fabricated import fabricate
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mtbench import record
 from mtbench.errors import UsageError
 from mtbench.plan.program import Number, Program, checked, number, numbers
+from mtbench.runs import record
 
 
 def test_the_last_number_of_the_output_counts() -> None:

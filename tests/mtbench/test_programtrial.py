@@ -21,7 +21,7 @@ from mtbench.plan.plan import Cell, Trial
 from mtbench.plan.program import Number, Program
 from mtbench.proctree import Tree, adopting, end_orphans
 from mtbench.programtrial import ProgramTrial, shell
-from mtbench.record import Record
+from mtbench.runs.record import Record
 from mtbench.sighting import Sighting
 
 Library = Callable[[str], Path]

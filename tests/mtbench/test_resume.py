@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mtbench import conditions
 from mtbench.__main__ import main
 from mtbench.errors import UsageError
-from mtbench.rundir import RunDirectory
+from mtbench.runs import conditions
+from mtbench.runs.directory import RunDirectory
 from tests.support.fabricated import fabricate
 
 Command = Callable[..., Any]

@@ -14,8 +14,8 @@ import pytest
 from mtbench.__main__ import main
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.plan.plan import Plan, grid
-from mtbench.record import SCHEMA, Record, checked
-from mtbench.rundir import RunDirectory, new_path
+from mtbench.runs.directory import RunDirectory, new_path
+from mtbench.runs.record import SCHEMA, Record, checked
 from tests.support.fabricated import fabricate, manifest
 
 CELLS = grid(("system",), ("w",), (1,))

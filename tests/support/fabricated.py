@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from mtbench.manifest import Manifest
 from mtbench.plan.plan import Plan, grid
-from mtbench.record import SCHEMA, Record, checked
-from mtbench.rundir import RunDirectory
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.manifest import Manifest
+from mtbench.runs.record import SCHEMA, Record, checked
 
 Speed = Callable[[str, str, int], float]
 KINDS = {"system": "system", "null": "null"}

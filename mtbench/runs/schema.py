@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct, inspect
 
-from mtbench.manifest import Manifest
-from mtbench.record import Record
-from mtbench.result import Missing
+from mtbench.runs.manifest import Manifest
+from mtbench.runs.record import Record
+from mtbench.runs.result import Missing
 
 
 def document() -> dict[str, Any]:

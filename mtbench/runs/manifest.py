@@ -15,8 +15,8 @@ from mtbench.machine.checks import Fact
 from mtbench.mallocs.allocators import Allocator
 from mtbench.plan.plan import MOST_TRIALS, Plan
 from mtbench.plan.program import Program
-from mtbench.record import fault
-from mtbench.result import MOST_THREADS, Amount, Threads
+from mtbench.runs.record import fault
+from mtbench.runs.result import MOST_THREADS, Amount, Threads
 
 
 class Workload(Struct, frozen=True):

@@ -23,11 +23,11 @@ from typing import IO, Any
 
 import msgspec
 
-from mtbench import manifest as manifests
 from mtbench.base.written import write_whole
 from mtbench.errors import MtbenchError, UsageError
-from mtbench.manifest import Manifest
-from mtbench.record import SCHEMA, Record, decoded, encoded, fault
+from mtbench.runs import manifest as manifests
+from mtbench.runs.manifest import Manifest
+from mtbench.runs.record import SCHEMA, Record, decoded, encoded, fault
 
 MANIFEST, TRIALS, LOCK = "manifest.json", "trials.jsonl", "lock"
 PACKED = f"{TRIALS}.gz"

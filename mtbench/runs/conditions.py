@@ -16,7 +16,7 @@ from mtbench.errors import UsageError
 from mtbench.machine import readings
 from mtbench.machine.environment import settings
 from mtbench.mallocs.allocators import Allocator, file_hash, worker_environment
-from mtbench.rundir import RunDirectory
+from mtbench.runs.directory import RunDirectory
 
 _LINKER = ("LD_LIBRARY_PATH", "LD_AUDIT", "LD_BIND_NOW")
 _LIMITS = {"address space": "RLIMIT_AS", "data": "RLIMIT_DATA", "stack": "RLIMIT_STACK"}

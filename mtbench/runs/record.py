@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from mtbench.base.table import printable
 from mtbench.machine import fate
 from mtbench.plan.plan import Cell
-from mtbench.result import Amount, Counters, Result, Threads, Whole, is_
+from mtbench.runs.result import Amount, Counters, Result, Threads, Whole, is_
 
 SCHEMA = 1
 """Of records and manifests: readers refuse any other."""

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from mtbench.errors import UsageError
-from mtbench.manifest import Manifest
-from mtbench.record import Record
-from mtbench.rundir import RunDirectory
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.manifest import Manifest
+from mtbench.runs.record import Record
 
 
 class HostView(RunDirectory):
