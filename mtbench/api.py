@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtbench import progress, session
-from mtbench.cells import Results, gather
+from mtbench.analysis.cells import Results, gather
 from mtbench.errors import UsageError
 from mtbench.measure import Measurer
 from mtbench.plan import jobs

@@ -16,14 +16,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from mtbench.analysis.cells import Results, gather
+from mtbench.analysis.statistics import (
+    NOISE_THRESHOLD,
+    Verdict,
+    geometric_mean_interval,
+    independent_ratio,
+)
 from mtbench.base.table import markdown_table, named, ratio, text_table
-from mtbench.cells import Results, gather
 from mtbench.errors import Exit, UsageError
 from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.conditions import differences
 from mtbench.runs.hosts import is_fleet, opened
 from mtbench.runs.manifest import Manifest
-from mtbench.statistics import NOISE_THRESHOLD, Verdict, geometric_mean_interval, independent_ratio
 
 ABSENT = "not in the run"
 

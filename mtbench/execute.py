@@ -96,13 +96,14 @@ def _surrounded(task: Program) -> Iterator[None]:
 
 
 def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -> int:
-    from mtbench import report, usage
+    from mtbench import report
+    from mtbench.analysis import programs
 
     written = report.write(run, Path(run.path), report.DEFAULT_FORMATS)
     if as_json:
-        print(json.dumps(usage.document(written.run), indent=1))
+        print(json.dumps(programs.document(written.run), indent=1))
     elif not quiet:
-        print(f"\n{usage.table(written.run)}")
+        print(f"\n{programs.table(written.run)}")
         for finding in written.run.findings[:3]:
             print(f"{finding.text} [{finding.evidence}]" if finding.evidence else finding.text)
     if not as_json:

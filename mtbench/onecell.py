@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from mtbench import progress, session, signals
+from mtbench.analysis.cells import CellData, gather
 from mtbench.arguments import request
 from mtbench.base.table import bytes_, number, text_table
-from mtbench.cells import CellData, gather
 from mtbench.errors import Exit
 from mtbench.measure import Measurer
 from mtbench.plan import jobs
@@ -96,7 +96,7 @@ def _print(data: CellData, records: list[Record], unit: str) -> None:
 
 def _print_locks(data: CellData) -> None:
     """The lock table, hottest first: medians over trials."""
-    from mtbench.present import lock_rows
+    from mtbench.analysis.present import lock_rows
 
     rows = lock_rows(data, most=24)
     if not rows:

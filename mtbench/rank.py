@@ -12,12 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtbench.base.table import bytes_, markdown_table, named, number, ratio, text_table
-from mtbench.cells import CellData, Results, gather
-from mtbench.errors import Exit, UsageError
-from mtbench.plan.plan import Cell, Plan
-from mtbench.runs.hosts import opened_one
-from mtbench.statistics import (
+from mtbench.analysis.cells import CellData, Results, gather
+from mtbench.analysis.statistics import (
     Estimate,
     Verdict,
     bootstrap_median,
@@ -25,6 +21,10 @@ from mtbench.statistics import (
     median,
     paired_ratio,
 )
+from mtbench.base.table import bytes_, markdown_table, named, number, ratio, text_table
+from mtbench.errors import Exit, UsageError
+from mtbench.plan.plan import Cell, Plan
+from mtbench.runs.hosts import opened_one
 
 FASTEST = 3
 """Memory is held against the leanest of so many fastest others: slow and lean is no rival."""

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import plots
-from mtbench import summary
+from mtbench.analysis import summary
+from mtbench.analysis.cells import Results, gather
+from mtbench.analysis.present import presented
 from mtbench.base.table import number, text_table
 from mtbench.base.written import replacing, write_whole
-from mtbench.cells import Results, gather
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.plan.plan import Plan
-from mtbench.present import presented
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.hosts import opened
 from plots import data as plots_data

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mtbench.cells import CellData
-from mtbench.statistics import (
+from mtbench.analysis.cells import CellData
+from mtbench.analysis.statistics import (
     MISSING,
     NOISE_THRESHOLD,
     RESAMPLES,

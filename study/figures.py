@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mtbench.analysis.statistics import MISSING, Estimate, bootstrap_median
 from mtbench.mallocs.ladder import REGISTRIES
-from mtbench.statistics import MISSING, Estimate, bootstrap_median
 from plots import own_settings, style
 from plots.drawings import memory
 from plots.numbers import bytes_text, compact, nanoseconds, share, times

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from mtbench.statistics import NOISE_THRESHOLD, Estimate
+from mtbench.analysis.statistics import NOISE_THRESHOLD, Estimate
 from plots import style
 from plots.data import Run
 from plots.numbers import compact, digits

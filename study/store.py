@@ -9,8 +9,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from mtbench.analysis.cells import Results
 from mtbench.base.written import write_whole
-from mtbench.cells import Results
 from mtbench.plan.plan import Plan
 from mtbench.report import load
 from mtbench.runs.directory import MANIFEST, PACKED, RunDirectory

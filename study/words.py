@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from mtbench.analysis.statistics import NOISE_THRESHOLD, Estimate
 from mtbench.base.table import ratio as bracketed
-from mtbench.statistics import NOISE_THRESHOLD, Estimate
 from study.analyse import FASTER, FEW, NONE, SLOWER, Difference, Ratio
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from mtbench.analysis.statistics import median
 from mtbench.base.table import markdown_table, number
 from mtbench.plan.plan import Cell
 from mtbench.report import load
 from mtbench.runs.record import Record
 from mtbench.runs.result import Memory, Result, cpu_seconds, given
-from mtbench.statistics import median
 from tools.targets import ranked, records_of
 
 BEHIND = 0.9

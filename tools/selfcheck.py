@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import workloads
+from mtbench.analysis.statistics import Verdict, far_out, independent_ratio, median, paired_ratio
 from mtbench.base.written import write_whole
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.machine import readings
@@ -31,7 +32,6 @@ from mtbench.plan.jobs import DEFAULT_TRIALS
 from mtbench.plan.plan import Cell, Plan, Trial
 from mtbench.runs.record import Record
 from mtbench.runs.result import cpu_seconds
-from mtbench.statistics import Verdict, far_out, independent_ratio, median, paired_ratio
 
 BASE_WORK = 160
 """Rounds of arithmetic in the unslowed loop. So many are its critical path, and a further round

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 import workloads
-from mtbench.cells import gather
+from mtbench.analysis.cells import gather
 from mtbench.errors import UsageError
 from mtbench.isolate import Limits, run_worker
 from mtbench.mallocs import allocators, counters

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import workloads
-from mtbench import histograms
+from mtbench.analysis import histograms
 
 counted = st.dictionaries(st.integers(0, 2239), st.integers(0, 1000), max_size=30)
 SHARES = (0.0, 0.5, 0.9, 0.99, 0.999, 1.0)

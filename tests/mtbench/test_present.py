@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from mtbench import findings, summary
-from mtbench.cells import gather
-from mtbench.present import lock_rows, presented
+from mtbench.analysis import findings, summary
+from mtbench.analysis.cells import gather
+from mtbench.analysis.present import lock_rows, presented
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.record import Around
 from mtbench.runs.result import Counters, Lock

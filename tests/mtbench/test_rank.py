@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mtbench.cells import CellData, Results
+from mtbench.analysis.cells import CellData, Results
 from mtbench.plan.plan import Cell, Plan, grid
 from mtbench.rank import standings
 

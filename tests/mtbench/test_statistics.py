@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from mtbench import scaling, statistics
+from mtbench.analysis import scaling, statistics
 
 samples = st.lists(st.floats(0.1, 1e6), min_size=2, max_size=12)
 

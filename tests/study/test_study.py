@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mtbench.analysis.statistics import Estimate
 from mtbench.mallocs.ladder import REGISTRIES
-from mtbench.statistics import Estimate
 from plots import style
 from plots.numbers import nanoseconds
 from plots.paper import curves

@@ -6,18 +6,10 @@ import math
 
 import numpy as np
 
-from mtbench import findings, histograms, scaling, usage
-from mtbench.base.table import printable
-from mtbench.cells import CALLS, PERCENTILES, CellData, LockRates, Results
-from mtbench.machine.checks import Fact
-from mtbench.mallocs.allocators import Allocator
-from mtbench.mallocs.ladder import LADDER
-from mtbench.metrics import METRICS
-from mtbench.plan.plan import Plan
-from mtbench.runs.directory import RunDirectory
-from mtbench.runs.manifest import Manifest
-from mtbench.runs.record import SCHEMA, Identity, Record
-from mtbench.statistics import (
+from mtbench.analysis import findings, histograms, programs, scaling
+from mtbench.analysis.cells import CALLS, PERCENTILES, CellData, LockRates, Results
+from mtbench.analysis.metrics import METRICS
+from mtbench.analysis.statistics import (
     MISSING,
     NOISE_THRESHOLD,
     Estimate,
@@ -27,6 +19,14 @@ from mtbench.statistics import (
     median,
     paired_ratio,
 )
+from mtbench.base.table import printable
+from mtbench.machine.checks import Fact
+from mtbench.mallocs.allocators import Allocator
+from mtbench.mallocs.ladder import LADDER
+from mtbench.plan.plan import Plan
+from mtbench.runs.directory import RunDirectory
+from mtbench.runs.manifest import Manifest
+from mtbench.runs.record import SCHEMA, Identity, Record
 from plots import data as plots_data
 
 _CURVE = np.array(
@@ -59,7 +59,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
     base = baseline(plan)
     rungs = ladder(plan)
     told = (
-        usage.findings(run, plan, results, base)
+        programs.findings(run, plan, results, base)
         if manifest.program
         else findings.of(plan, results, base, [rung.label for rung in rungs])
     )
@@ -100,7 +100,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
             for workload in plan.workloads
             for allocator in plan.allocators
         ),
-        **usage.presented(run, plan, base),
+        **programs.presented(run, plan, base),
     )
 
 

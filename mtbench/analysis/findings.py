@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
+from mtbench.analysis.cells import CellData, Results
+from mtbench.analysis.statistics import Ratio, Verdict, far_out, median, paired_ratio
 from mtbench.base.table import bytes_, number, ratio
-from mtbench.cells import CellData, Results
 from mtbench.plan.plan import Plan
-from mtbench.statistics import Ratio, Verdict, far_out, median, paired_ratio
 from plots.data import Finding
 
 Tone = Literal["good", "bad", "neutral"]

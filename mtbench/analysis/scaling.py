@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mtbench.statistics import CONFIDENCE, MISSING, Estimate, finite, median
+from mtbench.analysis.statistics import CONFIDENCE, MISSING, Estimate, finite, median
 
 MINIMUM_POINTS = 6
 Floats = NDArray[np.float64]

@@ -14,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mtbench import histograms
-from mtbench.metrics import READ, NoNumberError, Read
+from mtbench.analysis import histograms
+from mtbench.analysis.metrics import READ, NoNumberError, Read
+from mtbench.analysis.statistics import FEWEST, Estimate, bootstrap_median
 from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.record import Around, Identity, Record, Status
 from mtbench.runs.result import Counters, Latency, Lock, Memory, Result, given
-from mtbench.statistics import FEWEST, Estimate, bootstrap_median
 from workloads import unserved
 
 Floats = NDArray[np.float64]

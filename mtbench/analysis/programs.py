@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from mtbench.analysis.cells import Floats, Results
+from mtbench.analysis.statistics import Estimate, Ratio, Verdict, bootstrap_median, paired_ratio
 from mtbench.base.table import bytes_, number, ratio, text_table
-from mtbench.cells import Floats, Results
 from mtbench.plan.plan import Plan
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.record import Identity, Record
 from mtbench.runs.result import ProgramUse
-from mtbench.statistics import Estimate, Ratio, Verdict, bootstrap_median, paired_ratio
 from plots import data as plots_data
 from plots.data import PROGRAM_MEASURES, Finding, Metric, ProgramCell, Run
 

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 
-from mtbench.metrics import METRICS
+from mtbench.analysis.metrics import METRICS
 from plots.data import PROGRAM_MEASURES, Run
 
 IDENTITY = ("allocator", "workload", "threads", "trials", "failed", "unit")

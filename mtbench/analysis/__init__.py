@@ -1,0 +1,1 @@
+"""From records to numbers, sentences and what figures draw."""
