@@ -6,11 +6,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from mtbench import signals
 from mtbench.base import streams
 from mtbench.base.table import one_line
 from mtbench.command import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
+from mtbench.trial import signals
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtbench import progress, session
 from mtbench.analysis.cells import Results, gather
 from mtbench.errors import UsageError
-from mtbench.measure import Measurer
 from mtbench.plan import jobs
 from mtbench.plan.request import Request, Wanted
 from mtbench.runs.directory import RunDirectory, new_path
 from mtbench.runs.hosts import opened_one
+from mtbench.trial import progress, session
+from mtbench.trial.measure import Measurer
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import proctree, progress, session, signals
 from mtbench.arguments import refuse_options
 from mtbench.base.table import printable
 from mtbench.errors import Exit, MtbenchError, UsageError
@@ -24,10 +23,11 @@ from mtbench.plan import program
 from mtbench.plan.jobs import Job
 from mtbench.plan.plan import Plan, grid
 from mtbench.plan.program import Program
-from mtbench.programtrial import ProgramTrial, shell
 from mtbench.runs import conditions
 from mtbench.runs.directory import RunDirectory, new_path
 from mtbench.runs.manifest import Workload
+from mtbench.trial import proctree, progress, session, signals
+from mtbench.trial.program import ProgramTrial, shell
 
 DEFAULT_TRIALS = 10
 

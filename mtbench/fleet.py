@@ -29,7 +29,7 @@ from mtbench.runs import conditions
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.manifest import Site
 from mtbench.runs.record import MeasuredOn, Record
-from mtbench.session import Records
+from mtbench.trial.session import Records
 
 PATIENCE_S = 60.0
 """How long to wait for a lost scheduler, or for a lost host before its cells move to another."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import fleet, progress, report, session, signals
+from mtbench import fleet, report
 from mtbench.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
 from mtbench.fleet import Fleet
@@ -20,6 +20,7 @@ from mtbench.plan import jobs
 from mtbench.plan.jobs import Job
 from mtbench.runs import conditions
 from mtbench.runs.directory import RunDirectory, new_path
+from mtbench.trial import progress, session, signals
 
 
 def command(args: argparse.Namespace) -> int:

@@ -16,12 +16,12 @@ from mtbench.errors import MtbenchError
 from mtbench.machine import checks, readings
 from mtbench.mallocs import allocators
 from mtbench.mallocs.allocators import Allocator
-from mtbench.measure import Measurer
 from mtbench.plan import jobs
 from mtbench.plan.plan import Plan, Trial
 from mtbench.runs import conditions
 from mtbench.runs.manifest import Site
 from mtbench.runs.record import Record
+from mtbench.trial.measure import Measurer
 
 RESOURCE = "mtbench"
 """The worker resource that a trial takes, one a worker: `dask worker --resources mtbench=1`."""

@@ -11,15 +11,15 @@ from typing import Any
 
 import msgspec
 
-from mtbench import progress, session, signals
 from mtbench.analysis.cells import CellData, gather
 from mtbench.arguments import request
 from mtbench.base.table import bytes_, number, text_table
 from mtbench.errors import Exit
-from mtbench.measure import Measurer
 from mtbench.plan import jobs
 from mtbench.plan.plan import Plan
 from mtbench.runs.record import Record
+from mtbench.trial import progress, session, signals
+from mtbench.trial.measure import Measurer
 
 _SHOWN = (
     ("fairness", "Jain's fairness"),

@@ -7,15 +7,15 @@ import shlex
 import sys
 from pathlib import Path
 
-from mtbench import progress, session, signals
 from mtbench.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
-from mtbench.measure import Measurer
 from mtbench.plan import jobs
 from mtbench.plan.jobs import Job
 from mtbench.plan.plan import Plan
 from mtbench.runs.directory import RunDirectory, new_path
 from mtbench.runs.hosts import is_fleet
+from mtbench.trial import progress, session, signals
+from mtbench.trial.measure import Measurer
 
 
 def command(args: argparse.Namespace) -> int:

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import progress, session, signals
 from mtbench.base.table import duration
 from mtbench.errors import Exit, UsageError
 from mtbench.machine import readings
 from mtbench.mallocs import allocators
-from mtbench.measure import Measurer
 from mtbench.plan import jobs
 from mtbench.plan.plan import Plan
 from mtbench.runs import conditions
 from mtbench.runs.directory import MANIFEST, RunDirectory
+from mtbench.trial import progress, session, signals
+from mtbench.trial.measure import Measurer
 from study.plan import PEERS, Question, full, questions, quick
 
 LIBRARIES = Path("build/pgo/libhakmem.so"), Path("build/plain/libhakmem.so")

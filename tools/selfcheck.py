@@ -27,11 +27,11 @@ from mtbench.base.written import write_whole
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.machine import readings
 from mtbench.mallocs import allocators
-from mtbench.measure import Measurer
 from mtbench.plan.jobs import DEFAULT_TRIALS
 from mtbench.plan.plan import Cell, Plan, Trial
 from mtbench.runs.record import Record
 from mtbench.runs.result import cpu_seconds
+from mtbench.trial.measure import Measurer
 
 BASE_WORK = 160
 """Rounds of arithmetic in the unslowed loop. So many are its critical path, and a further round

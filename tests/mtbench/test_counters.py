@@ -8,10 +8,10 @@ from msgspec.structs import replace
 import workloads
 from mtbench.analysis.cells import gather
 from mtbench.errors import UsageError
-from mtbench.isolate import Limits, run_worker
 from mtbench.mallocs import allocators, counters
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.result import Counters, Lock
+from mtbench.trial.isolate import Limits, run_worker
 from tests.support.fabricated import fabricate
 
 

@@ -12,10 +12,10 @@ import pytest
 
 import workloads
 from mtbench.errors import UsageError
-from mtbench.isolate import TAIL_BYTES, Limits, Outcome, run_worker
 from mtbench.machine import procfs
 from mtbench.mallocs import allocators
 from mtbench.mallocs.allocators import Allocator
+from mtbench.trial.isolate import TAIL_BYTES, Limits, Outcome, run_worker
 
 Library = Callable[[str], Path]
 

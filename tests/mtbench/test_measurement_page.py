@@ -8,12 +8,12 @@ import pytest
 
 import workloads
 from mtbench.__main__ import main
-from mtbench.isolate import Limits, run_worker
 from mtbench.mallocs import allocators
-from mtbench.measure import Measurer
 from mtbench.plan.plan import Plan, Trial, grid
 from mtbench.runs import schema
 from mtbench.runs.record import encoded
+from mtbench.trial.isolate import Limits, run_worker
+from mtbench.trial.measure import Measurer
 
 
 def leaves(value: Any, path: str = "") -> Iterator[str]:

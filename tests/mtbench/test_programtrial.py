@@ -19,10 +19,10 @@ from mtbench.machine import fate, procfs
 from mtbench.mallocs.allocators import Allocator, resolve, worker_environment
 from mtbench.plan.plan import Cell, Trial
 from mtbench.plan.program import Number, Program
-from mtbench.proctree import Tree, adopting, end_orphans
-from mtbench.programtrial import ProgramTrial, shell
 from mtbench.runs.record import Record
-from mtbench.sighting import Sighting
+from mtbench.trial.proctree import Tree, adopting, end_orphans
+from mtbench.trial.program import ProgramTrial, shell
+from mtbench.trial.sighting import Sighting
 
 Library = Callable[[str], Path]
 HAKMEM = resolve("hakmem")

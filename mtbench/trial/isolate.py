@@ -30,7 +30,7 @@ GRACE_S = 1.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 _SOURCE = str(Path(__file__).resolve().parent.parent)
-_START = "import sys; sys.path[:0] = sys.argv[3:]; from mtbench.worker import main; main()"
+_START = "import sys; sys.path[:0] = sys.argv[3:]; from mtbench.trial.worker import main; main()"
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ from typing import IO
 
 import msgspec
 
-from mtbench import signals
 from mtbench.errors import MtbenchError
-from mtbench.isolate import TAIL_BYTES, die_with_parent
 from mtbench.machine import fate, procfs, readings
 from mtbench.mallocs.allocators import Allocator, worker_environment
 from mtbench.plan.plan import Trial
 from mtbench.plan.program import Program
-from mtbench.proctree import Tree, end_orphans
 from mtbench.runs.record import SCHEMA, Around, Identity, Record, Status, sound
 from mtbench.runs.result import ProgramUse, Result
+from mtbench.trial import signals
+from mtbench.trial.isolate import TAIL_BYTES, die_with_parent
+from mtbench.trial.proctree import Tree, end_orphans
 
 STOP_S = 10.0
 READY_S = 60.0

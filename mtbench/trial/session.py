@@ -15,16 +15,16 @@ from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timezone
 from typing import Protocol
 
-from mtbench import signals
 from mtbench.errors import MtbenchError
 from mtbench.machine import checks, readings
 from mtbench.plan.jobs import Job
 from mtbench.plan.plan import Cell, Plan, Trial
-from mtbench.progress import Progress
 from mtbench.runs import conditions
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.manifest import Manifest, Session, Workload
 from mtbench.runs.record import SCHEMA, Record
+from mtbench.trial import signals
+from mtbench.trial.progress import Progress
 
 Done = set[tuple[int, Cell]]
 Records = Generator[Record, None, None]

@@ -18,11 +18,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mtbench import signals
-from mtbench.isolate import GRACE_S, thread_states
 from mtbench.machine import procfs
 from mtbench.runs.record import Identity
-from mtbench.sighting import Sighting
+from mtbench.trial import signals
+from mtbench.trial.isolate import GRACE_S, thread_states
+from mtbench.trial.sighting import Sighting
 
 LOOK_S = 0.05
 _CLOSE_S = 0.002

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import msgspec
 
 import workloads
-from mtbench.isolate import Limits, run_worker
 from mtbench.machine import readings
 from mtbench.mallocs.allocators import Allocator
 from mtbench.plan.plan import Cell, Plan, Trial
 from mtbench.runs.record import SCHEMA, Around, Identity, Kind, Record, Status, checked
 from mtbench.runs.result import Counters, Result
+from mtbench.trial.isolate import Limits, run_worker
 
 _KEPT_BYTES = 256 << 20
 

@@ -1,0 +1,1 @@
+"""One trial, one session of trials."""
