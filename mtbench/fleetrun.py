@@ -12,10 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import fleet, report
+from mtbench import report
 from mtbench.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
-from mtbench.fleet import Fleet
+from mtbench.fleet import fleet
+from mtbench.fleet.fleet import Fleet
 from mtbench.plan import jobs
 from mtbench.plan.jobs import Job
 from mtbench.runs import conditions

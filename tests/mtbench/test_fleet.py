@@ -20,12 +20,13 @@ from fabricated import manifest
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
-from mtbench import fleet, fleetrun
+from mtbench import fleetrun
 from mtbench.arguments import request
 from mtbench.command import build_parser
 from mtbench.errors import MtbenchError, UsageError
-from mtbench.fleet import Cluster, Fleet
-from mtbench.host import Described
+from mtbench.fleet import fleet
+from mtbench.fleet.fleet import Cluster, Fleet
+from mtbench.fleet.remote import Described
 from mtbench.plan import jobs
 from mtbench.runs import conditions
 from mtbench.runs.directory import RunDirectory

@@ -20,8 +20,8 @@ from typing import Any
 
 import msgspec
 
-from mtbench import host
 from mtbench.errors import MtbenchError, UsageError
+from mtbench.fleet import remote
 from mtbench.mallocs.allocators import Allocator
 from mtbench.plan.jobs import Job
 from mtbench.plan.plan import Cell, Plan, Trial
@@ -43,7 +43,7 @@ _RPC_S = 120.0
 class Host:
     """One machine of the cluster: what it said of itself, its live workers, and its trials."""
 
-    told: host.Described
+    told: remote.Described
     plan: Plan
     workers: list[str] = field(default_factory=list)
     queue: deque[Trial] = field(default_factory=deque)
@@ -99,15 +99,15 @@ class Cluster:
             raise OSError("the scheduler is gone")
         return dict(client.sync(_ncores, client, callback_timeout=10))
 
-    def describe(self, worker: str, kept: list[Allocator]) -> host.Described:
+    def describe(self, worker: str, kept: list[Allocator]) -> remote.Described:
         """What a worker says of its host. Raises UsageError for one that knows no such question."""
         try:
-            told = self.client().run(host.describe, kept, workers=[worker])
+            told = self.client().run(remote.describe, kept, workers=[worker])
         except (ImportError, AttributeError) as error:
             raise UsageError(
                 f"worker {worker} has another mtbench ({error}); install the same on both"
             ) from error
-        found: host.Described = told[worker]
+        found: remote.Described = told[worker]
         return found
 
 
@@ -166,12 +166,12 @@ class Fleet:
             if found.workers:
                 found.last_seen = time.monotonic()
 
-    def _admit(self, address: str, told: host.Described) -> Host:
+    def _admit(self, address: str, told: remote.Described) -> Host:
         name = told.name
         if not told.resource:
             raise UsageError(
-                f"worker {address} on {name} does not offer the resource {host.RESOURCE}; start it "
-                f"with: dask worker --nthreads 1 --resources {host.RESOURCE}=1"
+                f"worker {address} on {name} does not offer the resource {remote.RESOURCE}; start it "
+                f"with: dask worker --nthreads 1 --resources {remote.RESOURCE}=1"
             )
         mine = conditions.build()
         for part, found in told.build.items():
@@ -187,7 +187,7 @@ class Fleet:
                 return known
             if known.name == name:
                 raise UsageError(
-                    f"two machines are called {name}; tell them apart with {host.NAME_VARIABLE}"
+                    f"two machines are called {name}; tell them apart with {remote.NAME_VARIABLE}"
                 )
         plan = replace(self._job.plan, cores=told.site.cores or self._job.plan.cores)
         self.hosts[name] = Host(told, plan)
@@ -244,14 +244,14 @@ class Fleet:
         kept = found.told.site.allocators
         key = hashlib.sha256(repr((found.plan, kept)).encode()).hexdigest()
         future = self.cluster.client().submit(
-            host.trial,
+            remote.trial,
             key,
             found.plan,
             kept,
             trial,
             workers=[worker],
             allow_other_workers=False,
-            resources={host.RESOURCE: 1},
+            resources={remote.RESOURCE: 1},
             pure=False,
             retries=0,
         )

@@ -1,0 +1,1 @@
+"""The hosts of a cluster and their queues."""
