@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mtbench.base import streams
 from mtbench.base.table import one_line
-from mtbench.command import build_parser
+from mtbench.commands.parser import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.trial import signals
 

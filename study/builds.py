@@ -15,7 +15,7 @@ import numpy as np
 from mtbench.analysis.statistics import geometric_mean, median
 from mtbench.base.table import bytes_, markdown_table, number
 from mtbench.base.table import ratio as bracketed
-from mtbench.rank import Standing, standings
+from mtbench.commands.rank import Standing, standings
 from study import analyse
 from study.analyse import FASTER, FEW, NONE, SLOWER, Ratio
 from study.plan import CONFIG_WORKLOADS, PEERS, PGO, PLAIN, SMALL_BUDGET, SPIN, TRAINED

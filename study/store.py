@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from mtbench.analysis.cells import Results
 from mtbench.base.written import write_whole
+from mtbench.commands.report import load
 from mtbench.plan.plan import Plan
-from mtbench.report import load
 from mtbench.runs.directory import MANIFEST, PACKED, RunDirectory
 from mtbench.runs.manifest import Manifest
 from mtbench.runs.record import Record, encoded

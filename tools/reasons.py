@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mtbench.analysis.statistics import median
 from mtbench.base.table import markdown_table, number
+from mtbench.commands.report import load
 from mtbench.plan.plan import Cell
-from mtbench.report import load
 from mtbench.runs.record import Record
 from mtbench.runs.result import Memory, Result, cpu_seconds, given
 from tools.targets import ranked, records_of

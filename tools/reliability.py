@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from mtbench.base.written import write_whole
-from mtbench.verify import catalogue, probe_path, select, verify
+from mtbench.commands.verify import catalogue, probe_path, select, verify
 from tools.exceptions import EXCEPTIONS
 from tools.faults import FOUND_BY, HANGS, HOARDS, compiled, with_fault
 from tools.repository import DATA, DOCS

@@ -26,8 +26,8 @@ from allocator import library
 from mtbench.__main__ import main as command
 from mtbench.base.table import markdown_table, number
 from mtbench.base.written import write_whole
+from mtbench.commands.report import load
 from mtbench.errors import Exit, MtbenchError
-from mtbench.report import load
 from mtbench.runs.directory import MANIFEST, TRIALS, RunDirectory
 from mtbench.runs.record import Record, encoded
 from mtbench.runs.result import Counters, Lock

@@ -8,7 +8,7 @@ import shlex
 
 import pytest
 
-from mtbench.command import build_parser
+from mtbench.commands.parser import build_parser
 from tools.repository import ROOT
 
 README = ROOT / "README.md"

@@ -20,9 +20,9 @@ from fabricated import manifest
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
-from mtbench import fleetrun
-from mtbench.arguments import request
-from mtbench.command import build_parser
+from mtbench.commands import cluster
+from mtbench.commands.arguments import request
+from mtbench.commands.parser import build_parser
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.fleet import fleet
 from mtbench.fleet.fleet import Cluster, Fleet
@@ -247,9 +247,9 @@ def test_a_host_is_not_resumed_under_other_conditions(tmp_path: Path) -> None:
     kept = {"a": told("a", {"cores": "2", "MALLOC_ARENA_MAX": "1"}).site}
     with begun(tmp_path / "run", on_each_host=True, assignment={}, hosts=kept) as run:
         with pytest.raises(UsageError, match=r"host a .* \(MALLOC_ARENA_MAX was 1, is unset\)"):
-            fleetrun._settle(run, wanted, found)
+            cluster._settle(run, wanted, found)
         run.update(hosts={"a": told("a", {"cores": "2"}).site})
-        fleetrun._settle(run, wanted, found)
+        cluster._settle(run, wanted, found)
 
 
 def test_every_workload_has_one_host_and_no_host_is_idle() -> None:

@@ -19,7 +19,7 @@ import workloads
 from mtbench.__main__ import main
 from mtbench.api import load
 from mtbench.base.table import one_line
-from mtbench.command import build_parser
+from mtbench.commands.parser import build_parser
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.mallocs import allocators
 from mtbench.plan import jobs

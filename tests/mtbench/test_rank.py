@@ -3,8 +3,8 @@
 import numpy as np
 
 from mtbench.analysis.cells import CellData, Results
+from mtbench.commands.rank import standings
 from mtbench.plan.plan import Cell, Plan, grid
-from mtbench.rank import standings
 
 RATIOS = np.array([1.03, 1.03, 1.10, 1.16, 1.16])
 """Student's p is 0.028: below 0.05, above 0.05 / 6."""

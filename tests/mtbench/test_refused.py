@@ -13,7 +13,7 @@ import pytest
 import mtbench
 import workloads
 from mtbench.__main__ import main
-from mtbench.report import load
+from mtbench.commands.report import load
 from tests.support.fabricated import fabricate
 
 Library = Callable[[str], Path]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtbench.__main__ import main
-from mtbench.report import _unit_line
+from mtbench.commands.report import _unit_line
 from tests.support.fabricated import fabricate
 from tools import specimen
 

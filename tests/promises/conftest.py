@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mtbench.commands.verify import Report, catalogue, probe_path, select, verify
 from mtbench.errors import MtbenchError
 from mtbench.mallocs.allocators import Allocator, resolve
-from mtbench.verify import Report, catalogue, probe_path, select, verify
 from tools.faults import compiled
 
 FULL = os.environ.get("MTBENCH_ALL_PROMISES") == "1"

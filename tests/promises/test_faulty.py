@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from mtbench.commands.verify import Report, probe_path
 from mtbench.mallocs.allocators import Allocator
-from mtbench.verify import Report, probe_path
 from tools.faults import FOUND_BY, HANGS, HOARDS, with_fault
 
 

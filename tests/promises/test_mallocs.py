@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mtbench.verify import LINKED_PROBE, Report, probe_path
+from mtbench.commands.verify import LINKED_PROBE, Report, probe_path
 from tests.promises.conftest import FULL
 from tools.exceptions import EXCEPTIONS
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mtbench.commands.verify import Report
 from mtbench.mallocs.allocators import Allocator
-from mtbench.verify import Report
 
 CHECKED = {
     "double-free": "double free",

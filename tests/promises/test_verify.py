@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mtbench.errors import UsageError
-from mtbench.mallocs.allocators import Allocator, resolve
-from mtbench.verify import (
+from mtbench.commands.verify import (
     MISUSE,
     Promise,
     Report,
@@ -26,6 +24,8 @@ from mtbench.verify import (
     run_probe,
     table,
 )
+from mtbench.errors import UsageError
+from mtbench.mallocs.allocators import Allocator, resolve
 
 
 def command(arguments: Sequence[str]) -> int:

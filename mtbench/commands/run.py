@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from mtbench.analysis.cells import CellData, gather
-from mtbench.arguments import request
 from mtbench.base.table import bytes_, number, text_table
+from mtbench.commands.arguments import request
 from mtbench.errors import Exit
 from mtbench.plan import jobs
 from mtbench.plan.plan import Plan

@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from mtbench.arguments import request, resumed
+from mtbench.commands.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
 from mtbench.plan import jobs
 from mtbench.plan.jobs import Job
@@ -21,9 +21,9 @@ from mtbench.trial.measure import Measurer
 def command(args: argparse.Namespace) -> int:
     """`mtbench sweep`."""
     if args.cluster or (args.resume and is_fleet(Path(args.resume))):
-        from mtbench import fleetrun
+        from mtbench.commands import cluster
 
-        return fleetrun.command(args)
+        return cluster.command(args)
     if args.on_each_host:
         raise UsageError("--on-each-host goes with --cluster")
     run, job = resumed(args) if args.resume else created(args)
@@ -42,7 +42,7 @@ def command(args: argparse.Namespace) -> int:
 
 def conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -> int:
     """Summary, figures, report and the closing words; returns the exit code."""
-    from mtbench import report
+    from mtbench.commands import report
 
     written = report.write(run, Path(run.path), report.DEFAULT_FORMATS)
     if as_json:

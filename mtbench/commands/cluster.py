@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench import report
-from mtbench.arguments import request, resumed
+from mtbench.commands import report
+from mtbench.commands.arguments import request, resumed
 from mtbench.errors import Exit, UsageError
 from mtbench.fleet import fleet
 from mtbench.fleet.fleet import Fleet

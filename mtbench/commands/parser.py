@@ -220,7 +220,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     sweep = _subcommand(
         commands,
         "sweep",
-        "mtbench.sweeping:command",
+        "mtbench.commands.sweep:command",
         "run the grid and write the report",
         _SWEEP_EXAMPLES,
     )
@@ -255,7 +255,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     _add_talk(sweep)
 
     run = _subcommand(
-        commands, "run", "mtbench.onecell:command", "one cell, printed", _RUN_EXAMPLES
+        commands, "run", "mtbench.commands.run:command", "one cell, printed", _RUN_EXAMPLES
     )
     add = run.add_argument
     add("-a", "--allocator", default="hakmem", metavar="NAME", help="default hakmem")
@@ -269,7 +269,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     exec_ = _subcommand(
         commands,
         "exec",
-        "mtbench.execute:command",
+        "mtbench.commands.exec:command",
         "a real program under each allocator",
         _EXEC_EXAMPLES,
     )
@@ -279,7 +279,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     report = _subcommand(
         commands,
         "report",
-        "mtbench.report:command",
+        "mtbench.commands.report:command",
         "rebuild figures and report from run directories",
         _REPORT_EXAMPLES,
     )
@@ -301,7 +301,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     compare = _subcommand(
         commands,
         "compare",
-        "mtbench.compare:command",
+        "mtbench.commands.compare:command",
         "two or more runs: ratios with intervals",
         _COMPARE_EXAMPLES,
     )
@@ -321,7 +321,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     rank = _subcommand(
         commands,
         "rank",
-        "mtbench.rank:command",
+        "mtbench.commands.rank:command",
         "one run: an allocator against the best of the others",
         _RANK_EXAMPLES,
     )
@@ -336,7 +336,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     list_ = _subcommand(
         commands,
         "list",
-        "mtbench.listing:command",
+        "mtbench.commands.list:command",
         "allocators | workloads | sizes | options | schema",
         _LIST_EXAMPLES,
     )
@@ -349,15 +349,15 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     doctor = _subcommand(
         commands,
         "doctor",
-        "mtbench.checkup:command",
+        "mtbench.commands.doctor:command",
         "what on this machine will spoil measurements, and what to do about it",
         "exit code 0 if nothing spoils them, 4 if something does",
     )
     doctor.add_argument("--json", action="store_true")
 
     verify = _subcommand(
-        commands, "verify", "mtbench.verify:main", "does a malloc keep its promises?", ""
+        commands, "verify", "mtbench.commands.verify:main", "does a malloc keep its promises?", ""
     )
     if "verify" in argv[:1]:
-        import_module("mtbench.verify").add_arguments(verify)
+        import_module("mtbench.commands.verify").add_arguments(verify)
     return parser

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from mtbench.arguments import refuse_options
 from mtbench.base.table import printable
+from mtbench.commands.arguments import refuse_options
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.machine import procfs, readings
 from mtbench.mallocs import allocators
@@ -96,8 +96,8 @@ def _surrounded(task: Program) -> Iterator[None]:
 
 
 def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -> int:
-    from mtbench import report
     from mtbench.analysis import programs
+    from mtbench.commands import report
 
     written = report.write(run, Path(run.path), report.DEFAULT_FORMATS)
     if as_json:

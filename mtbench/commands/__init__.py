@@ -1,0 +1,1 @@
+"""One file for each command: what was typed, and what is printed."""
