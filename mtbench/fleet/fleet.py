@@ -170,8 +170,8 @@ class Fleet:
         name = told.name
         if not told.resource:
             raise UsageError(
-                f"worker {address} on {name} does not offer the resource {remote.RESOURCE}; start it "
-                f"with: dask worker --nthreads 1 --resources {remote.RESOURCE}=1"
+                f"worker {address} on {name} does not offer the resource {remote.RESOURCE}; "
+                f"start it with: dask worker --nthreads 1 --resources {remote.RESOURCE}=1"
             )
         mine = conditions.build()
         for part, found in told.build.items():

@@ -27,9 +27,9 @@ def build() -> dict[str, str]:
     """What must agree between client and worker: our Python sources and our libraries."""
     digest = hashlib.sha256()
     for package in ("mtbench", "workloads"):
-        folder = Path(__file__).resolve().parent.parent / package
-        for file in sorted(folder.glob("*.py")):
-            digest.update(file.name.encode() + file.read_bytes())
+        folder = Path(__file__).resolve().parents[2] / package
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
     return {
         "mtbench": digest.hexdigest()[:12],
         "hakmem": hashlib.sha256(repr(hakmem.build()).encode()).hexdigest()[:12],

@@ -29,7 +29,7 @@ POLL_S = 0.1
 GRACE_S = 1.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
-_SOURCE = str(Path(__file__).resolve().parent.parent)
+_SOURCE = str(Path(__file__).resolve().parents[2])
 _START = "import sys; sys.path[:0] = sys.argv[3:]; from mtbench.trial.worker import main; main()"
 
 
