@@ -200,7 +200,7 @@ def _programs(base: _Loaded, other: _Loaded) -> list[str]:
 
 def _typed(value: object) -> str:
     """A part of a program's description as one would type it."""
-    words = isinstance(value, list) and all(isinstance(word, str) for word in value)
+    words = isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value)
     return f"'{shlex.join(value)}'" if words else json.dumps(value)  # type: ignore[arg-type]
 
 

@@ -189,7 +189,9 @@ class RunDirectory:
 
     @staticmethod
     def _refuse_schema(line: bytes, file: IO[bytes], number: int) -> None:
-        found = json.loads(line)
+        found = None
+        with contextlib.suppress(ValueError, RecursionError):
+            found = json.loads(line)
         if isinstance(found, dict) and found.get("schema") != SCHEMA:
             raise UsageError(
                 f"{file.name}: line {number} has schema {found.get('schema')}; this version reads "

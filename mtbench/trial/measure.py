@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
@@ -48,16 +49,14 @@ class Measurer:
         started = time.time()
         limits = Limits(self._plan.limit(cell.threads), self._memory)
         outcome = run_worker(request, chosen, limits)
-        written = outcome.record
-        kept = Record(
+        kept = partial(
+            Record,
             schema=SCHEMA,
             order=trial.order,
             block=trial.block,
             allocator=cell.allocator,
             workload=cell.workload,
             threads=cell.threads,
-            status=outcome.status,
-            reason=outcome.reason,
             signal=outcome.signal,
             exit_code=outcome.exit_code,
             stderr_tail=outcome.stderr_tail,
@@ -72,17 +71,18 @@ class Measurer:
                 steal_s=round(readings.steal_s() - steal, 2),
             ),
         )
+        written = outcome.record
         try:
-            found = msgspec.structs.replace(
-                kept,
+            return kept(
+                status=outcome.status,
+                reason=outcome.reason,
                 identity=_identity(written.get("identity"), chosen),
                 result=_if_any(written.get("result"), Result),
                 allocator_stats=_if_any(written.get("allocator_stats"), Counters),
             )
         except ValueError as error:
             # What a broken malloc left of a worker's numbers is no number.
-            return kept.failed(Status.ERROR, f"its numbers are damaged: {error}")
-        return found
+            return kept(status=Status.ERROR, reason=f"its numbers are damaged: {error}")
 
     def _request(self, block: int, cell: Cell) -> bytes:
         """The same work for every allocator of a block, other work in the next block."""
