@@ -138,6 +138,7 @@ def learner() -> str:
 TABLES = {
     "exchange": exchange,
     "rank": lambda: f"{made_by('rank')}:\n\n{rank('rank', 'hakmem')}",
+    "before": lambda: f"{made_by('before')}:\n\n{rank('before', 'hakmem', '--against', 'before')}",
     "targets": lambda: targets.table(DATA / "rank"),
     "reasons": lambda: reasons.table(DATA / "rank"),
     "learner": learner,

@@ -114,7 +114,7 @@ def fleet_run(path: Path) -> Path:
     fabricate(path, lambda *_: 1e6, allocators=("system", "peer"), threads=(1,), trials=2)
     kept = json.loads((path / "manifest.json").read_text())
     names = ("machine", "fingerprint", "packages", "facts", "allocators")
-    kept["hosts"] = {"here": {name: kept[name] for name in names} | {"cores": 2}}
+    kept["hosts"] = {"here": {name: kept[name] for name in names if name in kept} | {"cores": 2}}
     kept |= {"cluster": "tcp://here", "on_each_host": False, "assignment": {"mid_gap": "here"}}
     (path / "manifest.json").write_text(json.dumps(kept))
     lines = (path / "trials.jsonl").read_text().splitlines()

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import mtbench
 from mtbench.mallocs.identity import ENTRY_POINTS
 from mtbench.mallocs.reached import reached
 from workloads.preload import preload_path
 
 SOURCES = Path(__file__).with_name("libraries")
-IDENTITY = Path(__file__).parents[2] / "mtbench" / "identity.py"
+IDENTITY = Path(mtbench.__path__[0]) / "mallocs" / "identity.py"
 INTERPRETERS = sorted({sys.executable, *filter(None, [shutil.which("/usr/bin/python3")])})
 Library = Callable[[str], Path]
 LIBC = "libc.so"
