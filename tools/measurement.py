@@ -1,7 +1,7 @@
-"""Tables of measurement.md, made from kept data: ``python -m tools.measurement [--check]``.
+"""Tables of measurement.md and record.md, made from kept data and the types: ``python -m tools.measurement [--check]``.
 
 ``make aa`` and ``make cost`` measure anew, keep docs/data/aa.json, planted.json and cost.json, and
-write the tables. `--check` writes nothing and exits 3 if the document differs.
+write the tables. `--check` writes nothing and exits 3 if a document differs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tools import own_cost
 from tools.repository import DATA, DOCS
 from tools.tables import check, filled
 
-DOCUMENT = DOCS / "measurement.md"
+DOCUMENTS = DOCS / "measurement.md", DOCS / "record.md"
 VERDICTS = ("faster", "slower", "no difference seen")
 VIEWS = {
     "paired": "paired, as `sweep` and `rank` do",
@@ -100,8 +100,9 @@ TABLES = {
 def main(arguments: list[str]) -> int:
     """See the module's text."""
     if arguments == ["--check"]:
-        return check((DOCUMENT,), TABLES, "tools.measurement")
-    write_whole(DOCUMENT, filled(DOCUMENT.read_text(encoding="utf-8"), TABLES))
+        return check(DOCUMENTS, TABLES, "tools.measurement")
+    for document in DOCUMENTS:
+        write_whole(document, filled(document.read_text(encoding="utf-8"), TABLES))
     return 0
 
 
