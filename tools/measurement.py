@@ -1,4 +1,6 @@
-"""Tables of measurement.md and record.md, made from kept data and the types: ``python -m tools.measurement [--check]``.
+"""Tables of measurement.md, made from kept data, and of record.md, from the types.
+
+python -m tools.measurement [--check]
 
 ``make aa`` and ``make cost`` measure anew, keep docs/data/aa.json, planted.json and cost.json, and
 write the tables. `--check` writes nothing and exits 3 if a document differs.

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 import workloads
 from mtbench.analysis import histograms
+from mtbench.runs.record import checked
+from mtbench.runs.result import Histogram
 
 counted = st.dictionaries(st.integers(0, 2239), st.integers(0, 1000), max_size=30)
 SHARES = (0.0, 0.5, 0.9, 0.99, 0.999, 1.0)
@@ -15,7 +17,7 @@ SHARES = (0.0, 0.5, 0.9, 0.99, 0.999, 1.0)
 @given(counted)
 def test_percentiles_are_those_of_the_workloads_package(counts: dict[int, int]) -> None:
     sparse = [[place, count] for place, count in sorted(counts.items())]
-    histogram: dict[str, object] = {"scheme": "log-linear-64", "counts": sparse}
+    histogram = checked({"scheme": "log-linear-64", "counts": sparse}, Histogram)
     found = histograms.percentiles(*histograms.decoded(histogram), SHARES)
     expected = [workloads.latency_percentile(sparse, share) for share in SHARES]
     np.testing.assert_allclose(found, expected)
@@ -29,5 +31,5 @@ def test_merged_counts_give_the_percentiles_of_all_calls() -> None:
 
 
 def test_another_scheme_is_refused() -> None:
-    with pytest.raises(ValueError, match="log-linear-64"):
-        histograms.decoded({"scheme": "other", "counts": []})
+    with pytest.raises(ValueError, match="scheme: Invalid enum value 'other'"):
+        checked({"scheme": "other", "counts": []}, Histogram)
