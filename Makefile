@@ -1,4 +1,5 @@
-# Everything a contributor types. Each target installs what it needs into .venv first.
+# Everything a contributor types: `make help` lists it. Each target installs what it needs into .venv
+# first.
 PYTHON ?= python3
 BIN := .venv/bin
 JOBS ?= $(shell nproc)
@@ -7,8 +8,14 @@ CMAKE_QUIET := $(NINJA) -DBUILD_TESTING=OFF
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) \
 	$(shell find allocator workloads mtbench -name '*.[ch]' -o -name CMakeLists.txt -o -name build_ffi.py)
 
-.PHONY: sweep test trials ctest aarch64 sanitize lint format rank pgo pgo-library study learner aa \
-	cost gallery real machines clean
+# The comment in front of a target, as far as its first full stop.
+help:
+	@awk '/^#/ { if (!told) text = substr($$0, 3); else text = text " " substr($$0, 3); told = 1; next } \
+		/^[a-z0-9-]+:( |$$)/ { split($$1, name, ":"); sub(/\. .*|\.$$/, "", text); \
+		if (told) printf "%-12s %s\n", name[1], text } !/^[A-Z_]+ [:?]?=/ { told = 0 }' Makefile
+
+.PHONY: help sweep test trials ctest aarch64 sanitize lint format rank pgo pgo-library study learner aa \
+	cost docs gallery real machines clean
 
 # Editable: Python changes count at once, C changes through this rule.
 .venv/installed: $(SOURCES)
@@ -25,10 +32,11 @@ SOURCES := pyproject.toml CMakeLists.txt $(wildcard cmake/*) \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-# SWEEP='-w larson -t 1,2': other cells than the quick form's.
+# A quick sweep and its report. SWEEP='-w larson -t 1,2': other cells than the quick form's.
 sweep: .venv/installed
 	$(BIN)/mtbench sweep --quick $(SWEEP)
 
+# C unit tests (CTest) and pytest, on everything.
 test: ctest
 	$(BIN)/python -m pytest -n $(JOBS) -q
 
@@ -37,15 +45,16 @@ TRIALS := $(patsubst %,tests/mtbench/test_%.py,reached isolate allocators)
 trials: .venv/tested
 	$(BIN)/python -m pytest -n $(JOBS) -q $(TRIALS)
 
+# The C unit tests alone.
 ctest: .venv/tested
 	$(BIN)/cmake --preset release $(NINJA) > /dev/null
 	$(BIN)/cmake --build --preset release
 	$(BIN)/ctest --preset release -j $(JOBS)
 
-# The allocator's C tests for another processor, emulated: its cross compiler and qemu-user. QUICK=1:
-# without the switches, and only of what the processor or its kernel can make different.
 empty :=
 AARCH64_QUICK := os vdso lock central pagemap pages cache registry huge
+# The allocator's C tests for another processor, emulated: its cross compiler and qemu-user. QUICK=1:
+# without the switches, and only of what the processor or its kernel can make different.
 aarch64: .venv/tested
 	$(BIN)/cmake --preset aarch64 $(NINJA) > /dev/null
 	$(BIN)/cmake --build --preset aarch64 $(if $(QUICK),--target $(AARCH64_QUICK:%=test-%))
@@ -56,6 +65,7 @@ aarch64: .venv/tested
 sanitize: .venv/tested
 	$(BIN)/python -m tools.sanitize
 
+# ruff, mypy --strict, who may import whom, clang-format.
 lint: .venv/linted
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -64,6 +74,7 @@ lint: .venv/linted
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/python -m pytest -q tests/allocator/test_rooms.py
 
+# Python and C as lint wants them.
 format: .venv/linted
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -77,6 +88,7 @@ pgo: pgo-library
 		-w $(PGO_WORKLOADS) -t 1,2,8 -n 9 --duration 0.2 --no-progress -q -o build/pgo-run
 	$(BIN)/mtbench rank build/pgo-run --of pgo --against plain
 
+# The library of pgo without measuring.
 pgo-library: .venv/tested
 	rm -rf build/pgo
 	$(BIN)/cmake -S allocator -B build/plain $(CMAKE_QUIET) -DHAKMEM_PGO= > /dev/null
@@ -115,9 +127,18 @@ aa: .venv/installed
 		$(BIN)/python -m tools.selfcheck planted -o docs/data/planted.json; planted=$$?; \
 		$(BIN)/python -m tools.measurement && test $$aa = 0 && test $$planted = 0
 
+# What the tool costs, the second of these.
 cost: .venv/installed
 	$(BIN)/python -m tools.selfcheck cost -o docs/data/cost.json; cost=$$?; \
 		$(BIN)/python -m tools.measurement && test $$cost = 0
+
+# Everything in docs/ and README.md that is made from data or code, made anew.
+docs: .venv/tested
+	$(BIN)/python -m tools.tables
+	$(BIN)/python -m tools.measurement
+	$(BIN)/python -m tools.reliability render
+	$(BIN)/python -m tools.workload_document > docs/workloads.md.new && mv docs/workloads.md.new docs/workloads.md
+	$(BIN)/python -m study render
 
 # Every figure in every condition, as one page.
 gallery: .venv/installed
@@ -133,5 +154,6 @@ machines: .venv/tested
 	$(BIN)/python -m tests.machines.matrix $(MACHINES); machines=$$?; \
 		$(BIN)/python -m tools.reliability render && test $$machines = 0
 
+# What make made, gone.
 clean:
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache
