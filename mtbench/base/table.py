@@ -35,7 +35,7 @@ def printable(value: Any) -> Any:
         )
     if isinstance(value, dict):
         return {printable(key): printable(item) for key, item in value.items()}
-    return [printable(item) for item in value] if isinstance(value, list) else value
+    return [printable(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def one_line(message: str) -> str:
