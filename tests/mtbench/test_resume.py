@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from mtbench.__main__ import main
 from mtbench.errors import UsageError
@@ -132,8 +133,8 @@ def test_a_changed_program_or_folder_is_not_resumed(command: Command, tmp_path: 
 
 def test_an_older_run_of_a_program_knows_its_machine_only(run: Path) -> None:
     there = {"host": "here", "cpu": "a processor", "cores": "2"}
-    manifest = {"fingerprint": there}
-    kept = RunDirectory(run, manifest)
+    manifest = RunDirectory.read(run).manifest
+    kept = RunDirectory(run, replace(manifest, fingerprint=there, conditions={}))
     conditions.check(kept, there | {"program ./x": "0123", "MALLOC_ARENA_MAX": "1"})
     with pytest.raises(UsageError, match="cores was 2, is 4"):
         conditions.check(kept, there | {"cores": "4"})
