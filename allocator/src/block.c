@@ -5,9 +5,9 @@
 #include "guard.h"
 #include "huge.h"
 #include "large.h"
-#include "os.h"
 #include "pagemap.h"
 #include "route.h"
+#include "say.h"
 
 #include <string.h>
 
@@ -53,7 +53,7 @@ void block_give(void *block) {
         run_free(block);
     } else if (!huge_free(block)) {
         if (pagemap_owns(block)) {
-            os_die("free(): invalid pointer", block);
+            say_die("free(): invalid pointer", block);
         }
         guard_free(block);
     }

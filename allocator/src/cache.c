@@ -4,6 +4,7 @@
 #include "decay.h"
 #include "os.h"
 #include "room.h"
+#include "say.h"
 #include "stack.h"
 
 #include <errno.h>
@@ -239,7 +240,7 @@ COLD void cache_flush(unsigned cls, void *block) {
     }
     struct bin *bin = &cache->bin[cls];
     if (unlikely(bin->head == block)) {
-        os_die("free(): double free", block);
+        say_die("free(): double free", block);
     }
     slow_event(cache, cls);
     lock_bump(&cache->flushes[cls], 1);

@@ -1,5 +1,5 @@
 #include "central.h"
-#include "os.h"
+#include "say.h"
 #include "sizeclass.h"
 #include "spans.h"
 
@@ -49,7 +49,7 @@ void central_init(void) {
         all += capacity_of(cls);
     }
     if (all > SLOTS) {
-        os_die("the stores' arrays need more slots", NULL);
+        say_die("the stores' arrays need more slots", NULL);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "lock.h"
 #include "os.h"
 #include "pagemap.h"
+#include "say.h"
 #include "superreg.h"
 
 #include <signal.h>
@@ -116,7 +117,7 @@ static _Noreturn void fault(const char *what, const void *block, const struct he
     out = put_text(out, ", noticed by thread ");
     out = put_number(out, (uint64_t)os_thread(), 10);
     *out = '\0';
-    os_say(line);
+    say_line(line);
     abort();
 }
 

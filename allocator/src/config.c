@@ -1,6 +1,6 @@
 #define _GNU_SOURCE
 #include "config.h"
-#include "os.h"
+#include "say.h"
 #include "sizeclass.h"
 
 #include "hakmem.h"
@@ -143,7 +143,7 @@ static void complain(const char *setting, const struct option *option) {
             n = append(line, n, sizeof line, i + 1 < OPTIONS ? " " : "");
         }
     }
-    os_say(line);
+    say_line(line);
 }
 
 /* `setting` is one NAME=value of the environment. */

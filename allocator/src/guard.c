@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "guard.h"
-#include "os.h"
 #include "pagemap.h"
+#include "say.h"
 #include "superreg.h"
 
 #include <dlfcn.h>
@@ -27,7 +27,7 @@ static void *find(struct of_libc *function, const void *block) {
         }
     }
     if (address == NULL) {
-        os_die(function->complaint, block);
+        say_die(function->complaint, block);
     }
     return address;
 }
@@ -54,7 +54,7 @@ size_t guard_usable_size(const void *block) {
     static struct of_libc function = {"malloc_usable_size", "malloc_usable_size(): invalid pointer",
                                       NULL};
     if (!guard_knows(block)) {
-        os_die(function.complaint, block);
+        say_die(function.complaint, block);
     }
     return ((size_t (*)(const void *))find(&function, block))(block);
 }

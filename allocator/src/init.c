@@ -13,6 +13,7 @@
 #include "os.h"
 #include "pages.h"
 #include "route.h"
+#include "say.h"
 #include "spans.h"
 #include "superreg.h"
 #include "syscall.h"
@@ -42,7 +43,7 @@ static void bring_up(void) {
     spans_init();
     route_init();
     if (!pages_init()) {
-        os_die("no address space for the page map", NULL);
+        say_die("no address space for the page map", NULL);
     }
 }
 

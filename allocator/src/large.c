@@ -1,8 +1,8 @@
 #include "large.h"
 #include "decay.h"
 #include "dirty.h"
-#include "os.h"
 #include "pages.h"
+#include "say.h"
 
 static _Atomic uint64_t allocations, frees, bytes_in_runs;
 
@@ -31,7 +31,7 @@ void *run_take(size_t size, size_t alignment, bool *zero) {
 void run_free(void *block) {
     struct span *span = pagemap_span(block);
     if (span->start != (uintptr_t)block) {
-        os_die("free(): invalid pointer", block);
+        say_die("free(): invalid pointer", block);
     }
     pagemap_set(span, 1, CLASS_NONE);
     atomic_fetch_add_explicit(&frees, 1, memory_order_relaxed);

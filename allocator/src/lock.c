@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "lock.h"
 #include "os.h"
+#include "say.h"
 #include "syscall.h"
 
 #include <linux/futex.h>
@@ -57,7 +58,7 @@ static uint64_t timed_now(void) {
 
 void lock_init_family(const struct lock_family *family) {
     if (family_count == FAMILIES_MAX) {
-        os_die("more locks than a fork could hold", family->first);
+        say_die("more locks than a fork could hold", family->first);
     }
     families[family_count++] = *family;
 }
@@ -93,7 +94,7 @@ const struct lock_family *lock_family(const struct lock *lock) {
             return &families[i];
         }
     }
-    os_die("a lock that was never named", lock);
+    say_die("a lock that was never named", lock);
 }
 
 void lock_name(const struct lock *lock, char name[LOCK_NAME]) {

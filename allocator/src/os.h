@@ -85,8 +85,4 @@ int os_thread(void);
 /* In the child of a fork: it has another. */
 void os_thread_is_another(void);
 
-/* Writes one line to standard error without allocating; `abort` variant then ends the process. */
-void os_say(const char *line);
-_Noreturn void os_die(const char *what, const void *address);
-
 #endif

@@ -2,6 +2,7 @@
 #include "registry.h"
 #include "os.h"
 #include "pagemap.h"
+#include "say.h"
 
 #include <string.h>
 
@@ -33,7 +34,7 @@ void registry_init(void) {
     capacity = config.registry == REGISTRY_LOCKED ? REGISTRY_FIRST : REGISTRY_CAPACITY;
     table = os_map(align_up(capacity * sizeof *table, PAGE), PAGE);
     if (table == NULL) {
-        os_die("no address space for the registry's table", NULL);
+        say_die("no address space for the registry's table", NULL);
     }
 }
 

@@ -3,15 +3,15 @@
 #include "config.h"
 #include "guard.h"
 #include "lookup.h"
-#include "os.h"
 #include "pagemap.h"
 #include "registry.h"
+#include "say.h"
 #include "superreg.h"
 
 void route_init(void) {
     registry_init();
     if (!lookup_init()) {
-        os_die("no address space for the cascade's tables", NULL);
+        say_die("no address space for the cascade's tables", NULL);
     }
 }
 
@@ -85,6 +85,6 @@ void route_free(void *block) {
         }
     }
     if (!mid_route_free(block)) {
-        os_die("free(): invalid pointer", block);
+        say_die("free(): invalid pointer", block);
     }
 }

@@ -5,6 +5,7 @@
 #include "pagemap.h"
 #include "pages.h"
 #include "route.h"
+#include "say.h"
 
 /* Blocks of at most two pages lie dense: whatever a program touches of them, it touches their
  * pages. */
@@ -218,7 +219,7 @@ void spans_give(unsigned cls, void *const *blocks, unsigned n) {
     }
     release(spans);
     if (bad != NULL) {
-        os_die("free(): invalid pointer or double free", bad);
+        say_die("free(): invalid pointer or double free", bad);
     }
     while (empty != NULL) {
         struct span *span = empty;

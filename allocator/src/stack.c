@@ -1,6 +1,7 @@
 #include "stack.h"
 #include "os.h"
 #include "room.h"
+#include "say.h"
 
 #include <string.h>
 
@@ -20,7 +21,7 @@ void stack_init(void) {
     }
     long_bytes = align_up(long_slots * sizeof(void *), PAGE);
     if (sizeof(struct cache) + short_slots * sizeof(void *) > SHELF_PLACE) {
-        os_die("a cache is larger than its place", NULL);
+        say_die("a cache is larger than its place", NULL);
     }
 }
 

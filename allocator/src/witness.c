@@ -3,7 +3,7 @@
 #ifdef HAK_WITNESS
 
 #include "lock.h"
-#include "os.h"
+#include "say.h"
 
 #include <string.h>
 
@@ -20,7 +20,7 @@ static _Noreturn void violation(const char *what, const struct lock *one, const 
     strcat(line, other);
     strcat(line, " under ");
     strcat(line, lock_family(one)->name);
-    os_die(line, one);
+    say_die(line, one);
 }
 
 static enum lock_rank rank_of(const struct lock *lock) {
@@ -45,7 +45,7 @@ void witness_release(const struct lock *lock) {
             return;
         }
     }
-    os_die("witness: released, not held", lock);
+    say_die("witness: released, not held", lock);
 }
 
 void witness_no_lock(void) {
