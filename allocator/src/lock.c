@@ -1,17 +1,13 @@
 #define _GNU_SOURCE
 #include "lock.h"
 #include "os.h"
-#include "say.h"
 #include "syscall.h"
 
 #include <linux/futex.h>
-#include <string.h>
 
 /* A critical section here is some 20 to 100 ns; spinning for about a microsecond covers a running
  * holder and gives up soon on one that was preempted. */
 #define SPINS 64
-
-#define FAMILIES_MAX 32
 
 #define WAITER ((uint64_t)1 << 48)
 #define WAIT_TICK_BITS 14
@@ -20,9 +16,6 @@ enum lock_kind lock_kind_now = LOCK_FUTEX;
 
 /* Sums of starts count from here, to stay within 48 bits. 0: nothing is timed. */
 static _Atomic uint64_t epoch_ns;
-
-static struct lock_family families[FAMILIES_MAX];
-static int family_count;
 
 static _Thread_local char self_marker __attribute__((tls_model("initial-exec")));
 
@@ -54,72 +47,6 @@ static uint64_t ticks(uint64_t ns) {
 /* 0 while nothing is timed. */
 static uint64_t timed_now(void) {
     return epoch() != 0 ? os_now_ns() : 0;
-}
-
-void lock_init_family(const struct lock_family *family) {
-    if (family_count == FAMILIES_MAX) {
-        say_die("more locks than a fork could hold", family->first);
-    }
-    families[family_count++] = *family;
-}
-
-void lock_init(struct lock *lock, const char *name, enum lock_rank rank) {
-    struct lock_family alone = {.name = name, .first = lock, .count = 1, .rank = rank};
-    lock_init_family(&alone);
-}
-
-static struct lock *member(const struct lock_family *family, int index) {
-    return (struct lock *)((char *)family->first + (size_t)index * family->stride);
-}
-
-int lock_count(void) {
-    int count = 0;
-    for (int i = 0; i < family_count; i++) {
-        count += families[i].count;
-    }
-    return count;
-}
-
-struct lock *lock_at(int index) {
-    const struct lock_family *family = families;
-    while (index >= family->count) {
-        index -= family++->count;
-    }
-    return member(family, index);
-}
-
-const struct lock_family *lock_family(const struct lock *lock) {
-    for (int i = 0; i < family_count; i++) {
-        if (lock >= families[i].first && lock <= member(&families[i], families[i].count - 1)) {
-            return &families[i];
-        }
-    }
-    say_die("a lock that was never named", lock);
-}
-
-void lock_name(const struct lock *lock, char name[LOCK_NAME]) {
-    const struct lock_family *family = lock_family(lock);
-    size_t n = strlen(family->name);
-    memset(name, 0, LOCK_NAME);
-    memcpy(name, family->name, n);
-    if (family->number == NULL) {
-        return;
-    }
-    int index = 0;
-    while (member(family, index) != lock) {
-        index++;
-    }
-    char digits[10];
-    int count = 0;
-    unsigned number = family->number(index);
-    do {
-        digits[count++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
-    name[n++] = '.';
-    while (count > 0) {
-        name[n++] = digits[--count];
-    }
 }
 
 static void relax(void) {

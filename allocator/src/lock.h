@@ -5,9 +5,7 @@
  * or a walk of unbounded length, with two exceptions: GROWTH, because whoever waits for it wants
  * the same calls made, and REGISTRY in the `locked` rung, which is measured as it was shipped.
  *
- * Ranks, low taken first: a thread that holds one only takes higher ones. Within a rank at most one
- * is held, except by fork, which takes all in the order in which they were named. Builds with
- * HAK_WITNESS see to both rules (witness.h).
+ * Every lock has a name and a rank (locks.h), and ranks are taken in order (witness.h).
  *
  * Counters are plain fields, written while the lock is held and read racily by the statistics.
  * Times are taken only from the first reading of statistics on (lock_time): the clock that is
@@ -18,28 +16,13 @@
 
 #include "base.h"
 #include "fork.h"
+#include "locks.h"
 #include "witness.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
 enum lock_kind { LOCK_FUTEX, LOCK_SPIN, LOCK_MUTEX };
-
-enum lock_rank {
-    RANK_CHECK,
-    RANK_CACHES,
-    RANK_SHELF,
-    RANK_ELO,
-    RANK_SUPERREG,
-    RANK_HUGE,
-    RANK_BIGCACHE,
-    RANK_CENTRAL,
-    RANK_SPANS,
-    RANK_REGISTRY,
-    RANK_LOOKUP,
-    RANK_GROWTH,
-    RANK_PAGES
-};
 
 struct lock {
     _Atomic uint32_t state;   /* 0 free, 1 held, 2 held and somebody may sleep */
@@ -52,32 +35,11 @@ struct lock {
     pthread_mutex_t mutex;
 } __attribute__((aligned(CACHE_LINE))); /* all zeros: free, never taken */
 
-/* Locks of one purpose. What is the same for all of them is here and not in the locks, so that one
- * that is never taken is never touched. */
-struct lock_family {
-    const char *name;
-    struct lock *first;
-    size_t stride; /* bytes from one to the next */
-    int count;
-    unsigned (*number)(int index); /* behind the name and a point; NULL: none */
-    enum lock_rank rank;
-};
-
-/* Bytes of a lock's name with its number, and of the zero behind them. */
-#define LOCK_NAME 24
-
 /* 1 acquisition in this many has its hold time measured, once times are. A power of two. */
 #define LOCK_HOLD_SAMPLE 64
 
 /* Which kind all locks are; set once, before the first lock is taken. */
 void lock_choose(enum lock_kind kind);
-
-/* Enters locks in the list that the statistics and fork read; more families than the list holds end
- * the process. Call once, before use. Touches no lock. */
-void lock_init_family(const struct lock_family *family);
-
-/* The same of a lock that is alone. */
-void lock_init(struct lock *lock, const char *name, enum lock_rank rank);
 
 /* From now on waits, and one hold in LOCK_HOLD_SAMPLE, are timed. */
 void lock_time(void);
@@ -103,12 +65,6 @@ static inline uint64_t lock_waiters(const struct lock *lock) {
 /* Time waited for the lock until now: wait_ns, and what those have waited who still do, so that a
  * long wait counts where it was spent and not where it ended. */
 uint64_t lock_waited_ns(const struct lock *lock);
-
-/* The locks named so far; and the family of one of them. */
-int lock_count(void);
-struct lock *lock_at(int index);
-const struct lock_family *lock_family(const struct lock *lock);
-void lock_name(const struct lock *lock, char name[LOCK_NAME]);
 
 /* A number that is this thread's alone while it lives. Never 0. */
 uint32_t lock_self(void);

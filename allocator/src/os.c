@@ -8,10 +8,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/auxv.h>
-#include <unistd.h>
 
 /* Since Linux 4.17 and 5.18; older ones take the first for a hint and know nothing of the second.
  */

@@ -2,7 +2,7 @@
 
 #ifdef HAK_WITNESS
 
-#include "lock.h"
+#include "locks.h"
 #include "say.h"
 
 #include <string.h>
