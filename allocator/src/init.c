@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "init.h"
+#include "afresh.h"
 #include "background.h"
 #include "bigcache.h"
 #include "cache.h"
@@ -29,7 +30,7 @@ _Atomic uint32_t init_state;
  *
  * Boxes in the order of their locks' ranks, lowest first: fork takes all locks in this order. */
 static void bring_up(void) {
-    fork_watch();
+    afresh_watch();
     os_init();
     config_init();
     sizeclass_init();

@@ -65,7 +65,7 @@ static bool try_state(struct lock *lock, uint32_t held) {
 }
 
 bool lock_try(struct lock *lock) {
-    fork_notice();
+    afresh_notice();
     bool got =
         lock_kind_now == LOCK_MUTEX ? pthread_mutex_trylock(&lock->mutex) == 0 : try_state(lock, 1);
     if (got) {
@@ -148,7 +148,7 @@ COLD void lock_sampled_release(struct lock *lock) {
 }
 
 void lock_acquire_all(void) {
-    fork_notice();
+    afresh_notice();
     for (int i = 0; i < lock_count(); i++) {
         lock_take(lock_at(i));
     }

@@ -14,8 +14,8 @@
 #ifndef HAK_LOCK_H
 #define HAK_LOCK_H
 
+#include "afresh.h"
 #include "base.h"
-#include "fork.h"
 #include "locks.h"
 #include "witness.h"
 
@@ -115,7 +115,7 @@ static inline void lock_give(struct lock *lock) {
 }
 
 static inline void lock_acquire(struct lock *lock) {
-    fork_notice();
+    afresh_notice();
     witness_acquire(lock);
     lock_take(lock);
 }

@@ -1,4 +1,5 @@
 #include "route.h"
+#include "afresh.h"
 #include "cache.h"
 #include "config.h"
 #include "guard.h"
@@ -68,7 +69,7 @@ static bool cascade(void *block) {
 }
 
 void route_free(void *block) {
-    fork_notice();
+    afresh_notice();
     if (config.route == ROUTE_DIRECT && config.registry == REGISTRY_FLAT) {
         /* Announced to tables that were forgotten at a fork. */
         cache_push(pagemap_span(block)->cls, block);
