@@ -2,7 +2,6 @@
 #include "config.h"
 #include "os.h"
 #include "pagemap.h"
-#include "pages.h"
 #include "runs.h"
 
 /* Mapped at a time: this part of what there is, within bounds. */

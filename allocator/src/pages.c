@@ -5,8 +5,6 @@
 #include "os.h"
 #include "runs.h"
 
-struct lock pages_lock;
-
 static _Atomic uint64_t purged_bytes, purges;
 
 static bool is_forgotten(const struct span *span) {
@@ -34,7 +32,7 @@ static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
 
 bool pages_init(void) {
     bool grown = growth_init();
-    lock_init(&pages_lock, "pages", RANK_PAGES);
+    runs_init();
     return grown;
 }
 

@@ -9,13 +9,12 @@
  * different pieces of the range, and dense pieces ask for huge pages once a process is past its
  * first megabytes.
  *
- * One lock, rank PAGES, the highest: held for list work only. Purging and unmapping happen outside
- * it, on runs that are in no list meanwhile; mapping does under GROWTH.
+ * Takes PAGES (runs.h), for list work only. Purging and unmapping happen outside it, on runs that
+ * are in no list meanwhile; mapping does under GROWTH.
  */
 #ifndef HAK_PAGES_H
 #define HAK_PAGES_H
 
-#include "lock.h"
 #include "pagemap.h"
 
 /* Also brings up growth. False if the system refuses even that. */
@@ -63,7 +62,5 @@ struct pages_stats {
     uint64_t dirty, committed, claimed, purged, purges;
 };
 void pages_stats(struct pages_stats *out);
-
-extern struct lock pages_lock;
 
 #endif

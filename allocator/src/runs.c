@@ -1,5 +1,4 @@
 #include "runs.h"
-#include "lock.h"
 #include "pagemap.h"
 
 #include <string.h>
@@ -15,9 +14,15 @@ struct run_lists {
     uint64_t occupied[LENGTHS / 64]; /* bit i: head[i] is not NULL */
 };
 
+struct lock pages_lock;
+
 static struct run_lists lists[RUN_KINDS][SPAN_RAW + 1]; /* by kind and state; none is used */
 static struct span *oldest, *newest;                    /* dirty runs by age */
 static _Atomic uint64_t free_bytes, held_bytes;         /* of the dirty and the clean ones */
+
+void runs_init(void) {
+    lock_init(&pages_lock, "pages", RANK_PAGES);
+}
 
 static size_t list_of(size_t granules) {
     return granules < LENGTHS ? granules : 0;

@@ -4,13 +4,18 @@
  * which granules of a free run do (CLASS_HELD), held == their number, and a run is dirty if any
  * does.
  *
- * Owns no lock: every function that enters, finds or takes out requires PAGES; the others a run
- * that is the caller's alone.
+ * Lock: PAGES, the highest rank, the caller's to take: every function that enters, finds or takes
+ * out requires it; the others a run that is the caller's alone.
  */
 #ifndef HAK_RUNS_H
 #define HAK_RUNS_H
 
+#include "lock.h"
 #include "span.h"
+
+extern struct lock pages_lock;
+
+void runs_init(void);
 
 static inline size_t runs_bytes(const struct span *span) {
     return (size_t)span->granules * GRANULE;

@@ -6,6 +6,7 @@
 #include "hakmem.h"
 #include "pages.h"
 #include "parcel.h"
+#include "runs.h"
 
 #include <stdatomic.h>
 #include <sys/syscall.h>
