@@ -3,8 +3,8 @@
 #include "config.h"
 #include "growth.h"
 #include "huge.h"
-#include "os.h"
 #include "pages.h"
+#include "regret.h"
 #include "spans.h"
 
 #include <stdatomic.h>
@@ -12,30 +12,15 @@
 /* The part of the memory in use that may be held beside it. */
 #define PART 4
 
-/* What the bound gave back and was taken anew would better have stayed. Racy: a few bytes more or
- * less do not matter. */
-struct regret {
-    _Atomic uint64_t returned; /* given back lately, and not missed yet */
-    _Atomic uint64_t allowed;  /* because it was missed */
-};
-
-/* Within milliseconds: nothing else could have used it meanwhile. */
-#define SOON_MS 8
-static struct regret soon;
-static _Atomic uint64_t soon_since_ms;
-
-/* Since the last step of decay. */
-static struct regret later;
-
-/* The most that was in use lately. Racy, too. */
+/* The most that was in use lately. Racy: a few bytes more or less do not matter. */
 static _Atomic uint64_t peak;
 
-static uint64_t read(const _Atomic uint64_t *of) {
-    return atomic_load_explicit(of, memory_order_relaxed);
+static uint64_t latest_peak(void) {
+    return atomic_load_explicit(&peak, memory_order_relaxed);
 }
 
-static void set(_Atomic uint64_t *of, uint64_t n) {
-    atomic_store_explicit(of, n, memory_order_relaxed);
+static void set_peak(uint64_t bytes) {
+    atomic_store_explicit(&peak, bytes, memory_order_relaxed);
 }
 
 static uint64_t least(uint64_t a, uint64_t b) {
@@ -44,32 +29,6 @@ static uint64_t least(uint64_t a, uint64_t b) {
 
 static uint64_t most(uint64_t a, uint64_t b) {
     return a > b ? a : b;
-}
-
-static void miss(struct regret *regret, uint64_t bytes) {
-    uint64_t back = read(&regret->returned), missed = least(bytes, back);
-    if (missed != 0) {
-        set(&regret->returned, back - missed);
-        set(&regret->allowed, read(&regret->allowed) + 2 * missed);
-    }
-}
-
-void dirty_missed(size_t bytes) {
-    miss(&later, bytes);
-    if (read(&soon.returned) != 0 && os_coarse_ms() - read(&soon_since_ms) <= 2 * SOON_MS) {
-        miss(&soon, bytes);
-    }
-}
-
-static size_t note_returned(size_t bytes) {
-    uint64_t now = os_coarse_ms();
-    if (now - read(&soon_since_ms) > SOON_MS) {
-        set(&soon_since_ms, now);
-        set(&soon.returned, 0);
-    }
-    set(&soon.returned, read(&soon.returned) + bytes);
-    set(&later.returned, read(&later.returned) + bytes);
-    return bytes;
 }
 
 uint64_t dirty_bytes(void) {
@@ -84,8 +43,8 @@ static uint64_t used_bytes(void) {
 /* What is in use, and the peak with it. */
 static uint64_t note_used(void) {
     uint64_t used = used_bytes();
-    if (used > read(&peak)) {
-        set(&peak, used);
+    if (used > latest_peak()) {
+        set_peak(used);
     }
     return used;
 }
@@ -95,19 +54,17 @@ static uint64_t bound_of(uint64_t used) {
 }
 
 uint64_t dirty_limit(void) {
-    uint64_t used = note_used(), top = read(&peak);
+    uint64_t used = note_used(), top = latest_peak();
     uint64_t bound = bound_of(used), there = most(growth_committed(), top + bound_of(top)) - used;
-    uint64_t steady = most(least(bound + read(&soon.allowed), there),
-                           least(bound + read(&later.allowed), top - used));
+    uint64_t steady =
+        most(least(bound + regret_soon(), there), least(bound + regret_later(), top - used));
     return most(bound, steady);
 }
 
 void dirty_decay(void) {
-    uint64_t used = note_used(), top = read(&peak);
-    set(&peak, top - (top - used) / 4);
-    set(&soon.allowed, read(&soon.allowed) / 4 * 3);
-    set(&later.allowed, read(&later.allowed) / 4 * 3);
-    set(&later.returned, 0);
+    uint64_t used = note_used(), top = latest_peak();
+    set_peak(top - (top - used) / 4);
+    regret_decay();
     dirty_bound();
 }
 
@@ -119,10 +76,10 @@ static size_t purge(size_t bytes) {
     }
     uint64_t run_ms = 0, mapping_ms = 0;
     bool run = pages_oldest(&run_ms), mapping = bigcache_oldest(&mapping_ms);
-    if (mapping && (!run || run_ms > mapping_ms)) {
-        return note_returned(bigcache_end_oldest());
-    }
-    return note_returned(pages_purge_oldest(bytes));
+    mapping = mapping && (!run || run_ms > mapping_ms);
+    size_t returned = mapping ? bigcache_end_oldest() : pages_purge_oldest(bytes);
+    regret_returned(returned);
+    return returned;
 }
 
 void dirty_bound(void) {

@@ -5,11 +5,11 @@
  * a quarter of what is in use; time (decay.h) takes the rest. So memory follows use: a peak is at
  * most a quarter above what was in use, whatever happens between two decays.
  *
- * More is allowed to a load that is seen to take anew what the bound made it give back: twice what
- * was missed, beside the bound. Taken anew within milliseconds, up to what the page heap has mapped,
- * or the latest peak of use and its bound; taken anew before the next of decay's steps, up to what
- * is in use less than at the latest peak. Each step takes a quarter of the allowance, and brings the
- * latest peak a quarter nearer to use.
+ * More is allowed to a load that is seen to take anew what the bound made it give back (regret.h):
+ * twice what was missed, beside the bound. Taken anew within milliseconds, up to what the page heap
+ * has mapped, or the latest peak of use and its bound; taken anew before the next of decay's steps,
+ * up to what is in use less than at the latest peak. Each step takes a quarter of the allowance, and
+ * brings the latest peak a quarter nearer to use.
  *
  * No lock: whoever gave memory back and finds too much purges, with no lock held, down to fifteen
  * sixteenths of the limit: a load that swings about it makes few calls, and one that is to be
@@ -22,9 +22,6 @@
 
 /* Keeps the bound. For slow paths that gave memory back, holding no lock. */
 void dirty_bound(void);
-
-/* Tells of `bytes` taken that hold no memory yet. */
-void dirty_missed(size_t bytes);
 
 /* One step of decay: what is allowed, and what the latest peak is above use, goes by a quarter. */
 void dirty_decay(void);

@@ -3,6 +3,7 @@
 #include "dirty.h"
 #include "lock.h"
 #include "os.h"
+#include "regret.h"
 #include "superreg.h"
 
 static struct lock lock; /* HUGE: all notes */
@@ -72,7 +73,7 @@ void *huge_take(size_t size, size_t alignment, bool *zero) {
     *zero = block == NULL;
     if (block == NULL) {
         block = os_map(bytes, alignment < PAGE ? PAGE : alignment);
-        dirty_missed(bytes);
+        regret_missed(bytes);
         dirty_bound();
     }
     if (block == NULL) {

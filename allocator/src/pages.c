@@ -1,8 +1,8 @@
 #include "pages.h"
 #include "config.h"
-#include "dirty.h"
 #include "growth.h"
 #include "os.h"
+#include "regret.h"
 #include "runs.h"
 
 static _Atomic uint64_t purged_bytes, purges;
@@ -119,7 +119,7 @@ struct span *pages_take(size_t granules, size_t align_granules, enum run_kind ki
     if (span == NULL) {
         return NULL;
     }
-    dirty_missed((span->granules - span->held) * GRANULE);
+    regret_missed((span->granules - span->held) * GRANULE);
     if (align_granules == 1) {
         return span;
     }

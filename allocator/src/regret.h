@@ -1,0 +1,25 @@
+/* regret: what the bound on free memory (dirty.h) made a load give back, and the load took anew.
+ *
+ * That would better have stayed, so twice as much may from then on: if it was taken anew within
+ * milliseconds, when nothing else could have used it meanwhile (soon), or before the next of decay's
+ * steps (later). How far either counts is dirty.c's to say.
+ *
+ * No lock: racy, as a few bytes more or less do not matter.
+ */
+#ifndef HAK_REGRET_H
+#define HAK_REGRET_H
+
+#include "base.h"
+
+/* Tells of `bytes` that the bound gave back; and of `bytes` taken that hold no memory yet. */
+void regret_returned(size_t bytes);
+void regret_missed(size_t bytes);
+
+/* Bytes that may stay for having been missed. */
+uint64_t regret_soon(void);
+uint64_t regret_later(void);
+
+/* One step of decay: a quarter of both goes, and what was given back before it was not missed. */
+void regret_decay(void);
+
+#endif
