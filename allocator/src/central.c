@@ -1,4 +1,5 @@
 #include "central.h"
+#include "dirty.h"
 #include "say.h"
 #include "sizeclass.h"
 #include "spans.h"
@@ -73,6 +74,11 @@ static struct store *acquire(unsigned cls) {
     return store;
 }
 
+static void return_to_spans(unsigned cls, void *const *blocks, unsigned n) {
+    spans_give(cls, blocks, n);
+    dirty_bound();
+}
+
 unsigned central_take(unsigned cls, void **out, unsigned n) {
     struct store *store = acquire(cls);
     unsigned taken = store->count < n ? store->count : n;
@@ -102,7 +108,7 @@ void central_give(unsigned cls, void *const *blocks, unsigned n) {
     lock_bump(&store->given, n);
     lock_release(&store->lock);
     if (kept < n) {
-        spans_give(cls, blocks + kept, n - kept);
+        return_to_spans(cls, blocks + kept, n - kept);
     }
 }
 
@@ -121,7 +127,7 @@ static void shed(unsigned cls, unsigned most) {
         if (n == 0) {
             return;
         }
-        spans_give(cls, blocks, n);
+        return_to_spans(cls, blocks, n);
         most -= n;
     }
 }

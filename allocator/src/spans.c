@@ -1,6 +1,5 @@
 #include "spans.h"
 #include "config.h"
-#include "dirty.h"
 #include "os.h"
 #include "pagemap.h"
 #include "pages.h"
@@ -227,7 +226,6 @@ void spans_give(unsigned cls, void *const *blocks, unsigned n) {
         route_leave(span, cls);
         pages_give(span);
     }
-    dirty_bound();
 }
 
 static bool purgeable(unsigned cls) {

@@ -19,7 +19,8 @@ void spans_init(void);
 unsigned spans_take(unsigned cls, void **out, unsigned n);
 
 /* Returns blocks to their spans, and empty spans to the page heap. Ends the process if a span
- * disowns one; a block from before a start afresh (fork.h) is lost. */
+ * disowns one; a block from before a start afresh (fork.h) is lost. The caller keeps the bound on
+ * free memory (dirty.h). */
 void spans_give(unsigned cls, void *const *blocks, unsigned n);
 
 /* Purges the free pages of bare spans that got their last block back at least age_ms before now_ms.
