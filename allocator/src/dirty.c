@@ -2,7 +2,7 @@
 #include "bigcache.h"
 #include "config.h"
 #include "growth.h"
-#include "huge.h"
+#include "mapping.h"
 #include "pages.h"
 #include "regret.h"
 #include "spans.h"
@@ -36,7 +36,7 @@ uint64_t dirty_bytes(void) {
 }
 
 static uint64_t used_bytes(void) {
-    uint64_t used = pages_used_bytes() + huge_bytes(), hollow = spans_hollow_bytes();
+    uint64_t used = pages_used_bytes() + mapping_bytes(), hollow = spans_hollow_bytes();
     return used > hollow ? used - hollow : 0;
 }
 

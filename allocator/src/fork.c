@@ -4,8 +4,8 @@
 #include "cache.h"
 #include "central.h"
 #include "check.h"
-#include "huge.h"
 #include "lock.h"
+#include "mapping.h"
 #include "os.h"
 #include "pages.h"
 #include "registry.h"
@@ -37,7 +37,7 @@ void fork_forget(void) {
     free_all_locks();
     check_forget();
     cache_forget();
-    huge_forget();
+    mapping_forget();
     bigcache_forget();
     central_forget();
     spans_forget();

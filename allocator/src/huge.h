@@ -8,8 +8,6 @@
 
 #include "base.h"
 
-void huge_init(void);
-
 /* A block of its own mapping, aligned to `alignment` (a power of two); NULL if there is no memory.
  * On entry *zero asks for zero contents: then the mapping is a fresh one, which costs less than
  * clearing an old one. On return it says whether all of it reads as zero. */
@@ -24,12 +22,6 @@ void *huge_resize(void *block, size_t size, bool *known);
 
 /* Usable bytes of a huge block; 0 if it is not one. */
 size_t huge_usable(const void *block);
-
-/* In a child that starts afresh (fork.h): no descriptor is at hand. Live blocks stay known. */
-void huge_forget(void);
-
-/* Bytes of all blocks. A racy read. */
-uint64_t huge_bytes(void);
 
 struct huge_stats {
     uint64_t allocations, frees, bytes;

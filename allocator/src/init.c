@@ -10,7 +10,7 @@
 #include "elo.h"
 #include "fast.h"
 #include "fork.h"
-#include "huge.h"
+#include "mapping.h"
 #include "os.h"
 #include "pages.h"
 #include "route.h"
@@ -38,7 +38,7 @@ static void bring_up(void) {
     cache_init();
     elo_init();
     superreg_init();
-    huge_init();
+    mapping_init();
     bigcache_init();
     central_init();
     spans_init();

@@ -11,17 +11,10 @@
 #ifndef HAK_SUPERREG_H
 #define HAK_SUPERREG_H
 
-#include "base.h"
+#include "mapping.h"
 
 #define SUPERREG_SLOTS 4096
 #define SUPERREG_PROBES 8
-
-/* A mapping: one block. Owned by the huge box. */
-struct mapping {
-    uintptr_t address; /* of the block, and of the mapping */
-    size_t bytes;      /* mapped */
-    struct mapping *next;
-};
 
 void superreg_init(void);
 void superreg_add(struct mapping *mapping);
