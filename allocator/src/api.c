@@ -1,17 +1,13 @@
 #include "hakmem.h"
 
-#include "bigcache.h"
 #include "block.h"
-#include "central.h"
 #include "check.h"
 #include "config.h"
 #include "fast.h"
 #include "guard.h"
-#include "idle.h"
 #include "init.h"
 #include "os.h"
-#include "pages.h"
-#include "spans.h"
+#include "trim.h"
 
 #include <errno.h>
 #include <string.h>
@@ -200,12 +196,5 @@ void hak_free_aligned_sized(void *block, size_t alignment, size_t size) {
 int hak_trim(void) {
     init_ensure();
     check_drain();
-    cache_drain();
-    idle_drain();
-    central_drain();
-    size_t bytes = bigcache_decay(UINT64_MAX);
-    bytes += spans_trim();
-    bytes += pages_purge(os_coarse_ms(), 0);
-    bytes += cache_purge(0);
-    return bytes != 0;
+    return trim_all() != 0;
 }

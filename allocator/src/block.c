@@ -1,6 +1,5 @@
 #include "block.h"
 #include "cache.h"
-#include "decay.h"
 #include "elo.h"
 #include "guard.h"
 #include "huge.h"
@@ -8,6 +7,7 @@
 #include "pagemap.h"
 #include "route.h"
 #include "say.h"
+#include "trim.h"
 
 #include <string.h>
 
@@ -36,7 +36,7 @@ void *block_take(size_t size, size_t alignment, bool *zero) {
     elo_note(size);
     bool wanted = *zero;
     void *block = take(size, alignment, zero);
-    if (unlikely(block == NULL) && decay_relieve() != 0) {
+    if (unlikely(block == NULL) && trim_relieve() != 0) {
         *zero = wanted;
         block = take(size, alignment, zero);
     }
@@ -107,7 +107,7 @@ void *block_resize(void *block, size_t old, size_t size) {
     }
     bool known;
     void *same = huge_resize(block, size, &known);
-    if (unlikely(same == NULL) && known && decay_relieve() != 0) {
+    if (unlikely(same == NULL) && known && trim_relieve() != 0) {
         same = huge_resize(block, size, &known);
     }
     return same;

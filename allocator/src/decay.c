@@ -1,19 +1,9 @@
 #include "decay.h"
-#include "bigcache.h"
-#include "cache.h"
-#include "central.h"
 #include "config.h"
-#include "dirty.h"
-#include "idle.h"
 #include "os.h"
-#include "pages.h"
-#include "spans.h"
 
 _Atomic uint32_t decay_now;
 static _Atomic uint64_t next_ms;
-
-/* Decay periods that the cache of an ended thread waits for another: config.decay_ms. */
-#define CACHE_PERIODS 4
 
 bool decay_due(void) {
     uint64_t now = os_coarse_ms();
@@ -27,24 +17,4 @@ bool decay_due(void) {
     return atomic_compare_exchange_strong_explicit(&next_ms, &due, now + period,
                                                    memory_order_relaxed, memory_order_relaxed) &&
            due != 0;
-}
-
-void decay_run(void) {
-    uint64_t now = os_coarse_ms();
-    atomic_fetch_add_explicit(&decay_now, 1, memory_order_relaxed);
-    cache_count_active();
-    idle_decay(now);
-    central_decay();
-    spans_purge(now, config.decay_ms);
-    pages_purge(now, config.decay_ms);
-    bigcache_decay(now);
-    cache_purge(CACHE_PERIODS);
-    dirty_decay();
-}
-
-size_t decay_relieve(void) {
-    cache_drain();
-    central_drain();
-    size_t bytes = bigcache_decay(UINT64_MAX);
-    return bytes + pages_unmap();
 }

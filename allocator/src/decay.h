@@ -1,4 +1,4 @@
-/* decay: memory goes back to the system by time, never by count.
+/* decay: the clock by which memory goes back to the system: by time, never by count.
  *
  * Time is cut into periods of config.decay_ms / 4. The first slow path in a new period does that
  * period's work for everybody: counts the active threads, lets the central stores shed what nobody
@@ -22,11 +22,9 @@ static inline uint32_t decay_period(void) {
 
 /* True once in each period, for one caller, who must then call decay_run. About 5 ns. */
 bool decay_due(void);
-void decay_run(void);
 
-/* For when the system refuses memory: what is free and can be unmapped at once is. Returns bytes:
- * if any, asking again may help. */
-size_t decay_relieve(void);
+/* A period's work. Lent from above (trim.c): it is the business of every box. */
+void decay_run(void);
 
 static inline void decay_run_if_due(void) {
     if (unlikely(decay_due())) {
