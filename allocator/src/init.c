@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "init.h"
 #include "afresh.h"
+#include "announce.h"
 #include "background.h"
 #include "bigcache.h"
 #include "cache.h"
@@ -13,7 +14,6 @@
 #include "mapping.h"
 #include "os.h"
 #include "pages.h"
-#include "route.h"
 #include "say.h"
 #include "spans.h"
 #include "superreg.h"
@@ -42,7 +42,7 @@ static void bring_up(void) {
     bigcache_init();
     central_init();
     spans_init();
-    route_init();
+    announce_init();
     if (!pages_init()) {
         say_die("no address space for the page map", NULL);
     }

@@ -11,15 +11,7 @@
 #ifndef HAK_ROUTE_H
 #define HAK_ROUTE_H
 
-#include "span.h"
-
-/* Ends the process if a table that the configuration wants could not be mapped. */
-void route_init(void);
-
-/* Makes a cut span known: its map bytes, and the table of the box that owns its class. False for
- * want of memory in a table; the span is then unknown. */
-bool route_enter(struct span *span, unsigned cls);
-void route_leave(struct span *span, unsigned cls);
+#include "base.h"
 
 /* Frees a block whose map byte is CLASS_ROUTED. */
 void route_free(void *block);

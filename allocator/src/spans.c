@@ -1,9 +1,9 @@
 #include "spans.h"
+#include "announce.h"
 #include "config.h"
 #include "os.h"
 #include "pagemap.h"
 #include "pages.h"
-#include "route.h"
 #include "say.h"
 
 /* Blocks of at most two pages lie dense: whatever a program touches of them, it touches their
@@ -152,7 +152,7 @@ static unsigned take_new(unsigned cls, struct spans *spans, void **out, unsigned
     span->held = held * (uint32_t)(GRANULE / PAGE);
     span->purged = zero;
     span->freed_at_ms = os_coarse_ms();
-    if (!route_enter(span, cls)) {
+    if (!announce_span(span, cls)) {
         pages_give(span);
         return 0;
     }
@@ -223,7 +223,7 @@ void spans_give(unsigned cls, void *const *blocks, unsigned n) {
     while (empty != NULL) {
         struct span *span = empty;
         empty = span->next;
-        route_leave(span, cls);
+        announce_end(span, cls);
         pages_give(span);
     }
 }
@@ -263,7 +263,7 @@ static size_t purge_span(unsigned cls, struct spans *spans, struct span *span) {
     }
     release(spans);
     if (empty) {
-        route_leave(span, cls);
+        announce_end(span, cls);
         pages_give(span);
     }
     return purged;

@@ -1,9 +1,9 @@
 /* registry: every rung gives the answer of a model. CTest runs this once for each rung. */
+#include "announce.h"
 #include "cache.h"
 #include "crew.h"
 #include "pages.h"
 #include "registry.h"
-#include "route.h"
 
 #include <stdatomic.h>
 
@@ -14,12 +14,12 @@ static struct span *enter(unsigned cls) {
     struct span *span = pages_take(sizeclass[cls].granules, 1, RUN_SPARSE, &zero);
     CHECK(span != NULL);
     span_cut(span, cls);
-    CHECK(route_enter(span, cls));
+    CHECK(announce_span(span, cls));
     return span;
 }
 
 static void leave(struct span *span) {
-    route_leave(span, span->cls);
+    announce_end(span, span->cls);
     pages_give(span);
 }
 
