@@ -6,7 +6,8 @@
 #ifndef HAK_ANNOUNCE_H
 #define HAK_ANNOUNCE_H
 
-#include "span.h"
+#include "descriptor.h"
+
 
 /* Ends the process if a table that the configuration wants could not be mapped. */
 void announce_init(void);

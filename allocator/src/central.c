@@ -1,5 +1,6 @@
 #include "central.h"
 #include "dirty.h"
+#include "lock.h"
 #include "say.h"
 #include "sizeclass.h"
 #include "spans.h"

@@ -7,6 +7,7 @@
 #include "os.h"
 #include "pagemap.h"
 #include "say.h"
+#include "span.h"
 #include "superreg.h"
 
 #include <signal.h>

@@ -7,7 +7,8 @@
 #ifndef HAK_LOOKUP_H
 #define HAK_LOOKUP_H
 
-#include "span.h"
+#include "descriptor.h"
+
 
 enum lookup_table { LOOKUP_POOL, LOOKUP_L25, LOOKUP_TABLES };
 

@@ -18,8 +18,8 @@
 #ifndef HAK_PAGEMAP_H
 #define HAK_PAGEMAP_H
 
+#include "descriptor.h"
 #include "os.h"
-#include "span.h"
 
 #include <stdatomic.h>
 

@@ -16,8 +16,8 @@
 #define HAK_REGISTRY_H
 
 #include "config.h"
+#include "descriptor.h"
 #include "lock.h"
-#include "span.h"
 
 /* Spans the preallocated tables can hold; 24 bytes of address space each, untouched until used. */
 #define REGISTRY_CAPACITY ((size_t)1 << 20)

@@ -1,8 +1,8 @@
 /* regret: what the bound on free memory (dirty.h) made a load give back, and the load took anew.
  *
  * That would better have stayed, so twice as much may from then on: if it was taken anew within
- * milliseconds, when nothing else could have used it meanwhile (soon), or before the next of decay's
- * steps (later). How far either counts is dirty.c's to say.
+ * milliseconds, when nothing else could have used it meanwhile (soon), or before the next of
+ * decay's steps (later). How far either counts is dirty.c's to say.
  *
  * No lock: racy, as a few bytes more or less do not matter.
  */

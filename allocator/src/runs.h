@@ -10,8 +10,8 @@
 #ifndef HAK_RUNS_H
 #define HAK_RUNS_H
 
+#include "descriptor.h"
 #include "lock.h"
-#include "span.h"
 
 extern struct lock pages_lock;
 

@@ -9,8 +9,8 @@
 #ifndef HAK_SPANS_H
 #define HAK_SPANS_H
 
-#include "lock.h"
-#include "span.h"
+#include "base.h"
+
 
 void spans_init(void);
 

@@ -6,6 +6,7 @@
 #include "os.h"
 #include "pagemap.h"
 #include "pages.h"
+#include "span.h"
 #include "spans.h"
 
 #include <sys/mman.h>

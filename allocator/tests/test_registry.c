@@ -4,6 +4,7 @@
 #include "crew.h"
 #include "pages.h"
 #include "registry.h"
+#include "span.h"
 
 #include <stdatomic.h>
 
