@@ -5,25 +5,13 @@
 #include "os.h"
 #include "room.h"
 #include "say.h"
+#include "shelf.h"
 #include "stack.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
-/* Where the bins point that have no slots. */
-static void *nothing[2];
-#define NO_SLOTS {NULL, &nothing[1], &nothing[1], NULL}
-
-/* Before the first operation of a thread, after the last, and while its cache is suspended. */
-struct cache cache_none = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
-static struct cache cache_gone = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
-struct cache cache_suspended = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
-
-_Thread_local struct cache *_Atomic cache_self __attribute__((tls_model("initial-exec"))) =
-    &cache_none;
-
-struct lock cache_lock;
 static pthread_key_t key;
 static _Atomic bool key_made;
 
@@ -41,7 +29,7 @@ static struct cache_stats ended;
 static void retire(void *cache);
 
 void cache_init(void) {
-    lock_init(&cache_lock, "caches", RANK_CACHES);
+    bins_init();
     shelf_init();
     stack_init();
 }
@@ -65,8 +53,7 @@ static void lay_out(struct cache *cache) {
 /* A cache in memory that reads as zero. */
 static void prepare(struct cache *cache, struct place *place) {
     for (unsigned i = 0; i < CLASS_LIMIT; i++) {
-        bin_set_top(&cache->bin[i], &nothing[1]);
-        cache->bin[i].end = &nothing[1];
+        cache->bin[i] = cache_none.bin[i];
     }
     lay_out(cache);
     cache->place = place;

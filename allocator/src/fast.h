@@ -8,7 +8,7 @@
 #ifndef HAK_FAST_H
 #define HAK_FAST_H
 
-#include "cache.h"
+#include "bins.h"
 #include "pagemap.h"
 
 /* Sizes below this are fast: 0 until fast_open, before which no block is in free's range

@@ -10,15 +10,9 @@
 /* Bytes of a class that a thread may cache which only frees it. */
 #define ONE_WAY_BYTES ((size_t)64 * KIB)
 
-/* Blocks a bin in use may hold whatever the budget says; of small ones, two cache lines: a refill
- * brings half of the room, and two threads that write to blocks of one line wait for each other. */
-#define ROOM_LEAST ((size_t)2)
-#define ROOM_LEAST_BYTES ((size_t)128)
-
-/* Slow paths of a bin in one decay period that earn it more room than ROOM_EARLY: a bin that has
+/* Slow paths of a bin in one decay period that earn it more room than BIN_EARLY: a bin that has
  * fewer loses less time than more blocks would cost memory. */
 #define GROWTH_EVENTS 8
-#define ROOM_EARLY ((size_t)4)
 
 #define RELAXED memory_order_relaxed
 
@@ -32,16 +26,6 @@ _Atomic uint32_t room_active;
 
 static size_t bytes_of(const struct cache *cache) {
     return atomic_load_explicit(&cache->room_bytes, RELAXED);
-}
-
-static size_t room_least(unsigned cls) {
-    size_t lines = ROOM_LEAST_BYTES / sizeclass[cls].size;
-    return lines > ROOM_LEAST ? lines : ROOM_LEAST; /* every class has as many slots */
-}
-
-size_t room_early(unsigned cls) {
-    size_t least = room_least(cls);
-    return least > ROOM_EARLY ? least : ROOM_EARLY;
 }
 
 static void set_room(struct cache *cache, unsigned cls, size_t room) {
@@ -111,7 +95,7 @@ static void take(struct cache *cache, unsigned cls) {
     size_t room = room_of(cache, victim), rich = room * sizeclass[victim].size;
     bool idle = cache->events[victim] == 0;
     cache->events[victim] = 0;
-    if (victim == cls || room <= room_least(victim) ||
+    if (victim == cls || room <= bin_least(victim) ||
         (!idle && rich < 4 * (room_of(cache, cls) + 1) * sizeclass[cls].size)) {
         return;
     }
@@ -121,9 +105,9 @@ static void take(struct cache *cache, unsigned cls) {
 
 void room_grow(struct cache *cache, unsigned cls) {
     const struct sizeclass *class = &sizeclass[cls];
-    size_t room = room_of(cache, cls), least = room_least(cls);
+    size_t room = room_of(cache, cls), least = bin_least(cls);
     if (room == class->slots ||
-        (room >= room_early(cls) && cache->events[cls] % GROWTH_EVENTS != 0)) {
+        (room >= bin_early(cls) && cache->events[cls] % GROWTH_EVENTS != 0)) {
         return;
     }
     size_t more = room < class->batch ? room : class->batch;
@@ -144,7 +128,7 @@ void room_grow(struct cache *cache, unsigned cls) {
         }
     }
     if (bytes_of(cache) + more * class->size <= cache->share_bytes &&
-        (cache->wide[cls] || room + more <= room_early(cls) || stack_widen(cache, cls))) {
+        (cache->wide[cls] || room + more <= bin_early(cls) || stack_widen(cache, cls))) {
         set_room(cache, cls, room + more);
     }
 }

@@ -9,7 +9,7 @@
 #ifndef HAK_ROOM_H
 #define HAK_ROOM_H
 
-#include "cache.h"
+#include "bins.h"
 
 static inline size_t room_of(const struct cache *cache, unsigned cls) {
     return (size_t)(cache->bin[cls].end - cache->base[cls] + 1);
@@ -57,9 +57,6 @@ void room_grow(struct cache *cache, unsigned cls);
 
 /* Once a decay period: bins that rested give half of what they hold back. */
 void room_trim(struct cache *cache);
-
-/* Room that a bin may have before it proves useful: what its short stack holds. */
-size_t room_early(unsigned cls);
 
 /* Blocks that a thread may keep of a class it only frees: a batch or two, for somebody else needs
  * them. */

@@ -1,7 +1,7 @@
 #include "stack.h"
 #include "os.h"
-#include "room.h"
 #include "say.h"
+#include "shelf.h"
 
 #include <string.h>
 
@@ -16,7 +16,7 @@ void stack_init(void) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         short_at[cls] = (uint16_t)short_slots + 1;
         long_at[cls] = (uint32_t)long_slots + 1;
-        short_slots += room_early(cls) + 1;
+        short_slots += bin_early(cls) + 1;
         long_slots += sizeclass[cls].slots + 1u;
     }
     long_bytes = align_up(long_slots * sizeof(void *), PAGE);
@@ -45,12 +45,13 @@ void stack_restore(struct cache *cache, unsigned cls) {
 
 /* CACHES, because the statistics read a stack's both ends. */
 static void change(struct cache *cache, unsigned cls, bool wide) {
-    size_t room = room_of(cache, cls);
+    struct bin *bin = &cache->bin[cls];
+    ptrdiff_t end = bin->end - cache->base[cls];
     lock_acquire(&cache_lock);
     cache->wide[cls] = wide;
     stack_restore(cache, cls);
     lock_release(&cache_lock);
-    cache->bin[cls].end = cache->base[cls] + room - 1;
+    bin->end = cache->base[cls] + end;
 }
 
 bool stack_widen(struct cache *cache, unsigned cls) {
