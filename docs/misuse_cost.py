@@ -42,7 +42,7 @@ def build(folder: Path, comparison: str) -> Path:
     flags += [f"-fno-builtin-{name}" for name in ("malloc", "calloc", "realloc", "free")]
     flags += ["-fvisibility=hidden", "-fno-semantic-interposition"]
     flags += [f"-I{folder}", f"-I{HOME / 'include'}", f"-I{folder / 'src'}"]
-    sources = map(str, sorted((folder / "src").glob("*.c")))
+    sources = map(str, sorted((folder / "src").rglob("*.c")))
     library = folder / "libhakmem.so"
     compiler = shlex.split(os.environ.get("CC", "cc"))
     subprocess.run([*compiler, *flags, *sources, "-o", str(library), "-ldl"], check=True)

@@ -62,7 +62,7 @@ def fixed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                 *(f"-fno-builtin-{name}" for name in ("malloc", "calloc", "realloc", "free")),
                 *(f"-DHAK_FIXED_{name}={value}" for name, value in values.items()),
                 *("-fvisibility=hidden", f"-I{folder}", f"-I{home}/include", f"-I{home}/src"),
-                *map(str, sorted((home / "src").glob("*.c"))),
+                *map(str, sorted((home / "src").rglob("*.c"))),
                 *("-o", str(library), "-ldl"),
             ],
             check=True,
