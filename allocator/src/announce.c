@@ -1,9 +1,9 @@
 #include "announce.h"
-#include "config.h"
+#include "base/config.h"
+#include "base/say.h"
 #include "lookup.h"
 #include "pagemap.h"
 #include "registry.h"
-#include "say.h"
 
 void announce_init(void) {
     registry_init();

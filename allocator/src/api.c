@@ -1,12 +1,12 @@
 #include "hakmem.h"
 
+#include "base/config.h"
+#include "base/os.h"
 #include "block.h"
 #include "check.h"
-#include "config.h"
 #include "fast.h"
 #include "guard.h"
 #include "init.h"
-#include "os.h"
 #include "trim.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
 #ifndef HAK_ASIDE_H
 #define HAK_ASIDE_H
 
-#include "base.h"
+#include "base/base.h"
 
 #define ASIDE_BYTES (32 * MIB)
 

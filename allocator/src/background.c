@@ -1,8 +1,8 @@
 #define _GNU_SOURCE
 #include "background.h"
-#include "config.h"
-#include "decay.h"
-#include "os.h"
+#include "base/config.h"
+#include "base/decay.h"
+#include "base/os.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 #include "bigcache.h"
-#include "config.h"
-#include "lock.h"
-#include "os.h"
+#include "base/config.h"
+#include "base/lock.h"
+#include "base/os.h"
 
 static struct resting {
     void *mapping; /* NULL: empty slot */

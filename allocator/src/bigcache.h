@@ -9,7 +9,7 @@
 #ifndef HAK_BIGCACHE_H
 #define HAK_BIGCACHE_H
 
-#include "base.h"
+#include "base/base.h"
 
 #define BIGCACHE_SLOTS 64
 

@@ -14,9 +14,9 @@
 #ifndef HAK_BINS_H
 #define HAK_BINS_H
 
-#include "life.h"
-#include "lock.h"
-#include "sizeclass.h"
+#include "base/life.h"
+#include "base/lock.h"
+#include "base/sizeclass.h"
 
 #include <stdatomic.h>
 

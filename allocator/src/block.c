@@ -1,4 +1,5 @@
 #include "block.h"
+#include "base/say.h"
 #include "cache.h"
 #include "elo.h"
 #include "guard.h"
@@ -6,7 +7,6 @@
 #include "large.h"
 #include "pagemap.h"
 #include "route.h"
-#include "say.h"
 #include "trim.h"
 
 #include <string.h>

@@ -6,7 +6,7 @@
 #ifndef HAK_BLOCK_H
 #define HAK_BLOCK_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* Every block's alignment at least. */
 #define ALIGN_LEAST ((size_t)16)

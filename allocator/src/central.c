@@ -1,8 +1,8 @@
 #include "central.h"
+#include "base/lock.h"
+#include "base/say.h"
+#include "base/sizeclass.h"
 #include "dirty.h"
-#include "lock.h"
-#include "say.h"
-#include "sizeclass.h"
 #include "spans.h"
 
 #include <string.h>

@@ -9,7 +9,7 @@
 #ifndef HAK_CENTRAL_H
 #define HAK_CENTRAL_H
 
-#include "base.h"
+#include "base/base.h"
 
 void central_init(void);
 

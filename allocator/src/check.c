@@ -1,12 +1,12 @@
 #define _GNU_SOURCE
 #include "check.h"
 #include "aside.h"
+#include "base/config.h"
+#include "base/lock.h"
+#include "base/os.h"
+#include "base/say.h"
 #include "block.h"
-#include "config.h"
-#include "lock.h"
-#include "os.h"
 #include "pagemap.h"
-#include "say.h"
 #include "span.h"
 #include "superreg.h"
 

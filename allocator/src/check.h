@@ -14,7 +14,7 @@
 #ifndef HAK_CHECK_H
 #define HAK_CHECK_H
 
-#include "base.h"
+#include "base/base.h"
 
 void check_init(void);
 

@@ -10,7 +10,7 @@
 #ifndef HAK_DESCRIPTOR_H
 #define HAK_DESCRIPTOR_H
 
-#include "sizeclass.h"
+#include "base/sizeclass.h"
 
 enum span_state {
     SPAN_USED,  /* also the sentinels' */

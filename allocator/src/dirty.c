@@ -1,6 +1,6 @@
 #include "dirty.h"
+#include "base/config.h"
 #include "bigcache.h"
-#include "config.h"
 #include "growth.h"
 #include "mapping.h"
 #include "pages.h"

@@ -18,7 +18,7 @@
 #ifndef HAK_DIRTY_H
 #define HAK_DIRTY_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* Keeps the bound. For slow paths that gave memory back, holding no lock. */
 void dirty_bound(void);

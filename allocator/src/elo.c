@@ -1,8 +1,8 @@
 #include "elo.h"
+#include "base/config.h"
+#include "base/lock.h"
+#include "base/os.h"
 #include "bigcache.h"
-#include "config.h"
-#include "lock.h"
-#include "os.h"
 #include "pages.h"
 
 /* A window ends after so many allocations and so much time: with less, the grain of the clock and

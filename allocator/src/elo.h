@@ -13,7 +13,7 @@
 #ifndef HAK_ELO_H
 #define HAK_ELO_H
 
-#include "base.h"
+#include "base/base.h"
 
 #include <stdatomic.h>
 

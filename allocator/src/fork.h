@@ -15,7 +15,7 @@
 #ifndef HAK_FORK_H
 #define HAK_FORK_H
 
-#include "afresh.h"
+#include "base/afresh.h"
 
 /* Registers the handlers. May allocate. */
 void fork_init(void);

@@ -1,6 +1,6 @@
 #include "growth.h"
-#include "config.h"
-#include "os.h"
+#include "base/config.h"
+#include "base/os.h"
 #include "pagemap.h"
 #include "runs.h"
 

@@ -11,8 +11,8 @@
 #ifndef HAK_GROWTH_H
 #define HAK_GROWTH_H
 
+#include "base/lock.h"
 #include "descriptor.h"
-#include "lock.h"
 
 extern struct lock growth_lock;
 

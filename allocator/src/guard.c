@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "guard.h"
+#include "base/say.h"
 #include "pagemap.h"
-#include "say.h"
 #include "superreg.h"
 
 #include <dlfcn.h>

@@ -7,7 +7,7 @@
 #ifndef HAK_GUARD_H
 #define HAK_GUARD_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* True if the address is a stranger's: in none of our ranges and no mapping of ours. */
 bool guard_knows(const void *block);

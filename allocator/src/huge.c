@@ -1,8 +1,8 @@
 #include "huge.h"
+#include "base/os.h"
 #include "bigcache.h"
 #include "dirty.h"
 #include "mapping.h"
-#include "os.h"
 #include "regret.h"
 #include "superreg.h"
 

@@ -6,7 +6,7 @@
 #ifndef HAK_HUGE_H
 #define HAK_HUGE_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* A block of its own mapping, aligned to `alignment` (a power of two); NULL if there is no memory.
  * On entry *zero asks for zero contents: then the mapping is a fresh one, which costs less than

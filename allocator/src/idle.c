@@ -1,9 +1,9 @@
 #include "idle.h"
+#include "base/config.h"
+#include "base/decay.h"
+#include "base/os.h"
 #include "cache.h"
 #include "central.h"
-#include "config.h"
-#include "decay.h"
-#include "os.h"
 #include "room.h"
 
 #include <string.h>

@@ -23,7 +23,7 @@
 #ifndef HAK_IDLE_H
 #define HAK_IDLE_H
 
-#include "base.h"
+#include "base/base.h"
 
 #define IDLE_PERIODS 2
 

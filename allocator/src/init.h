@@ -2,7 +2,7 @@
 #ifndef HAK_INIT_H
 #define HAK_INIT_H
 
-#include "base.h"
+#include "base/base.h"
 
 #include <stdatomic.h>
 

@@ -6,7 +6,7 @@
 #ifndef HAK_LARGE_H
 #define HAK_LARGE_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* A run as one block, aligned to `alignment`. NULL if there is no memory. *zero as for pages_take.
  */

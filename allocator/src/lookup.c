@@ -1,7 +1,7 @@
 #include "lookup.h"
-#include "config.h"
-#include "lock.h"
-#include "os.h"
+#include "base/config.h"
+#include "base/lock.h"
+#include "base/os.h"
 
 #define SHARDS_MOST 64
 #define SHARD_SLOTS 8192 /* a power of two */

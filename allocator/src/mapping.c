@@ -1,6 +1,6 @@
 #include "mapping.h"
-#include "lock.h"
-#include "os.h"
+#include "base/lock.h"
+#include "base/os.h"
 
 static struct lock lock; /* HUGE */
 static struct mapping *unused;

@@ -5,7 +5,7 @@
 #ifndef HAK_MAPPING_H
 #define HAK_MAPPING_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* One block. Its owner's to write, as long as it is not in the super registry (superreg.h). */
 struct mapping {

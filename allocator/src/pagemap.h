@@ -18,8 +18,8 @@
 #ifndef HAK_PAGEMAP_H
 #define HAK_PAGEMAP_H
 
+#include "base/os.h"
 #include "descriptor.h"
-#include "os.h"
 
 #include <stdatomic.h>
 

@@ -1,7 +1,7 @@
 #include "pages.h"
-#include "config.h"
+#include "base/config.h"
+#include "base/os.h"
 #include "growth.h"
-#include "os.h"
 #include "regret.h"
 #include "runs.h"
 

@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "hakmem.h"
 
-#include "config.h"
+#include "base/config.h"
 #include "fast.h"
 #include "init.h"
 #include "stats.h"

@@ -1,8 +1,8 @@
 #define _GNU_SOURCE
 #include "registry.h"
-#include "os.h"
+#include "base/os.h"
+#include "base/say.h"
 #include "pagemap.h"
-#include "say.h"
 
 #include <string.h>
 

@@ -15,9 +15,9 @@
 #ifndef HAK_REGISTRY_H
 #define HAK_REGISTRY_H
 
-#include "config.h"
+#include "base/config.h"
+#include "base/lock.h"
 #include "descriptor.h"
-#include "lock.h"
 
 /* Spans the preallocated tables can hold; 24 bytes of address space each, untouched until used. */
 #define REGISTRY_CAPACITY ((size_t)1 << 20)

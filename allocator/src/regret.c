@@ -1,5 +1,5 @@
 #include "regret.h"
-#include "os.h"
+#include "base/os.h"
 
 #include <stdatomic.h>
 

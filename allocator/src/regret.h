@@ -9,7 +9,7 @@
 #ifndef HAK_REGRET_H
 #define HAK_REGRET_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* Tells of `bytes` that the bound gave back; and of `bytes` taken that hold no memory yet. */
 void regret_returned(size_t bytes);

@@ -1,7 +1,7 @@
 #include "room.h"
+#include "base/config.h"
+#include "base/decay.h"
 #include "central.h"
-#include "config.h"
-#include "decay.h"
 #include "pages.h"
 #include "stack.h"
 

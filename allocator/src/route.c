@@ -1,12 +1,12 @@
 #include "route.h"
-#include "afresh.h"
+#include "base/afresh.h"
+#include "base/config.h"
+#include "base/say.h"
 #include "cache.h"
-#include "config.h"
 #include "guard.h"
 #include "lookup.h"
 #include "pagemap.h"
 #include "registry.h"
-#include "say.h"
 #include "superreg.h"
 
 bool mid_route_free(void *block) {

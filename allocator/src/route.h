@@ -11,7 +11,7 @@
 #ifndef HAK_ROUTE_H
 #define HAK_ROUTE_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* Frees a block whose map byte is CLASS_ROUTED. */
 void route_free(void *block);

@@ -10,8 +10,8 @@
 #ifndef HAK_RUNS_H
 #define HAK_RUNS_H
 
+#include "base/lock.h"
 #include "descriptor.h"
-#include "lock.h"
 
 extern struct lock pages_lock;
 

@@ -1,6 +1,6 @@
 #include "shelf.h"
-#include "lock.h"
-#include "os.h"
+#include "base/lock.h"
+#include "base/os.h"
 
 /* Places of the first mapping: with their table, less than a granule. */
 #define FIRST 7u

@@ -9,7 +9,7 @@
 #ifndef HAK_SHELF_H
 #define HAK_SHELF_H
 
-#include "base.h"
+#include "base/base.h"
 
 #include <stdatomic.h>
 

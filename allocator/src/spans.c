@@ -1,11 +1,11 @@
 #include "spans.h"
 #include "announce.h"
-#include "config.h"
-#include "lock.h"
-#include "os.h"
+#include "base/config.h"
+#include "base/lock.h"
+#include "base/os.h"
+#include "base/say.h"
 #include "pagemap.h"
 #include "pages.h"
-#include "say.h"
 #include "span.h"
 
 /* Blocks of at most two pages lie dense: whatever a program touches of them, it touches their

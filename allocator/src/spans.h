@@ -9,7 +9,7 @@
 #ifndef HAK_SPANS_H
 #define HAK_SPANS_H
 
-#include "base.h"
+#include "base/base.h"
 
 
 void spans_init(void);

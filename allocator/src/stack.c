@@ -1,6 +1,6 @@
 #include "stack.h"
-#include "os.h"
-#include "say.h"
+#include "base/os.h"
+#include "base/say.h"
 #include "shelf.h"
 
 #include <string.h>

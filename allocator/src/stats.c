@@ -1,6 +1,7 @@
 /* stats: gathers what the boxes counted, on demand. No state of its own. */
 #include "hakmem.h"
 
+#include "base/lock.h"
 #include "bigcache.h"
 #include "cache.h"
 #include "central.h"
@@ -11,7 +12,6 @@
 #include "idle.h"
 #include "init.h"
 #include "large.h"
-#include "lock.h"
 #include "pages.h"
 #include "registry.h"
 #include "stats.h"

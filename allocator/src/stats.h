@@ -2,7 +2,7 @@
 #ifndef HAK_STATS_H
 #define HAK_STATS_H
 
-#include "base.h"
+#include "base/base.h"
 
 struct stats_summary {
     size_t mapped;     /* bytes of the ranges that are mapped */

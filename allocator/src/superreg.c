@@ -1,6 +1,6 @@
 #include "superreg.h"
-#include "lock.h"
-#include "os.h"
+#include "base/lock.h"
+#include "base/os.h"
 
 #include <stdatomic.h>
 

@@ -6,7 +6,7 @@
 #ifndef HAK_TRIM_H
 #define HAK_TRIM_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* For when the system refuses memory: what is free and can be unmapped at once is. Returns bytes:
  * if any, asking again may help. */

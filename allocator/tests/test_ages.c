@@ -1,12 +1,12 @@
 /* ages: what is free goes back when it has been so for long enough, whatever the clock does. */
+#include "base/config.h"
+#include "base/decay.h"
+#include "base/os.h"
 #include "bigcache.h"
 #include "cache.h"
 #include "central.h"
 #include "check.h"
-#include "config.h"
-#include "decay.h"
 #include "hakmem.h"
-#include "os.h"
 #include "pages.h"
 #include "spans.h"
 

@@ -1,9 +1,9 @@
 /* api: what glibc's documentation promises of malloc and its family. */
+#include "base/os.h"
+#include "base/sizeclass.h"
 #include "elo.h"
 #include "hakmem.h"
-#include "os.h"
 #include "parcel.h"
-#include "sizeclass.h"
 
 #include <errno.h>
 

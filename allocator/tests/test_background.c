@@ -1,7 +1,7 @@
 /* background: memory goes back though the process sleeps. */
+#include "base/config.h"
 #include "check.h"
 #include "child.h"
-#include "config.h"
 #include "dirty.h"
 #include "hakmem.h"
 

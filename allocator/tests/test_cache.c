@@ -1,10 +1,10 @@
 /* cache: a thread's own free blocks; how caches come, go, grow and shrink. Linked with --wrap, so
  * that a test can refuse memory for a cache, and a thread its destructor. */
+#include "base/config.h"
+#include "base/decay.h"
 #include "cache.h"
 #include "central.h"
-#include "config.h"
 #include "crew.h"
-#include "decay.h"
 #include "hakmem.h"
 #include "parcel.h"
 #include "room.h"

@@ -1,9 +1,9 @@
 /* central: one store a class, between the caches and the spans. */
+#include "base/config.h"
+#include "base/os.h"
 #include "central.h"
 #include "child.h"
-#include "config.h"
 #include "crew.h"
-#include "os.h"
 #include "pagemap.h"
 #include "pages.h"
 #include "span.h"

@@ -1,6 +1,6 @@
 /* config: what the environment says holds, and what it says wrongly is said aloud. */
+#include "base/config.h"
 #include "child.h"
-#include "config.h"
 #include "hakmem.h"
 
 /* Prints NAME=VALUE for every switch. */

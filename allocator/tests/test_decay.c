@@ -1,9 +1,9 @@
 /* decay: memory goes back by time while the process is active, and at once when trimmed. */
-#include "config.h"
+#include "base/config.h"
+#include "base/decay.h"
+#include "base/os.h"
 #include "crew.h"
-#include "decay.h"
 #include "hakmem.h"
-#include "os.h"
 
 #include <unistd.h>
 

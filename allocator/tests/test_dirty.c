@@ -1,8 +1,8 @@
 /* dirty: free memory stays within its bound whatever is freed, and a load within it makes no call.
  */
+#include "base/config.h"
 #include "bigcache.h"
 #include "central.h"
-#include "config.h"
 #include "crew.h"
 #include "dirty.h"
 #include "growth.h"

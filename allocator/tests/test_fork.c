@@ -1,7 +1,7 @@
 /* fork: from a busy process the child gets an allocator that works and memory of its own. */
+#include "base/config.h"
 #include "cache.h"
 #include "child.h"
-#include "config.h"
 #include "crew.h"
 #include "hakmem.h"
 #include "pages.h"

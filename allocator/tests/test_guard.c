@@ -1,8 +1,8 @@
 /* guard: pointers that are not ours go to the libc that owns them, and are counted. */
+#include "base/os.h"
 #include "child.h"
 #include "guard.h"
 #include "hakmem.h"
-#include "os.h"
 
 extern void *__libc_malloc(size_t);
 

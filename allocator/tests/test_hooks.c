@@ -4,8 +4,8 @@
  * library does that keeps a record of what it sees. Whoever waited for itself would hang.
  */
 #define _GNU_SOURCE
+#include "base/config.h"
 #include "check.h"
-#include "config.h"
 #include "crew.h"
 #include "hakmem.h"
 #include "parcel.h"

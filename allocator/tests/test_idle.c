@@ -1,12 +1,12 @@
 /* idle: what sleeping threads' caches hold comes back, and nothing else does. */
 #include "idle.h"
+#include "base/config.h"
+#include "base/decay.h"
+#include "base/os.h"
 #include "cache.h"
 #include "child.h"
-#include "config.h"
 #include "crew.h"
-#include "decay.h"
 #include "hakmem.h"
-#include "os.h"
 #include "parcel.h"
 
 #define BLOCKS 400

@@ -1,5 +1,5 @@
 /* life: a thread that ended is known to have ended, and one that lives to live. */
-#include "life.h"
+#include "base/life.h"
 #include "check.h"
 
 static struct life lives[5];

@@ -1,8 +1,8 @@
 /* lock: all three kinds exclude, wake, and count what they did. */
+#include "base/lock.h"
+#include "base/os.h"
 #include "child.h"
 #include "crew.h"
-#include "lock.h"
-#include "os.h"
 
 #define KINDS 3
 #define ROUNDS (SANITIZED ? 2000 : 20000)

@@ -1,7 +1,7 @@
 /* os: a system that agrees and does nothing is not believed. */
-#include "os.h"
+#include "base/os.h"
+#include "base/syscall.h"
 #include "check.h"
-#include "syscall.h"
 
 #include <errno.h>
 #include <sys/mman.h>

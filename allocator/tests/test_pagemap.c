@@ -1,7 +1,7 @@
 /* pagemap: from any address to its class and its span. */
+#include "base/os.h"
 #include "child.h"
 #include "hakmem.h"
-#include "os.h"
 #include "pages.h"
 
 PROMISE(an_address_that_is_not_ours_has_no_class_and_no_range) {

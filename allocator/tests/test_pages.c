@@ -1,6 +1,6 @@
 /* pages: runs of granules, out and back, and from there to the system. */
+#include "base/os.h"
 #include "crew.h"
-#include "os.h"
 #include "pages.h"
 #include "refuse.h"
 

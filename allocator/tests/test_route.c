@@ -1,6 +1,6 @@
 /* route: whom free asks. CTest runs this under every registry and route. */
+#include "base/config.h"
 #include "child.h"
-#include "config.h"
 #include "crew.h"
 #include "hakmem.h"
 #include "pagemap.h"

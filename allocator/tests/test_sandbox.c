@@ -1,10 +1,10 @@
 /* sandbox: what a program needs under a filter of system calls is what it needs with glibc. */
 #define _GNU_SOURCE
+#include "base/config.h"
+#include "base/os.h"
 #include "child.h"
-#include "config.h"
 #include "crew.h"
 #include "hakmem.h"
-#include "os.h"
 #include "parcel.h"
 
 #include <linux/filter.h>

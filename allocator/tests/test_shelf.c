@@ -1,8 +1,8 @@
 /* shelf: places for caches; warm ones first, cold ones read as zero, none twice. Linked with
  * --wrap, so that a test can count the mappings. */
+#include "base/os.h"
 #include "check.h"
 #include "crew.h"
-#include "os.h"
 #include "shelf.h"
 
 #define MANY 1000

@@ -1,7 +1,7 @@
 /* superreg: the mappings that are blocks, also when a hash slot and its 8 probes are taken. The
  * mappings here are made up. */
+#include "base/os.h"
 #include "crew.h"
-#include "os.h"
 #include "superreg.h"
 
 #define CROWD 40

@@ -1,7 +1,7 @@
 /* vdso: the kernel's own clock, found without libc. */
-#include "vdso.h"
+#include "base/vdso.h"
+#include "base/os.h"
 #include "check.h"
-#include "os.h"
 
 #include <sys/auxv.h>
 #include <time.h>

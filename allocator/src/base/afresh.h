@@ -8,7 +8,7 @@
 #ifndef HAK_AFRESH_H
 #define HAK_AFRESH_H
 
-#include "base.h"
+#include "base/base.h"
 
 #include <stdatomic.h>
 

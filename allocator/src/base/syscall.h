@@ -7,7 +7,7 @@
 #ifndef HAK_SYSCALL_H
 #define HAK_SYSCALL_H
 
-#include "base.h"
+#include "base/base.h"
 
 #include <stdatomic.h>
 #include <sys/mman.h>

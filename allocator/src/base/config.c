@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
-#include "config.h"
-#include "say.h"
-#include "sizeclass.h"
+#include "base/config.h"
+#include "base/say.h"
+#include "base/sizeclass.h"
 
 #include "hakmem.h"
 

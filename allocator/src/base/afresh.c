@@ -1,5 +1,5 @@
-#include "afresh.h"
-#include "os.h"
+#include "base/afresh.h"
+#include "base/os.h"
 
 struct afresh_page afresh_page;
 

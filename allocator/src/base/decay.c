@@ -1,6 +1,6 @@
-#include "decay.h"
-#include "config.h"
-#include "os.h"
+#include "base/decay.h"
+#include "base/config.h"
+#include "base/os.h"
 
 _Atomic uint32_t decay_now;
 static _Atomic uint64_t next_ms;

@@ -7,7 +7,7 @@
 #ifndef HAK_LIFE_H
 #define HAK_LIFE_H
 
-#include "base.h"
+#include "base/base.h"
 
 #include <pthread.h>
 

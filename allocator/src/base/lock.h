@@ -14,10 +14,10 @@
 #ifndef HAK_LOCK_H
 #define HAK_LOCK_H
 
-#include "afresh.h"
-#include "base.h"
-#include "locks.h"
-#include "witness.h"
+#include "base/afresh.h"
+#include "base/base.h"
+#include "base/locks.h"
+#include "base/witness.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,9 +1,9 @@
-#include "witness.h"
+#include "base/witness.h"
 
 #ifdef HAK_WITNESS
 
-#include "locks.h"
-#include "say.h"
+#include "base/locks.h"
+#include "base/say.h"
 
 #include <string.h>
 

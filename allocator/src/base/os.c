@@ -1,8 +1,8 @@
 #define _GNU_SOURCE
-#include "os.h"
-#include "syscall.h"
-#include "vdso.h"
-#include "witness.h"
+#include "base/os.h"
+#include "base/syscall.h"
+#include "base/vdso.h"
+#include "base/witness.h"
 
 #include <errno.h>
 #include <linux/futex.h>

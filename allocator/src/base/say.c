@@ -1,5 +1,5 @@
-#include "say.h"
-#include "syscall.h"
+#include "base/say.h"
+#include "base/syscall.h"
 
 #include <stdlib.h>
 #include <string.h>

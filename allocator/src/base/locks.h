@@ -8,7 +8,7 @@
 #ifndef HAK_LOCKS_H
 #define HAK_LOCKS_H
 
-#include "base.h"
+#include "base/base.h"
 
 struct lock;
 

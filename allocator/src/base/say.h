@@ -2,7 +2,7 @@
 #ifndef HAK_SAY_H
 #define HAK_SAY_H
 
-#include "base.h"
+#include "base/base.h"
 
 void say_line(const char *line);
 

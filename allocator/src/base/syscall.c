@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "syscall.h"
+#include "base/syscall.h"
 
 #include <errno.h>
 #include <linux/futex.h>

@@ -11,7 +11,7 @@
 #ifndef HAK_SIZECLASS_H
 #define HAK_SIZECLASS_H
 
-#include "base.h"
+#include "base/base.h"
 
 #define TINY_MAX ((size_t)1024)
 #define SMALL_MAX ((size_t)32768)

@@ -1,4 +1,4 @@
-#include "sizeclass.h"
+#include "base/sizeclass.h"
 
 struct sizeclass sizeclass[CLASS_LIMIT];
 uint8_t sizeclass_table[SMALL_MAX / 16 + 1];

@@ -1,5 +1,5 @@
-#include "vdso.h"
-#include "base.h"
+#include "base/vdso.h"
+#include "base/base.h"
 
 #include <elf.h>
 #include <link.h>

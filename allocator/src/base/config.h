@@ -8,8 +8,8 @@
 #ifndef HAK_CONFIG_H
 #define HAK_CONFIG_H
 
-#include "base.h"
-#include "lock.h"
+#include "base/base.h"
+#include "base/lock.h"
 
 enum registry_kind {
     REGISTRY_LOCKED,

@@ -1,5 +1,5 @@
-#include "locks.h"
-#include "say.h"
+#include "base/locks.h"
+#include "base/say.h"
 
 #include <string.h>
 

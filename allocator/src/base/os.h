@@ -22,7 +22,7 @@
 #ifndef HAK_OS_H
 #define HAK_OS_H
 
-#include "base.h"
+#include "base/base.h"
 
 /* What became of a wish for memory at one place: the mapping stands, the system refuses memory or
  * address space, or something else lies there. */

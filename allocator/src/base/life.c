@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "life.h"
+#include "base/life.h"
 
 #include <linux/futex.h>
 

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
-#include "lock.h"
-#include "os.h"
-#include "syscall.h"
+#include "base/lock.h"
+#include "base/os.h"
+#include "base/syscall.h"
 
 #include <linux/futex.h>
 

@@ -9,7 +9,7 @@
 #ifndef HAK_DECAY_H
 #define HAK_DECAY_H
 
-#include "base.h"
+#include "base/base.h"
 
 #include <stdatomic.h>
 
