@@ -2,7 +2,7 @@
 #include "base/config.h"
 #include "base/say.h"
 #include "lookup.h"
-#include "pagemap.h"
+#include "pages/pagemap.h"
 #include "registry.h"
 
 void announce_init(void) {

@@ -6,7 +6,7 @@
 #ifndef HAK_ANNOUNCE_H
 #define HAK_ANNOUNCE_H
 
-#include "descriptor.h"
+#include "pages/descriptor.h"
 
 
 /* Ends the process if a table that the configuration wants could not be mapped. */

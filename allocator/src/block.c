@@ -5,7 +5,7 @@
 #include "guard.h"
 #include "huge.h"
 #include "large.h"
-#include "pagemap.h"
+#include "pages/pagemap.h"
 #include "route.h"
 #include "trim.h"
 

@@ -6,8 +6,8 @@
 #include "base/os.h"
 #include "base/say.h"
 #include "block.h"
-#include "pagemap.h"
-#include "span.h"
+#include "pages/pagemap.h"
+#include "pages/span.h"
 #include "superreg.h"
 
 #include <signal.h>

@@ -1,10 +1,10 @@
 #include "dirty.h"
 #include "base/config.h"
-#include "bigcache.h"
-#include "growth.h"
-#include "mapping.h"
-#include "pages.h"
-#include "regret.h"
+#include "pages/bigcache.h"
+#include "pages/growth.h"
+#include "pages/mapping.h"
+#include "pages/pages.h"
+#include "pages/regret.h"
 #include "spans.h"
 
 #include <stdatomic.h>

@@ -2,8 +2,8 @@
 #include "base/config.h"
 #include "base/lock.h"
 #include "base/os.h"
-#include "bigcache.h"
-#include "pages.h"
+#include "pages/bigcache.h"
+#include "pages/pages.h"
 
 /* A window ends after so many allocations and so much time: with less, the grain of the clock and
  * of the fault counter decides the match. Slow operations need fewer of them. */

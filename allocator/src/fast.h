@@ -9,7 +9,7 @@
 #define HAK_FAST_H
 
 #include "bins.h"
-#include "pagemap.h"
+#include "pages/pagemap.h"
 
 /* Sizes below this are fast: 0 until fast_open, before which no block is in free's range
  * either. */

@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 #include "guard.h"
 #include "base/say.h"
-#include "pagemap.h"
+#include "pages/pagemap.h"
 #include "superreg.h"
 
 #include <dlfcn.h>

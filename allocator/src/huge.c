@@ -1,9 +1,9 @@
 #include "huge.h"
 #include "base/os.h"
-#include "bigcache.h"
 #include "dirty.h"
-#include "mapping.h"
-#include "regret.h"
+#include "pages/bigcache.h"
+#include "pages/mapping.h"
+#include "pages/regret.h"
 #include "superreg.h"
 
 #include <stdatomic.h>

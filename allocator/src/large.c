@@ -2,7 +2,7 @@
 #include "base/decay.h"
 #include "base/say.h"
 #include "dirty.h"
-#include "pages.h"
+#include "pages/pages.h"
 
 static _Atomic uint64_t allocations, frees, bytes_in_runs;
 

@@ -7,7 +7,7 @@
 #ifndef HAK_LOOKUP_H
 #define HAK_LOOKUP_H
 
-#include "descriptor.h"
+#include "pages/descriptor.h"
 
 
 enum lookup_table { LOOKUP_POOL, LOOKUP_L25, LOOKUP_TABLES };

@@ -2,7 +2,7 @@
 #include "registry.h"
 #include "base/os.h"
 #include "base/say.h"
-#include "pagemap.h"
+#include "pages/pagemap.h"
 
 #include <string.h>
 

@@ -17,7 +17,7 @@
 
 #include "base/config.h"
 #include "base/lock.h"
-#include "descriptor.h"
+#include "pages/descriptor.h"
 
 /* Spans the preallocated tables can hold; 24 bytes of address space each, untouched until used. */
 #define REGISTRY_CAPACITY ((size_t)1 << 20)

@@ -2,7 +2,7 @@
 #include "base/config.h"
 #include "base/decay.h"
 #include "central.h"
-#include "pages.h"
+#include "pages/pages.h"
 #include "stack.h"
 
 #include <string.h>

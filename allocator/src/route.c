@@ -5,7 +5,7 @@
 #include "cache.h"
 #include "guard.h"
 #include "lookup.h"
-#include "pagemap.h"
+#include "pages/pagemap.h"
 #include "registry.h"
 #include "superreg.h"
 

@@ -4,9 +4,9 @@
 #include "base/lock.h"
 #include "base/os.h"
 #include "base/say.h"
-#include "pagemap.h"
-#include "pages.h"
-#include "span.h"
+#include "pages/pagemap.h"
+#include "pages/pages.h"
+#include "pages/span.h"
 
 /* Blocks of at most two pages lie dense: whatever a program touches of them, it touches their
  * pages. */

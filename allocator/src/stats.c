@@ -2,7 +2,6 @@
 #include "hakmem.h"
 
 #include "base/lock.h"
-#include "bigcache.h"
 #include "cache.h"
 #include "central.h"
 #include "check.h"
@@ -12,7 +11,8 @@
 #include "idle.h"
 #include "init.h"
 #include "large.h"
-#include "pages.h"
+#include "pages/bigcache.h"
+#include "pages/pages.h"
 #include "registry.h"
 #include "stats.h"
 

@@ -11,7 +11,7 @@
 #ifndef HAK_SUPERREG_H
 #define HAK_SUPERREG_H
 
-#include "mapping.h"
+#include "pages/mapping.h"
 
 #define SUPERREG_SLOTS 4096
 #define SUPERREG_PROBES 8

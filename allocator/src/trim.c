@@ -2,12 +2,12 @@
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"
-#include "bigcache.h"
 #include "cache.h"
 #include "central.h"
 #include "dirty.h"
 #include "idle.h"
-#include "pages.h"
+#include "pages/bigcache.h"
+#include "pages/pages.h"
 #include "spans.h"
 
 /* Decay periods that the cache of an ended thread waits for another: config.decay_ms. */

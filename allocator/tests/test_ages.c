@@ -2,12 +2,12 @@
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"
-#include "bigcache.h"
 #include "cache.h"
 #include "central.h"
 #include "check.h"
 #include "hakmem.h"
-#include "pages.h"
+#include "pages/bigcache.h"
+#include "pages/pages.h"
 #include "spans.h"
 
 #include <stdatomic.h>

@@ -1,8 +1,8 @@
 /* bigcache: freed mappings kept for reuse, bounded in bytes, number and time. */
 #include "base/config.h"
 #include "base/os.h"
-#include "bigcache.h"
 #include "crew.h"
+#include "pages/bigcache.h"
 #include "refuse.h"
 
 static struct bigcache_stats stats_now(void) {

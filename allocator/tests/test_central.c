@@ -4,9 +4,9 @@
 #include "central.h"
 #include "child.h"
 #include "crew.h"
-#include "pagemap.h"
-#include "pages.h"
-#include "span.h"
+#include "pages/pagemap.h"
+#include "pages/pages.h"
+#include "pages/span.h"
 #include "spans.h"
 
 #include <sys/mman.h>

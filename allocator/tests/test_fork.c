@@ -4,9 +4,9 @@
 #include "child.h"
 #include "crew.h"
 #include "hakmem.h"
-#include "pages.h"
+#include "pages/pages.h"
+#include "pages/runs.h"
 #include "parcel.h"
-#include "runs.h"
 
 #include <stdatomic.h>
 #include <sys/syscall.h>

@@ -2,7 +2,7 @@
 #include "base/os.h"
 #include "child.h"
 #include "hakmem.h"
-#include "pages.h"
+#include "pages/pages.h"
 
 PROMISE(an_address_that_is_not_ours_has_no_class_and_no_range) {
     int local;

@@ -1,7 +1,7 @@
 /* pages: runs of granules, out and back, and from there to the system. */
 #include "base/os.h"
 #include "crew.h"
-#include "pages.h"
+#include "pages/pages.h"
 #include "refuse.h"
 
 #include <semaphore.h>

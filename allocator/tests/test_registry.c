@@ -2,9 +2,9 @@
 #include "announce.h"
 #include "cache.h"
 #include "crew.h"
-#include "pages.h"
+#include "pages/pages.h"
+#include "pages/span.h"
 #include "registry.h"
-#include "span.h"
 
 #include <stdatomic.h>
 

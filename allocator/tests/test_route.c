@@ -3,7 +3,7 @@
 #include "child.h"
 #include "crew.h"
 #include "hakmem.h"
-#include "pagemap.h"
+#include "pages/pagemap.h"
 #include "parcel.h"
 #include "registry.h"
 #include "route.h"

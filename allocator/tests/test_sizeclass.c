@@ -1,6 +1,6 @@
 /* sizeclass: which block size serves a request, and how spans of it are cut. */
 #include "check.h"
-#include "descriptor.h"
+#include "pages/descriptor.h"
 
 static unsigned class_of(size_t size) {
     return size <= SMALL_MAX ? sizeclass_small(size) : sizeclass_large(size);

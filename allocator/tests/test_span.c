@@ -1,7 +1,7 @@
 /* span: blocks out of a run of granules and back, one bit each. */
 #include "check.h"
-#include "pages.h"
-#include "span.h"
+#include "pages/pages.h"
+#include "pages/span.h"
 
 static struct span *cut(unsigned cls) {
     bool zero;

@@ -1,8 +1,8 @@
-#include "growth.h"
+#include "pages/growth.h"
 #include "base/config.h"
 #include "base/os.h"
-#include "pagemap.h"
-#include "runs.h"
+#include "pages/pagemap.h"
+#include "pages/runs.h"
 
 /* Mapped at a time: this part of what there is, within bounds. */
 #define PIECE_PART 8

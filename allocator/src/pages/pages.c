@@ -1,9 +1,9 @@
-#include "pages.h"
+#include "pages/pages.h"
 #include "base/config.h"
 #include "base/os.h"
-#include "growth.h"
-#include "regret.h"
-#include "runs.h"
+#include "pages/growth.h"
+#include "pages/regret.h"
+#include "pages/runs.h"
 
 static _Atomic uint64_t purged_bytes, purges;
 

@@ -1,4 +1,4 @@
-#include "regret.h"
+#include "pages/regret.h"
 #include "base/os.h"
 
 #include <stdatomic.h>

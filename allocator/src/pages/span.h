@@ -7,7 +7,7 @@
 #ifndef HAK_SPAN_H
 #define HAK_SPAN_H
 
-#include "descriptor.h"
+#include "pages/descriptor.h"
 
 /* Cuts a used span into blocks of its class, all of them free. Touches its bitmap, not the span. */
 void span_cut(struct span *span, unsigned cls);

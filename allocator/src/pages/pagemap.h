@@ -19,7 +19,7 @@
 #define HAK_PAGEMAP_H
 
 #include "base/os.h"
-#include "descriptor.h"
+#include "pages/descriptor.h"
 
 #include <stdatomic.h>
 

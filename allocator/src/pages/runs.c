@@ -1,5 +1,5 @@
-#include "runs.h"
-#include "pagemap.h"
+#include "pages/runs.h"
+#include "pages/pagemap.h"
 
 #include <string.h>
 

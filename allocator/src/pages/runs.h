@@ -11,7 +11,7 @@
 #define HAK_RUNS_H
 
 #include "base/lock.h"
-#include "descriptor.h"
+#include "pages/descriptor.h"
 
 extern struct lock pages_lock;
 

@@ -12,7 +12,7 @@
 #define HAK_GROWTH_H
 
 #include "base/lock.h"
-#include "descriptor.h"
+#include "pages/descriptor.h"
 
 extern struct lock growth_lock;
 

@@ -15,7 +15,7 @@
 #ifndef HAK_PAGES_H
 #define HAK_PAGES_H
 
-#include "pagemap.h"
+#include "pages/pagemap.h"
 
 /* Also brings up growth. False if the system refuses even that. */
 bool pages_init(void);

@@ -1,4 +1,4 @@
-#include "mapping.h"
+#include "pages/mapping.h"
 #include "base/lock.h"
 #include "base/os.h"
 

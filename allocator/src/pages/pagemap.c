@@ -1,4 +1,4 @@
-#include "pagemap.h"
+#include "pages/pagemap.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "bigcache.h"
+#include "pages/bigcache.h"
 #include "base/config.h"
 #include "base/lock.h"
 #include "base/os.h"

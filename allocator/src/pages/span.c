@@ -1,5 +1,5 @@
-#include "span.h"
-#include "pagemap.h"
+#include "pages/span.h"
+#include "pages/pagemap.h"
 
 static uint64_t *words_of(struct span *span, const struct sizeclass *class) {
     return class->blocks <= 64 ? &span->bits : span->words;
