@@ -8,7 +8,7 @@
 #include "block.h"
 #include "pages/pagemap.h"
 #include "pages/span.h"
-#include "superreg.h"
+#include "tables/superreg.h"
 
 #include <signal.h>
 #include <stdatomic.h>

@@ -8,8 +8,8 @@
 #include "pages/bigcache.h"
 #include "pages/mapping.h"
 #include "pages/pages.h"
-#include "registry.h"
 #include "spans.h"
+#include "tables/registry.h"
 
 #include <pthread.h>
 

@@ -2,7 +2,7 @@
 #include "guard.h"
 #include "base/say.h"
 #include "pages/pagemap.h"
-#include "superreg.h"
+#include "tables/superreg.h"
 
 #include <dlfcn.h>
 #include <errno.h>

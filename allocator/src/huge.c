@@ -4,7 +4,7 @@
 #include "pages/bigcache.h"
 #include "pages/mapping.h"
 #include "pages/regret.h"
-#include "superreg.h"
+#include "tables/superreg.h"
 
 #include <stdatomic.h>
 

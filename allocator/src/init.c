@@ -1,6 +1,5 @@
 #define _GNU_SOURCE
 #include "init.h"
-#include "announce.h"
 #include "background.h"
 #include "base/afresh.h"
 #include "base/config.h"
@@ -17,7 +16,8 @@
 #include "pages/mapping.h"
 #include "pages/pages.h"
 #include "spans.h"
-#include "superreg.h"
+#include "tables/announce.h"
+#include "tables/superreg.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -4,10 +4,10 @@
 #include "base/say.h"
 #include "cache.h"
 #include "guard.h"
-#include "lookup.h"
 #include "pages/pagemap.h"
-#include "registry.h"
-#include "superreg.h"
+#include "tables/lookup.h"
+#include "tables/registry.h"
+#include "tables/superreg.h"
 
 bool mid_route_free(void *block) {
     lock_bump(&cache_here()->registry_lookups, 1);

@@ -1,5 +1,4 @@
 #include "spans.h"
-#include "announce.h"
 #include "base/config.h"
 #include "base/lock.h"
 #include "base/os.h"
@@ -7,6 +6,7 @@
 #include "pages/pagemap.h"
 #include "pages/pages.h"
 #include "pages/span.h"
+#include "tables/announce.h"
 
 /* Blocks of at most two pages lie dense: whatever a program touches of them, it touches their
  * pages. */

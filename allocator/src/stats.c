@@ -13,8 +13,8 @@
 #include "large.h"
 #include "pages/bigcache.h"
 #include "pages/pages.h"
-#include "registry.h"
 #include "stats.h"
+#include "tables/registry.h"
 
 #include <string.h>
 

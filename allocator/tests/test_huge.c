@@ -5,7 +5,7 @@
 #include "huge.h"
 #include "parcel.h"
 #include "refuse.h"
-#include "superreg.h"
+#include "tables/superreg.h"
 
 #define SIZE (elo_threshold() + 12345)
 

@@ -1,7 +1,7 @@
 /* lookup: the hash tables that the cascade asks first. Only filled under a cascade, so CTest runs
  * this with one. The spans here are made up, at addresses where nobody has memory. */
 #include "crew.h"
-#include "lookup.h"
+#include "tables/lookup.h"
 
 #define BASE ((uintptr_t)1 << 52)
 #define SPANS 2000

@@ -1,10 +1,10 @@
 /* registry: every rung gives the answer of a model. CTest runs this once for each rung. */
-#include "announce.h"
 #include "cache.h"
 #include "crew.h"
 #include "pages/pages.h"
 #include "pages/span.h"
-#include "registry.h"
+#include "tables/announce.h"
+#include "tables/registry.h"
 
 #include <stdatomic.h>
 

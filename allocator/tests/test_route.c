@@ -5,8 +5,8 @@
 #include "hakmem.h"
 #include "pages/pagemap.h"
 #include "parcel.h"
-#include "registry.h"
 #include "route.h"
+#include "tables/registry.h"
 
 static struct hak_stats *stats_now(void) {
     static struct hak_stats stats;

@@ -2,7 +2,7 @@
  * mappings here are made up. */
 #include "base/os.h"
 #include "crew.h"
-#include "superreg.h"
+#include "tables/superreg.h"
 
 #define CROWD 40
 

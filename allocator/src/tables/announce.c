@@ -1,9 +1,9 @@
-#include "announce.h"
+#include "tables/announce.h"
 #include "base/config.h"
 #include "base/say.h"
-#include "lookup.h"
 #include "pages/pagemap.h"
-#include "registry.h"
+#include "tables/lookup.h"
+#include "tables/registry.h"
 
 void announce_init(void) {
     registry_init();

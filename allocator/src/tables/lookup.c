@@ -1,4 +1,4 @@
-#include "lookup.h"
+#include "tables/lookup.h"
 #include "base/config.h"
 #include "base/lock.h"
 #include "base/os.h"

@@ -1,4 +1,4 @@
-#include "superreg.h"
+#include "tables/superreg.h"
 #include "base/lock.h"
 #include "base/os.h"
 

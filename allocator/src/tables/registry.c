@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "registry.h"
+#include "tables/registry.h"
 #include "base/os.h"
 #include "base/say.h"
 #include "pages/pagemap.h"
