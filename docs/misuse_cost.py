@@ -31,7 +31,7 @@ WORKLOADS = ("mid_gap", "random_mixed")
 def build(folder: Path, comparison: str) -> Path:
     """libhakmem.so, optimized as it is installed, with this text in place of the comparison."""
     shutil.copytree(HOME / "src", folder / "src")
-    header = folder / "src" / "bins.h"
+    header = folder / "src" / "stores" / "bins.h"
     text = header.read_text()
     if text.count(COMPARISON) != 1:
         raise SystemExit(f"{header.name}: the comparison is not where it was")

@@ -1,12 +1,12 @@
 #include "block.h"
 #include "base/say.h"
-#include "cache.h"
 #include "elo.h"
 #include "guard.h"
 #include "huge.h"
 #include "large.h"
 #include "pages/pagemap.h"
 #include "route.h"
+#include "stores/cache.h"
 #include "trim.h"
 
 #include <string.h>

@@ -8,8 +8,8 @@
 #ifndef HAK_FAST_H
 #define HAK_FAST_H
 
-#include "bins.h"
 #include "pages/pagemap.h"
+#include "stores/bins.h"
 
 /* Sizes below this are fast: 0 until fast_open, before which no block is in free's range
  * either. */

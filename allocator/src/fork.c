@@ -2,13 +2,13 @@
 #include "background.h"
 #include "base/lock.h"
 #include "base/os.h"
-#include "cache.h"
-#include "central.h"
 #include "check.h"
 #include "pages/bigcache.h"
 #include "pages/mapping.h"
 #include "pages/pages.h"
-#include "spans.h"
+#include "stores/cache.h"
+#include "stores/central.h"
+#include "stores/spans.h"
 #include "tables/registry.h"
 
 #include <pthread.h>

@@ -1,9 +1,9 @@
 #include "huge.h"
 #include "base/os.h"
-#include "dirty.h"
 #include "pages/bigcache.h"
 #include "pages/mapping.h"
 #include "pages/regret.h"
+#include "stores/dirty.h"
 #include "tables/superreg.h"
 
 #include <stdatomic.h>

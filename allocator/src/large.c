@@ -1,8 +1,8 @@
 #include "large.h"
 #include "base/decay.h"
 #include "base/say.h"
-#include "dirty.h"
 #include "pages/pages.h"
+#include "stores/dirty.h"
 
 static _Atomic uint64_t allocations, frees, bytes_in_runs;
 

@@ -2,18 +2,18 @@
 #include "hakmem.h"
 
 #include "base/lock.h"
-#include "cache.h"
-#include "central.h"
 #include "check.h"
 #include "elo.h"
 #include "guard.h"
 #include "huge.h"
-#include "idle.h"
 #include "init.h"
 #include "large.h"
 #include "pages/bigcache.h"
 #include "pages/pages.h"
 #include "stats.h"
+#include "stores/cache.h"
+#include "stores/central.h"
+#include "stores/idle.h"
 #include "tables/registry.h"
 
 #include <string.h>

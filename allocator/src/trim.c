@@ -2,13 +2,13 @@
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"
-#include "cache.h"
-#include "central.h"
-#include "dirty.h"
-#include "idle.h"
 #include "pages/bigcache.h"
 #include "pages/pages.h"
-#include "spans.h"
+#include "stores/cache.h"
+#include "stores/central.h"
+#include "stores/dirty.h"
+#include "stores/idle.h"
+#include "stores/spans.h"
 
 /* Decay periods that the cache of an ended thread waits for another: config.decay_ms. */
 #define CACHE_PERIODS 4

@@ -2,13 +2,13 @@
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"
-#include "cache.h"
-#include "central.h"
 #include "check.h"
 #include "hakmem.h"
 #include "pages/bigcache.h"
 #include "pages/pages.h"
-#include "spans.h"
+#include "stores/cache.h"
+#include "stores/central.h"
+#include "stores/spans.h"
 
 #include <stdatomic.h>
 

@@ -2,8 +2,8 @@
 #include "base/config.h"
 #include "check.h"
 #include "child.h"
-#include "dirty.h"
 #include "hakmem.h"
+#include "stores/dirty.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -2,13 +2,13 @@
  * that a test can refuse memory for a cache, and a thread its destructor. */
 #include "base/config.h"
 #include "base/decay.h"
-#include "cache.h"
-#include "central.h"
 #include "crew.h"
 #include "hakmem.h"
 #include "parcel.h"
-#include "room.h"
-#include "shelf.h"
+#include "stores/cache.h"
+#include "stores/central.h"
+#include "stores/room.h"
+#include "stores/shelf.h"
 
 #include <errno.h>
 

@@ -1,13 +1,13 @@
 /* central: one store a class, between the caches and the spans. */
 #include "base/config.h"
 #include "base/os.h"
-#include "central.h"
 #include "child.h"
 #include "crew.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
 #include "pages/span.h"
-#include "spans.h"
+#include "stores/central.h"
+#include "stores/spans.h"
 
 #include <sys/mman.h>
 

@@ -1,13 +1,13 @@
 /* dirty: free memory stays within its bound whatever is freed, and a load within it makes no call.
  */
 #include "base/config.h"
-#include "central.h"
 #include "crew.h"
-#include "dirty.h"
 #include "hakmem.h"
 #include "pages/bigcache.h"
 #include "pages/growth.h"
 #include "pages/pages.h"
+#include "stores/central.h"
+#include "stores/dirty.h"
 
 static uint64_t purges(void) {
     static struct hak_stats stats;

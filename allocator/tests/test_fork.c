@@ -1,12 +1,12 @@
 /* fork: from a busy process the child gets an allocator that works and memory of its own. */
 #include "base/config.h"
-#include "cache.h"
 #include "child.h"
 #include "crew.h"
 #include "hakmem.h"
 #include "pages/pages.h"
 #include "pages/runs.h"
 #include "parcel.h"
+#include "stores/cache.h"
 
 #include <stdatomic.h>
 #include <sys/syscall.h>

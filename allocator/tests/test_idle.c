@@ -1,13 +1,13 @@
 /* idle: what sleeping threads' caches hold comes back, and nothing else does. */
-#include "idle.h"
+#include "stores/idle.h"
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"
-#include "cache.h"
 #include "child.h"
 #include "crew.h"
 #include "hakmem.h"
 #include "parcel.h"
+#include "stores/cache.h"
 
 #define BLOCKS 400
 #define SIZE 2000

@@ -1,8 +1,8 @@
 /* registry: every rung gives the answer of a model. CTest runs this once for each rung. */
-#include "cache.h"
 #include "crew.h"
 #include "pages/pages.h"
 #include "pages/span.h"
+#include "stores/cache.h"
 #include "tables/announce.h"
 #include "tables/registry.h"
 

@@ -3,7 +3,7 @@
 #include "base/os.h"
 #include "check.h"
 #include "crew.h"
-#include "shelf.h"
+#include "stores/shelf.h"
 
 #define MANY 1000
 

@@ -1,10 +1,10 @@
-#include "idle.h"
+#include "stores/idle.h"
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"
-#include "cache.h"
-#include "central.h"
-#include "room.h"
+#include "stores/cache.h"
+#include "stores/central.h"
+#include "stores/room.h"
 
 #include <string.h>
 

@@ -9,7 +9,7 @@
 #ifndef HAK_STACK_H
 #define HAK_STACK_H
 
-#include "bins.h"
+#include "stores/bins.h"
 
 /* Lays out both. Call once, before any other function. */
 void stack_init(void);

@@ -1,9 +1,9 @@
-#include "central.h"
+#include "stores/central.h"
 #include "base/lock.h"
 #include "base/say.h"
 #include "base/sizeclass.h"
-#include "dirty.h"
-#include "spans.h"
+#include "stores/dirty.h"
+#include "stores/spans.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
-#include "stack.h"
+#include "stores/stack.h"
 #include "base/os.h"
 #include "base/say.h"
-#include "shelf.h"
+#include "stores/shelf.h"
 
 #include <string.h>
 

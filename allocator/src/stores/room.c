@@ -1,9 +1,9 @@
-#include "room.h"
+#include "stores/room.h"
 #include "base/config.h"
 #include "base/decay.h"
-#include "central.h"
 #include "pages/pages.h"
-#include "stack.h"
+#include "stores/central.h"
+#include "stores/stack.h"
 
 #include <string.h>
 

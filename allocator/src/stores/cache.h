@@ -8,7 +8,7 @@
 #ifndef HAK_CACHE_H
 #define HAK_CACHE_H
 
-#include "bins.h"
+#include "stores/bins.h"
 
 void cache_init(void);
 

@@ -1,4 +1,4 @@
-#include "spans.h"
+#include "stores/spans.h"
 #include "base/config.h"
 #include "base/lock.h"
 #include "base/os.h"

@@ -1,12 +1,12 @@
-#include "cache.h"
+#include "stores/cache.h"
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"
 #include "base/say.h"
-#include "central.h"
-#include "room.h"
-#include "shelf.h"
-#include "stack.h"
+#include "stores/central.h"
+#include "stores/room.h"
+#include "stores/shelf.h"
+#include "stores/stack.h"
 
 #include <errno.h>
 #include <pthread.h>

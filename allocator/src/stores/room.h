@@ -9,7 +9,7 @@
 #ifndef HAK_ROOM_H
 #define HAK_ROOM_H
 
-#include "bins.h"
+#include "stores/bins.h"
 
 static inline size_t room_of(const struct cache *cache, unsigned cls) {
     return (size_t)(cache->bin[cls].end - cache->base[cls] + 1);

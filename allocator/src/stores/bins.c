@@ -1,4 +1,4 @@
-#include "bins.h"
+#include "stores/bins.h"
 
 /* Where the bins point that have no slots. */
 static void *nothing[2];

@@ -1,4 +1,4 @@
-#include "shelf.h"
+#include "stores/shelf.h"
 #include "base/lock.h"
 #include "base/os.h"
 

@@ -1,11 +1,11 @@
-#include "dirty.h"
+#include "stores/dirty.h"
 #include "base/config.h"
 #include "pages/bigcache.h"
 #include "pages/growth.h"
 #include "pages/mapping.h"
 #include "pages/pages.h"
 #include "pages/regret.h"
-#include "spans.h"
+#include "stores/spans.h"
 
 #include <stdatomic.h>
 
