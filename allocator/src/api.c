@@ -3,9 +3,9 @@
 #include "base/config.h"
 #include "base/os.h"
 #include "block.h"
+#include "boxes/guard.h"
 #include "check.h"
 #include "fast.h"
-#include "guard.h"
 #include "init.h"
 #include "trim.h"
 

@@ -2,7 +2,7 @@
 #include "base/afresh.h"
 #include "base/config.h"
 #include "base/say.h"
-#include "guard.h"
+#include "boxes/guard.h"
 #include "pages/pagemap.h"
 #include "stores/cache.h"
 #include "tables/lookup.h"

@@ -1,7 +1,7 @@
 /* elo: the learner plays matches and moves to what costs least. The costs are made up here: each
  * allocation faults pages in, the more the further the threshold is from the one that is best. */
 #include "base/config.h"
-#include "elo.h"
+#include "boxes/elo.h"
 #include "hakmem.h"
 #include "base/os.h"
 #include "check.h"

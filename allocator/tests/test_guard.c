@@ -1,7 +1,7 @@
 /* guard: pointers that are not ours go to the libc that owns them, and are counted. */
 #include "base/os.h"
+#include "boxes/guard.h"
 #include "child.h"
-#include "guard.h"
 #include "hakmem.h"
 
 extern void *__libc_malloc(size_t);

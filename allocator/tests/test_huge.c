@@ -1,8 +1,8 @@
 /* huge: blocks that are mappings of their own. */
+#include "boxes/elo.h"
+#include "boxes/huge.h"
 #include "crew.h"
-#include "elo.h"
 #include "hakmem.h"
-#include "huge.h"
 #include "parcel.h"
 #include "refuse.h"
 #include "tables/superreg.h"

@@ -1,4 +1,4 @@
-#include "large.h"
+#include "boxes/large.h"
 #include "base/decay.h"
 #include "base/say.h"
 #include "pages/pages.h"

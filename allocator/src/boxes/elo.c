@@ -1,4 +1,4 @@
-#include "elo.h"
+#include "boxes/elo.h"
 #include "base/config.h"
 #include "base/lock.h"
 #include "base/os.h"

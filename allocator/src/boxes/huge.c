@@ -1,4 +1,4 @@
-#include "huge.h"
+#include "boxes/huge.h"
 #include "base/os.h"
 #include "pages/bigcache.h"
 #include "pages/mapping.h"

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "guard.h"
+#include "boxes/guard.h"
 #include "base/say.h"
 #include "pages/pagemap.h"
 #include "tables/superreg.h"
