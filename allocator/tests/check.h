@@ -10,7 +10,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 
-#include "init.h"
+#include "face/init.h"
 
 #include <stdio.h>
 #include <stdlib.h>

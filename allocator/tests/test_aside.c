@@ -1,7 +1,7 @@
 /* aside: blocks without a lock, none twice, and all of the piece again when the last is given. */
-#include "aside.h"
 #include "check.h"
 #include "crew.h"
+#include "face/aside.h"
 
 static void *take(size_t size, size_t alignment) {
     void *block = aside_take(size, alignment);

@@ -2,10 +2,10 @@
 #include "base/config.h"
 #include "child.h"
 #include "crew.h"
+#include "face/route.h"
 #include "hakmem.h"
 #include "pages/pagemap.h"
 #include "parcel.h"
-#include "route.h"
 #include "tables/registry.h"
 
 static struct hak_stats *stats_now(void) {

@@ -1,7 +1,7 @@
 /* stats: the numbers that hak_stats shows follow what the program does. */
+#include "face/stats.h"
 #include "hakmem.h"
 #include "parcel.h"
-#include "stats.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

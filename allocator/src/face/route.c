@@ -1,4 +1,4 @@
-#include "route.h"
+#include "face/route.h"
 #include "base/afresh.h"
 #include "base/config.h"
 #include "base/say.h"

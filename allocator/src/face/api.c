@@ -2,12 +2,12 @@
 
 #include "base/config.h"
 #include "base/os.h"
-#include "block.h"
 #include "boxes/guard.h"
-#include "check.h"
-#include "fast.h"
-#include "init.h"
-#include "trim.h"
+#include "face/block.h"
+#include "face/check.h"
+#include "face/fast.h"
+#include "face/init.h"
+#include "face/trim.h"
 
 #include <errno.h>
 #include <string.h>

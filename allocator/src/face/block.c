@@ -1,13 +1,13 @@
-#include "block.h"
+#include "face/block.h"
 #include "base/say.h"
 #include "boxes/elo.h"
 #include "boxes/guard.h"
 #include "boxes/huge.h"
 #include "boxes/large.h"
+#include "face/route.h"
+#include "face/trim.h"
 #include "pages/pagemap.h"
-#include "route.h"
 #include "stores/cache.h"
-#include "trim.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "background.h"
+#include "face/background.h"
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"

@@ -1,4 +1,4 @@
-#include "aside.h"
+#include "face/aside.h"
 #include "base/os.h"
 
 #include <stdatomic.h>

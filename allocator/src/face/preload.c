@@ -4,9 +4,9 @@
 #include "hakmem.h"
 
 #include "base/config.h"
-#include "fast.h"
-#include "init.h"
-#include "stats.h"
+#include "face/fast.h"
+#include "face/init.h"
+#include "face/stats.h"
 
 #include <dlfcn.h>
 #include <errno.h>

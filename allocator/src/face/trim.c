@@ -1,4 +1,4 @@
-#include "trim.h"
+#include "face/trim.h"
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"
