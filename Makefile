@@ -61,6 +61,7 @@ lint: .venv/linted
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	$(BIN)/python -m pytest -q tests/allocator/test_rooms.py
 
 format: .venv/linted
 	$(BIN)/ruff check --fix .
