@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-/* Blocks that a bin may hold beyond the thread's share, in bytes over all classes (see cache.c). */
+/* Blocks that a bin may hold beyond the thread's share, in bytes over all classes (see bins.h). */
 static size_t floor_bytes(void) {
     size_t sum = 0;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
