@@ -11,7 +11,6 @@
 
 #include "base/base.h"
 
-
 void spans_init(void);
 
 /* Puts up to n free blocks of a class into out[], of spans at hand or of a new one; returns how

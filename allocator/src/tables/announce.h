@@ -8,7 +8,6 @@
 
 #include "pages/descriptor.h"
 
-
 /* Ends the process if a table that the configuration wants could not be mapped. */
 void announce_init(void);
 

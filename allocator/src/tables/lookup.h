@@ -9,7 +9,6 @@
 
 #include "pages/descriptor.h"
 
-
 enum lookup_table { LOOKUP_POOL, LOOKUP_L25, LOOKUP_TABLES };
 
 /* Maps the tables if the configuration wants them; false for want of memory. */
