@@ -13,7 +13,7 @@
 #include "base/lock.h"
 #include "pages/descriptor.h"
 
-extern struct lock pages_lock;
+extern HIDDEN struct lock pages_lock;
 
 void runs_init(void);
 
