@@ -30,7 +30,7 @@ from mtbench.commands.report import load
 from mtbench.errors import Exit, MtbenchError
 from mtbench.runs.directory import MANIFEST, TRIALS, RunDirectory
 from mtbench.runs.record import Record, encoded
-from mtbench.runs.result import Counters, Lock
+from mtbench.runs.result import Box, Counters, Lock
 from plots import own_settings
 from plots.drawings import catalogue
 from plots.pages.export import save
@@ -65,12 +65,36 @@ def thinned(record: Record) -> Record:
     if result:
         memory = result.memory and replace(result.memory, samples=None)
         result = replace(result, latency=None, per_thread=None, memory=memory)
-    locks = stats and stats.locks
-    if locks:
-        acquisitions = sum(lock.acquisitions for lock in locks)
-        all_ = Lock("all", acquisitions, waited=sum(lock.waited for lock in locks))
-        return replace(record, result=result, allocator_stats=Counters(locks=[all_]))
-    return replace(record, result=result, allocator_stats=None)
+    kept = Counters()
+    if stats and stats.locks:
+        taken = sum(lock.acquisitions for lock in stats.locks)
+        kept = replace(
+            kept, locks=[Lock("all", taken, waited=sum(lock.waited for lock in stats.locks))]
+        )
+    if stats and any(box.purges for box in stats.boxes or []):
+        kept = replace(kept, boxes=[Box("all", purges=sum(box.purges for box in stats.boxes or []))])
+    return replace(record, result=result, allocator_stats=None if kept == Counters() else kept)
+
+
+def purges(name: str, of: str) -> str:
+    """How often an allocator gave memory back, per million operations from first to last, where it
+    did so at all: medians over trials."""
+    run = RunDirectory.read(DATA / name)
+    found: dict[Cell, list[float]] = {}
+    for record in run.records():
+        result = record.good
+        if result and record.allocator == of and result.total_operations:
+            boxes = (record.allocator_stats or Counters()).boxes or []
+            calls = sum(box.purges for box in boxes) / result.total_operations * 1e6
+            found.setdefault(record.cell, []).append(calls)
+    plan = run.manifest.plan
+    rows = [
+        [name, *(number(median(found.get(Cell(of, name, n), []))) for n in plan.threads)]
+        for name in plan.workloads
+        if any(any(found.get(Cell(of, name, n), [])) for n in plan.threads)
+    ]
+    header = ["workload", *(f"{n} thread{'s' if n > 1 else ''}" for n in plan.threads)]
+    return markdown_table(header, rows)
 
 
 def rank(name: str, of: str, *more: str) -> str:
@@ -139,6 +163,7 @@ TABLES = {
     "exchange": exchange,
     "rank": lambda: f"{made_by('rank')}:\n\n{rank('rank', 'hakmem')}",
     "before": lambda: f"{made_by('before')}:\n\n{rank('before', 'hakmem', '--against', 'before')}",
+    "purges": lambda: purges("before", "hakmem"),
     "targets": lambda: targets.table(DATA / "rank"),
     "reasons": lambda: reasons.table(DATA / "rank"),
     "learner": learner,

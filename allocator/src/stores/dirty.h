@@ -8,8 +8,8 @@
  * More is allowed to a load that is seen to take anew what the bound made it give back (regret.h):
  * twice what was missed, beside the bound. Taken anew within milliseconds, up to what the page heap
  * has mapped, or the latest peak of use and its bound; taken anew before the next of decay's steps,
- * up to what is in use less than at the latest peak. Each step takes a quarter of the allowance, and
- * brings the latest peak a quarter nearer to use.
+ * up to what is in use less than at the latest peak. Each step takes a quarter of the allowance,
+ * and brings the latest peak a quarter nearer to use.
  *
  * No lock: whoever gave memory back and finds too much purges, with no lock held, down to fifteen
  * sixteenths of the limit: a load that swings about it makes few calls, and one that is to be
