@@ -24,10 +24,12 @@ from msgspec.structs import replace
 import mtbench
 from allocator import library
 from mtbench.__main__ import main as command
+from mtbench.analysis.statistics import median
 from mtbench.base.table import markdown_table, number
 from mtbench.base.written import write_whole
 from mtbench.commands.report import load
 from mtbench.errors import Exit, MtbenchError
+from mtbench.plan.plan import Cell
 from mtbench.runs.directory import MANIFEST, TRIALS, RunDirectory
 from mtbench.runs.record import Record, encoded
 from mtbench.runs.result import Box, Counters, Lock
@@ -71,8 +73,9 @@ def thinned(record: Record) -> Record:
         kept = replace(
             kept, locks=[Lock("all", taken, waited=sum(lock.waited for lock in stats.locks))]
         )
-    if stats and any(box.purges for box in stats.boxes or []):
-        kept = replace(kept, boxes=[Box("all", purges=sum(box.purges for box in stats.boxes or []))])
+    purged = sum(box.purges for box in (stats and stats.boxes) or [])
+    if purged:
+        kept = replace(kept, boxes=[Box("all", purges=purged)])
     return replace(record, result=result, allocator_stats=None if kept == Counters() else kept)
 
 
