@@ -65,7 +65,7 @@ class Around(Struct, frozen=True, omit_defaults=True):
     ] = None
 
 
-class MeasuredOn(Struct, frozen=True, omit_defaults=True):
+class MeasuredOn(Struct, frozen=True):
     """The host of a cluster that measured it."""
 
     name: Annotated[str, is_("what the run calls it")]

@@ -16,7 +16,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from fabricated import manifest
+
+from tests.support.fabricated import manifest
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
@@ -206,8 +207,8 @@ def job() -> jobs.Job:
     return jobs.job(request(build_parser(words).parse_args(words)))
 
 
-def told(name: str, conditions_: dict[str, str] | None = None, **changes: Any) -> Described:
-    site = Site(cores=2, allocators=(), conditions=conditions_ or {})
+def told(name: str, told_of: dict[str, str] | None = None, /, **changes: Any) -> Described:
+    site = Site(cores=2, allocators=(), conditions=told_of or {})
     return replace(Described(name, name, 1, conditions.build(), site), **changes)
 
 
