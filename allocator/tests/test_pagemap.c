@@ -4,6 +4,8 @@
 #include "hakmem.h"
 #include "pages/pages.h"
 
+#include <sys/mman.h>
+
 PROMISE(an_address_that_is_not_ours_has_no_class_and_no_range) {
     int local;
     static int global;
@@ -70,6 +72,30 @@ PROMISE(blocks_of_a_further_range_are_found_used_and_freed) {
         blocks[i] = hak_realloc(blocks[i], size * 2);
         CHECK(blocks[i] != NULL && blocks[i][size - 1] == (char)i);
         hak_free(blocks[i]);
+    }
+}
+
+static char *map_nothing(size_t bytes) {
+    char *at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(at != MAP_FAILED);
+    return at;
+}
+
+PROMISE(no_range_lies_in_another_though_the_system_places_elsewhere_meanwhile) {
+    for (int i = 0; i < 3; i++) {
+        /* Every hole above is filled, so that the next page lies elsewhere, far from this one. */
+        char *far = map_nothing(64 * MIB), *near = far;
+        for (int filled = 0; near >= far && near < far + 8 * GIB && filled < 1000; filled++) {
+            near = map_nothing(PAGE);
+        }
+        CHECK(pagemap_add_range(64 * MIB));
+    }
+    int count = atomic_load(&range_count);
+    for (int i = 0; i < count; i++) {
+        for (int k = 0; k < i; k++) {
+            CHECK(ranges[i].base + ranges[i].limit <= (uintptr_t)ranges[k].class_of ||
+                  ranges[k].base + ranges[k].limit <= (uintptr_t)ranges[i].class_of);
+        }
     }
 }
 

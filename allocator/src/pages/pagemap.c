@@ -87,6 +87,20 @@ static bool open_window(uintptr_t at, size_t limit) {
 #define WINDOWS_TRIED 8
 #endif
 
+/* Whether a range has any of these addresses, or may have them later. Where the system places moves
+ * with what is mapped, so that two windows chosen alike need not be the same, nor apart. */
+static bool is_of_range(uintptr_t from, uintptr_t to) {
+    int count = atomic_load_explicit(&range_count, memory_order_relaxed);
+    for (int i = 0; i < count; i++) {
+        size_t bytes = range_bytes(&ranges[i]);
+        size_t most = ranges[i].limit > bytes ? ranges[i].limit : bytes;
+        if (from < ranges[i].base + most && (uintptr_t)ranges[i].class_of < to) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool choose_window(size_t bytes) {
     uintptr_t place = os_place();
     size_t limit = WINDOW;
@@ -101,8 +115,8 @@ static bool choose_window(size_t bytes) {
     for (int i = 0; i <= WINDOWS_TRIED; i++) {
         size_t below =
             i < WINDOWS_TRIED ? place / DISTANCE + (size_t)i * whole : place / DISTANCE_NEAR;
-        if (below + whole < place &&
-            open_window((place - below - whole) & ~(HUGE_PAGE - 1), limit)) {
+        uintptr_t at = (place - below - whole) & ~(HUGE_PAGE - 1);
+        if (below + whole < place && !is_of_range(at, at + whole) && open_window(at, limit)) {
             return true;
         }
     }
@@ -114,6 +128,10 @@ static bool take_anywhere(size_t bytes) {
     struct layout lies = lay_out(bytes);
     char *at = os_map(lies.data_at + bytes, GRANULE);
     if (at == NULL) {
+        return false;
+    }
+    if (is_of_range((uintptr_t)at, (uintptr_t)at + lies.data_at + bytes)) {
+        os_unmap(at, lies.data_at + bytes);
         return false;
     }
     enter(at, bytes, bytes, bytes, lies.spans, lies.bits);
