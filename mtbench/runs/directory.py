@@ -234,10 +234,12 @@ class RunDirectory:
         return target
 
     def update(self, **entries: Any) -> None:
-        """Change entries of the manifest, on disk too."""
+        """Change entries of the manifest, on disk too; what this version does not know stays there."""
         self._check_place()
         self.manifest = msgspec.structs.replace(self.manifest, **entries)
-        self.write(MANIFEST, manifests.encoded(self.manifest))
+        kept = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+        kept |= {name: msgspec.to_builtins(value) for name, value in entries.items()}
+        self.write(MANIFEST, json.dumps(kept, indent=1) + "\n")
 
     def close(self) -> None:
         """Give the lock back; reading stays possible."""

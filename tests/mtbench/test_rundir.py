@@ -75,6 +75,16 @@ def test_damage_before_the_last_line_is_named_not_skipped(tmp_path: Path) -> Non
         orders(path)
 
 
+def test_what_this_version_does_not_know_of_a_manifest_stays(tmp_path: Path) -> None:
+    path = filled(tmp_path / "run", 1)
+    file = path / "manifest.json"
+    known = json.loads(file.read_text())
+    file.write_text(json.dumps(known | {"note": {"by": "the user"}}))
+    with RunDirectory.resume(path) as run:
+        run.update(title="another")
+    assert json.loads(file.read_text()) == known | {"note": {"by": "the user"}, "title": "another"}
+
+
 def test_a_second_writer_is_refused_and_told_who_writes(tmp_path: Path) -> None:
     with (
         RunDirectory.create(tmp_path / "run", manifest(PLAN)),
