@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mtbench.runs.result import Counted, Cpu, Fairness, Memory, Missing, Perf, Result
-from plots.data import Better
+from plots import data
 
 Read = Callable[[Result], float]
 
@@ -20,15 +20,11 @@ class NoNumberError(Exception):
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One metric. read: of a trial, raising NoNumberError; None where it is the cell's: a
-    percentile of its histogram, its locks' sums, or what compares it with another cell."""
+class Metric(data.Metric):
+    """One metric, as plots shows it. read: of a trial, raising NoNumberError; None where it is the
+    cell's: a percentile of its histogram, its locks' sums, or what compares it with another cell.
+    """
 
-    key: str
-    label: str
-    unit: str
-    better: Better
-    meaning: str
     read: Read | None = None
 
 

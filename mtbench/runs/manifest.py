@@ -65,10 +65,6 @@ class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
     assignment: dict[str, str] | None = None
     hosts: dict[str, Site] | None = None
 
-    def workload(self, name: str) -> Workload:
-        """The workload of that name. Raises KeyError."""
-        return {entry.name: entry for entry in self.workloads}[name]
-
     def shown(self) -> Manifest:
         """The same, every text printable."""
         return msgspec.convert(printable(msgspec.to_builtins(self)), Manifest)
