@@ -234,7 +234,7 @@ class RunDirectory:
         return target
 
     def update(self, **entries: Any) -> None:
-        """Change entries of the manifest, on disk too; what this version does not know stays there."""
+        """Change entries of the manifest, on disk too; what this version does not know stays."""
         self._check_place()
         self.manifest = msgspec.structs.replace(self.manifest, **entries)
         kept = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
