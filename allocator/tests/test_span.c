@@ -166,17 +166,20 @@ PROMISE(free_pages_are_those_that_no_block_in_use_reaches_into) {
 }
 
 PROMISE(the_bitmaps_of_a_long_run_hold_no_memory_once_it_was_purged) {
-    enum { GRANULES = 256, WORDS = GRANULES * SPAN_WORDS };
+    enum { GRANULES = 256 };
     bool zero;
     struct span *before = pages_take(1, 1, RUN_SPARSE, &zero);
     struct span *span = pages_take(GRANULES, 1, RUN_SPARSE, &zero);
     CHECK(before != NULL && span != NULL);
-    uint64_t *words = pagemap_bits(span);
-    memset(words, 1, WORDS * sizeof *words);
+    struct bitmaps *bits = &pagemap.bits[(span - pagemap.spans + GRANULES / 2) / BITMAPS];
+    memset(bits, 1, sizeof *bits);
     pages_give(span);
-    CHECK(words[WORDS / 2] != 0);
+    CHECK(bits->few[0][0] != 0 && bits->many[BITMAPS - 1][SPAN_WORDS - 1] != 0);
     pages_purge(0, 0);
-    CHECK_EQUAL(words[WORDS / 2], 0);
+    for (int i = 0; i < BITMAPS; i++) {
+        CHECK(bits->few[i][0] == 0 && bits->few[i][SPAN_WORDS_FEW - 1] == 0);
+        CHECK(bits->many[i][0] == 0 && bits->many[i][SPAN_WORDS - 1] == 0);
+    }
     pages_give(before);
 }
 

@@ -59,8 +59,10 @@ struct __attribute__((aligned(CACHE_LINE))) span {
 
 _Static_assert(sizeof(struct span) == CACHE_LINE, "one cache line a descriptor");
 
-/* Words of the longest bitmap: a span of one granule cut into blocks of 16 bytes. */
+/* Words of the longest bitmap: a span of one granule cut into blocks of 16 bytes; and of that of
+ * every span of blocks of 64 bytes or more. */
 #define SPAN_WORDS (GRANULE / 16 / 64)
+#define SPAN_WORDS_FEW (GRANULE / 64 / 64)
 
 /* Pages of a span. */
 static inline uint32_t span_pages(const struct span *span) {

@@ -8,17 +8,14 @@ _Atomic int range_count;
 /* The most data of one range. */
 #define WINDOW (256 * GIB)
 
-/* Of the map (a byte for 64 KiB), of descriptors (1 KiB for 1 MiB) and of bitmaps (8 KiB for 1
+/* Of the map (a byte for 64 KiB), of descriptors (1 KiB for 1 MiB) and of bitmaps (10 KiB for 1
  * MiB), mapped at a time. */
 #define MAP_STEP (64 * KIB)
 #define SPANS_STEP (64 * KIB)
 #define BITS_STEP (256 * KIB)
 
-/* Bytes of bitmaps of a granule. */
-#define BITS_BYTES (SPAN_WORDS * sizeof(uint64_t))
-
-/* Granules of a run for whose bitmaps the system is called: 4 MiB, of which they are 32 KiB. */
-#define PURGE_BITS_FROM 64
+/* Granules of a run for whose bitmaps the system is called: 4 MiB, of which they are 40 KiB. */
+#define PURGE_BITS_FROM (2 * BITMAPS)
 
 /* How a range lies: the map, the descriptors with a sentinel at either end, the bitmaps, the data.
  */
@@ -26,12 +23,17 @@ struct layout {
     size_t map, spans, bits, data_at;
 };
 
+/* Bytes of the bitmaps of so many granules. */
+static size_t bits_for(size_t granules) {
+    return (granules + BITMAPS - 1) / BITMAPS * sizeof(struct bitmaps);
+}
+
 static struct layout lay_out(size_t bytes) {
     struct layout lies;
     size_t granules = bytes >> GRANULE_SHIFT;
     lies.map = align_up(granules, PAGE_MOST);
     lies.spans = align_up((granules + 2) * sizeof(struct span), PAGE_MOST);
-    lies.bits = align_up(granules * BITS_BYTES, PAGE_MOST);
+    lies.bits = align_up(bits_for(granules), PAGE_MOST);
     lies.data_at = align_up(lies.map + lies.spans + lies.bits, bytes < GIB ? GRANULE : HUGE_PAGE);
     return lies;
 }
@@ -46,7 +48,7 @@ static void enter(char *at, size_t limit, size_t mapped, size_t ready, size_t sp
     range->base = (uintptr_t)at + lies.data_at;
     range->class_of = (uint8_t *)at;
     range->spans = (struct span *)(at + lies.map) + 1;
-    range->bits = (uint64_t (*)[SPAN_WORDS])(at + lies.map + lies.spans);
+    range->bits = (struct bitmaps *)(at + lies.map + lies.spans);
     range->limit = limit;
     range->ready = ready;
     range->spans_ready = spans_ready;
@@ -180,7 +182,7 @@ static enum os_answer extend_tables(struct range *range, size_t end) {
     enum os_answer answer =
         extend_table(&range->spans[-1], &range->spans_ready, (granules + 2) * sizeof(struct span),
                      SPANS_STEP, most.spans);
-    return answer == OS_DONE ? extend_table(range->bits, &range->bits_ready, granules * BITS_BYTES,
+    return answer == OS_DONE ? extend_table(range->bits, &range->bits_ready, bits_for(granules),
                                             BITS_STEP, most.bits)
                              : answer;
 }
@@ -215,9 +217,12 @@ void pagemap_forget(void) {
     }
 }
 
-uint64_t *pagemap_bits(const struct span *span) {
+uint64_t *pagemap_bits(const struct span *span, unsigned blocks) {
     struct range *range = pagemap_range((void *)span->start);
-    return range->bits[span - range->spans];
+    size_t granule = (size_t)(span - range->spans);
+    struct bitmaps *bits = &range->bits[granule / BITMAPS];
+    return blocks <= 64 * SPAN_WORDS_FEW ? bits->few[granule % BITMAPS]
+                                         : bits->many[granule % BITMAPS];
 }
 
 void pagemap_purge_bits(const struct span *run) {
@@ -226,8 +231,10 @@ void pagemap_purge_bits(const struct span *run) {
     }
     struct range *range = pagemap_range((void *)run->start);
     size_t first = (run->start - range->base) >> GRANULE_SHIFT;
-    uintptr_t from = align_up((uintptr_t)range->bits[first], os_page());
-    uintptr_t to = (uintptr_t)range->bits[first + run->granules] & ~(os_page() - 1);
+    uintptr_t from = (uintptr_t)&range->bits[(first + BITMAPS - 1) / BITMAPS];
+    uintptr_t to = (uintptr_t)&range->bits[(first + run->granules) / BITMAPS];
+    from = align_up(from, os_page());
+    to &= ~(os_page() - 1);
     if (from < to) {
         os_purge((void *)from, to - from);
     }

@@ -28,19 +28,27 @@
 /* No address is so little above this that it lies in a range. */
 #define FAST_CLOSED ((uintptr_t)1 << 63)
 
+/* Bitmaps of so many granules lie together: those of most classes in one page, apart from the four
+ * times as long ones that few need, so that they are as dense in memory as they can be. */
+#define BITMAPS 32
+struct bitmaps {
+    uint64_t few[BITMAPS][SPAN_WORDS_FEW];
+    uint64_t many[BITMAPS][SPAN_WORDS];
+};
+
 struct range {
     uintptr_t fast_base;  /* base, or FAST_CLOSED: where free takes its fast path from (fast.h) */
     _Atomic size_t bytes; /* from base, whose map bytes can be read; 0: no such range */
     uint8_t *class_of;    /* [granules] */
     uintptr_t base;       /* of the data; aligned to GRANULE */
     struct span *spans;   /* [granules]; spans[-1] and spans[granules] are never free */
-    uint64_t (*bits)[SPAN_WORDS]; /* [granules], of the spans of short blocks */
-    _Atomic size_t frontier;      /* bytes from base ever given to the page heap */
-    size_t forgotten;             /* of these, what lies before a start afresh (fork.h) */
-    size_t ready;                 /* bytes from base ever mapped, >= frontier */
-    size_t limit;                 /* bytes from base there is place for, >= ready */
-    size_t spans_ready; /* bytes from spans[-1] mapped: up to spans[frontier's] at least */
-    size_t bits_ready;  /* bytes from bits mapped: up to the frontier's at least */
+    struct bitmaps *bits; /* [granules / BITMAPS, rounded up] */
+    _Atomic size_t frontier; /* bytes from base ever given to the page heap */
+    size_t forgotten;        /* of these, what lies before a start afresh (fork.h) */
+    size_t ready;            /* bytes from base ever mapped, >= frontier */
+    size_t limit;            /* bytes from base there is place for, >= ready */
+    size_t spans_ready;      /* bytes from spans[-1] mapped: up to spans[frontier's] at least */
+    size_t bits_ready;       /* bytes from bits mapped: up to the frontier's at least */
 };
 
 extern HIDDEN struct range ranges[RANGES_MAX];
@@ -115,8 +123,8 @@ static inline bool pagemap_is_forgotten(const void *address) {
  */
 void pagemap_forget(void);
 
-/* The bitmap of a span that begins at this descriptor: SPAN_WORDS words. */
-uint64_t *pagemap_bits(const struct span *span);
+/* The bitmap of a span of so many blocks that begins at this descriptor. */
+uint64_t *pagemap_bits(const struct span *span, unsigned blocks);
 
 /* Gives back the memory of a long run's bitmaps, whose start and granules are all that is looked
  * at; the run is in no list and holds nothing. */

@@ -15,7 +15,7 @@ void span_cut(struct span *span, unsigned cls) {
     span->listed = 0;
     unsigned blocks = class->blocks;
     if (blocks > 64) {
-        span->words = pagemap_bits(span);
+        span->words = pagemap_bits(span, blocks);
     }
     uint64_t *words = words_of(span, class);
     while (blocks >= 64) {
