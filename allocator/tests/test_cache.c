@@ -217,6 +217,24 @@ PROMISE(the_first_small_blocks_of_threads_share_no_cache_line) {
     }
 }
 
+PROMISE(a_cache_parts_with_what_its_thread_does_not_use_while_memory_grows) {
+    enum { BLOCKS = 20000 };
+    static void *blocks[BLOCKS];
+    unsigned unused = sizeclass_small(100);
+    press(unused, 1000);
+    uint64_t before = stats_now().blocks[unused];
+    CHECK(before > 100);
+    for (int i = 0; i < BLOCKS; i++) { /* 160 MB */
+        blocks[i] = hak_malloc(8000);
+        CHECK(blocks[i] != NULL);
+    }
+    CHECK(stats_now().blocks[unused] < before / 8);
+    for (int i = 0; i < BLOCKS; i++) {
+        hak_free(blocks[i]);
+    }
+    hak_trim();
+}
+
 PROMISE(the_room_of_a_cache_stays_within_its_share) {
     press_all(0);
     uint64_t held = 0;

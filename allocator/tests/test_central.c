@@ -119,6 +119,25 @@ PROMISE(decay_returns_what_nobody_asked_for_and_keeps_what_is_in_use) {
     central_drain();
 }
 
+PROMISE(growth_returns_what_nobody_asked_for_and_keeps_what_is_in_use) {
+    static void *blocks[512], *others[512];
+    unsigned cls = sizeclass_small(2048), other = sizeclass_small(1024);
+    take(cls, blocks, 512);
+    central_give(cls, blocks, 512);
+    take(other, others, 512);
+    central_give(other, others, 512);
+    uint64_t stored = stats_of(cls).stored;
+    CHECK(stored > 100);
+    for (int step = 0; step < 40; step++) {
+        central_grown(64 * GIB);
+        take(other, others, 512);
+        central_give(other, others, 512);
+    }
+    CHECK_EQUAL(stats_of(cls).stored, 0);
+    CHECK(stats_of(other).stored >= stored / 2);
+    central_drain();
+}
+
 static void exchange(int index) {
     unsigned long long state = (unsigned long long)index + 1;
     void *blocks[100];

@@ -8,6 +8,7 @@
 #include "pages/pages.h"
 #include "stores/central.h"
 #include "stores/dirty.h"
+#include "stores/spans.h"
 
 static uint64_t purges(void) {
     static struct hak_stats stats;
@@ -90,6 +91,45 @@ PROMISE(survivors_of_a_burst_keep_their_pages_and_not_their_neighbours) {
         CHECK(blocks[i][0] == (unsigned char)i && blocks[i][999] == (unsigned char)i);
         hak_free(blocks[i]);
     }
+}
+
+PROMISE(while_one_class_grows_what_another_holds_idle_goes_back) {
+    enum { RUNS = 12, BLOCKS = 80000, KEPT = 100 };
+    static void *runs[RUNS], *blocks[BLOCKS], *others[BLOCKS / 2];
+    if (config.check || config.dirty > 8 * MIB) {
+        return;
+    }
+    for (int i = 0; i < RUNS; i++) { /* in use, so that the bound is a hundred megabytes */
+        runs[i] = hak_malloc(31 * MIB);
+        CHECK(runs[i] != NULL);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        blocks[i] = hak_malloc(1000);
+        CHECK(blocks[i] != NULL);
+        memset(blocks[i], 1, 1000);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        if (i % KEPT != 0) {
+            hak_free(blocks[i]);
+        }
+    }
+    uint64_t idle = spans_bare_bytes();
+    CHECK(idle > 20 * MIB);
+    for (int i = 0; i < BLOCKS / 2; i++) {
+        others[i] = hak_malloc(2000);
+        CHECK(others[i] != NULL);
+    }
+    CHECK(spans_bare_bytes() < 16 * MIB);
+    for (int i = 0; i < BLOCKS / 2; i++) {
+        hak_free(others[i]);
+    }
+    for (int i = 0; i < BLOCKS; i += KEPT) {
+        hak_free(blocks[i]);
+    }
+    for (int i = 0; i < RUNS; i++) {
+        hak_free(runs[i]);
+    }
+    hak_trim();
 }
 
 PROMISE(a_load_within_the_bound_makes_no_call) {

@@ -2,6 +2,7 @@
 #include "base/decay.h"
 #include "base/say.h"
 #include "pages/pages.h"
+#include "stores/central.h"
 #include "stores/dirty.h"
 
 static _Atomic uint64_t allocations, frees, bytes_in_runs;
@@ -24,6 +25,9 @@ void *run_take(size_t size, size_t alignment, bool *zero) {
     pagemap_set(span, 1, CLASS_RUN);
     atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&bytes_in_runs, granules * GRANULE, memory_order_relaxed);
+    if (*zero) {
+        central_grown(granules * GRANULE);
+    }
     decay_run_if_due();
     return (void *)span->start;
 }

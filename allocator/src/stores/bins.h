@@ -94,6 +94,7 @@ struct cache {
     uint64_t turn;               /* the number of its suspension; CACHES */
     uint32_t victim;             /* class whose idle room is looked at next */
     uint32_t tick;               /* the decay period in which the cache was last trimmed */
+    uint32_t steps;              /* and how many steps of growth there were then */
     _Atomic uint32_t active;     /* the decay period of the last slow path */
     _Atomic size_t room_bytes;   /* sum over classes of room x size */
     size_t share_bytes;          /* what room_bytes may become */

@@ -4,6 +4,7 @@
 #include "base/os.h"
 #include "base/say.h"
 #include "stores/central.h"
+#include "stores/dirty.h"
 #include "stores/room.h"
 #include "stores/shelf.h"
 #include "stores/stack.h"
@@ -82,6 +83,7 @@ static bool adopt(void) {
     atomic_store_explicit(&place->taken, true, memory_order_release);
     atomic_fetch_add_explicit(&room_active, 1, RELAXED);
     cache->tick = decay_period();
+    cache->steps = dirty_steps();
     atomic_store_explicit(&cache->active, cache->tick, RELAXED);
     room_share(cache);
     own = cache;
@@ -166,6 +168,8 @@ static void slow_event(struct cache *cache, unsigned cls) {
     decay_run_if_due();
     if (unlikely(cache->tick != decay_period())) {
         atomic_store_explicit(&cache->active, decay_period(), RELAXED);
+        room_trim(cache);
+    } else if (unlikely(cache->steps != dirty_steps())) {
         room_trim(cache);
     }
 }

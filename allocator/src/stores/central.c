@@ -80,39 +80,6 @@ static void return_to_spans(unsigned cls, void *const *blocks, unsigned n) {
     dirty_bound();
 }
 
-unsigned central_take(unsigned cls, void **out, unsigned n) {
-    struct store *store = acquire(cls);
-    unsigned taken = store->count < n ? store->count : n;
-    store->count -= taken;
-    store->asked++;
-    memcpy(out, &store->slot[store->count], taken * sizeof *out);
-    if (store->count < store->low) {
-        store->low = store->count;
-    }
-    lock_bump(&store->taken, taken);
-    lock_release(&store->lock);
-    if (taken != 0) {
-        return taken;
-    }
-    return spans_take(cls, out, n);
-}
-
-void central_give(unsigned cls, void *const *blocks, unsigned n) {
-    struct store *store = acquire(cls);
-    unsigned room = store->capacity - store->count;
-    if (sizeclass[cls].size > SIZECLASS_KEEP_ABOVE && store->asked < SIZECLASS_KEEP_AFTER) {
-        room = 0;
-    }
-    unsigned kept = n < room ? n : room;
-    memcpy(&store->slot[store->count], blocks, kept * sizeof *blocks);
-    store->count += kept;
-    lock_bump(&store->given, n);
-    lock_release(&store->lock);
-    if (kept < n) {
-        return_to_spans(cls, blocks + kept, n - kept);
-    }
-}
-
 /* Returns up to `most` of the longest-stored blocks to the spans. */
 static void shed(unsigned cls, unsigned most) {
     void *blocks[SHED_BLOCKS];
@@ -133,13 +100,70 @@ static void shed(unsigned cls, unsigned most) {
     }
 }
 
+/* What was not missed since the last step: `low`. Half of it, so that it decays. Requires CENTRAL.
+ */
+static unsigned spare_of(struct store *store) {
+    unsigned spare = (store->low + 1) / 2;
+    store->low = store->count;
+    return spare;
+}
+
+void central_grown(size_t fresh) {
+    if (!dirty_grown(fresh)) {
+        return;
+    }
+    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+        struct store *store = &stores[cls];
+        lock_acquire(&store->lock);
+        unsigned spare = spare_of(store);
+        lock_release(&store->lock);
+        shed(cls, spare);
+    }
+}
+
+unsigned central_take(unsigned cls, void **out, unsigned n) {
+    struct store *store = acquire(cls);
+    unsigned taken = store->count < n ? store->count : n;
+    store->count -= taken;
+    store->asked++;
+    memcpy(out, &store->slot[store->count], taken * sizeof *out);
+    if (store->count < store->low) {
+        store->low = store->count;
+    }
+    lock_bump(&store->taken, taken);
+    lock_release(&store->lock);
+    if (taken != 0) {
+        return taken;
+    }
+    size_t fresh;
+    taken = spans_take(cls, out, n, &fresh);
+    if (fresh != 0) {
+        central_grown(fresh);
+    }
+    return taken;
+}
+
+void central_give(unsigned cls, void *const *blocks, unsigned n) {
+    struct store *store = acquire(cls);
+    unsigned room = store->capacity - store->count;
+    if (sizeclass[cls].size > SIZECLASS_KEEP_ABOVE && store->asked < SIZECLASS_KEEP_AFTER) {
+        room = 0;
+    }
+    unsigned kept = n < room ? n : room;
+    memcpy(&store->slot[store->count], blocks, kept * sizeof *blocks);
+    store->count += kept;
+    lock_bump(&store->given, n);
+    lock_release(&store->lock);
+    if (kept < n) {
+        return_to_spans(cls, blocks + kept, n - kept);
+    }
+}
+
 void central_decay(void) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         struct store *store = &stores[cls];
         lock_acquire(&store->lock);
-        /* Never below `low`: so many were not missed. Half of them, so that it decays. */
-        unsigned spare = (store->low + 1) / 2;
-        store->low = store->count;
+        unsigned spare = spare_of(store);
         store->asked = 0;
         lock_release(&store->lock);
         shed(cls, spare);

@@ -21,8 +21,13 @@ unsigned central_take(unsigned cls, void **out, unsigned n);
  * before a start afresh (fork.h) is lost when the store is full. */
 void central_give(unsigned cls, void *const *blocks, unsigned n);
 
-/* Returns to the spans what no thread asked for since the last call. */
+/* Tells of `fresh` bytes taken that held no memory (dirty.h); in a step of growth, returns to the
+ * spans half of what no thread asked for since the last step, of growth or decay. */
+void central_grown(size_t fresh);
+
+/* The same, by time. */
 void central_decay(void);
+
 /* Returns everything to the spans. */
 void central_drain(void);
 

@@ -12,8 +12,15 @@
 /* The part of the memory in use that may be held beside it. */
 #define PART 4
 
+/* And the part that may be held for one class while another grows. */
+#define PART_GROWING 32
+
 /* The most that was in use lately. Racy: a few bytes more or less do not matter. */
 static _Atomic uint64_t peak;
+
+/* Taken since the last step of growth; and how many of these there were. */
+static _Atomic uint64_t fresh_bytes;
+static _Atomic uint32_t steps;
 
 static uint64_t latest_peak(void) {
     return atomic_load_explicit(&peak, memory_order_relaxed);
@@ -92,4 +99,22 @@ void dirty_bound(void) {
     while (dirty > enough && (bytes = purge(dirty - enough)) != 0) {
         dirty = dirty_bytes();
     }
+}
+
+bool dirty_grown(size_t fresh) {
+    uint64_t enough = most(used_bytes() / PART_GROWING, config.dirty);
+    size_t bytes = 0, idle;
+    while (bytes < 2 * fresh && spans_bare_bytes() > enough && (idle = spans_purge_oldest()) != 0) {
+        bytes += idle;
+    }
+    if (atomic_fetch_add_explicit(&fresh_bytes, fresh, memory_order_relaxed) + fresh < enough) {
+        return false;
+    }
+    atomic_store_explicit(&fresh_bytes, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&steps, 1, memory_order_relaxed);
+    return true;
+}
+
+uint32_t dirty_steps(void) {
+    return atomic_load_explicit(&steps, memory_order_relaxed);
 }

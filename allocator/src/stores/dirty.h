@@ -11,6 +11,12 @@
  * up to what is in use less than at the latest peak. Each step takes a quarter of the allowance,
  * and brings the latest peak a quarter nearer to use.
  *
+ * Idle pages of bare spans, and blocks in stores and caches which pin others, serve their own class
+ * alone. So while fresh memory is taken from the system for some class, less of them may stay: the
+ * idle pages at most a thirty-second of what is in use, at least config.dirty; and each time so
+ * much was taken, a step of growth makes stores and caches part with what nobody asked for since
+ * the last (central.h, cache.c), as each step of decay does by time.
+ *
  * No lock: whoever gave memory back and finds too much purges, with no lock held, down to fifteen
  * sixteenths of the limit: a load that swings about it makes few calls, and one that is to be
  * allowed more has lost little before that is known.
@@ -22,6 +28,13 @@
 
 /* Keeps the bound. For slow paths that gave memory back, holding no lock. */
 void dirty_bound(void);
+
+/* Tells of `fresh` bytes taken that held no memory, and purges up to twice as many of bare spans
+ * beyond what may stay of them then. True if a step of growth is due. Holding no lock. */
+bool dirty_grown(size_t fresh);
+
+/* Steps of growth so far. A racy read. */
+uint32_t dirty_steps(void);
 
 /* One step of decay: what is allowed, and what the latest peak is above use, goes by a quarter. */
 void dirty_decay(void);

@@ -3,6 +3,7 @@
 #include "base/decay.h"
 #include "pages/pages.h"
 #include "stores/central.h"
+#include "stores/dirty.h"
 #include "stores/stack.h"
 
 #include <string.h>
@@ -135,6 +136,7 @@ void room_grow(struct cache *cache, unsigned cls) {
 
 void room_trim(struct cache *cache) {
     cache->tick = decay_period();
+    cache->steps = dirty_steps();
     room_share(cache);
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         if (room_of(cache, cls) != 0 && cache->events[cls] == 0) {

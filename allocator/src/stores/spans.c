@@ -13,7 +13,7 @@
 #define DENSE_MAX ((size_t)4096)
 
 /* A class's spans with free blocks are in lists by the eighths of them that are free; BARE are
- * those an eighth of whose pages is idle: holds memory, and no block that is out needs it. RESTED
+ * those a sixteenth of whose pages is idle: holds memory, and no block that is out needs it. RESTED
  * are the spans mostly free, most of whose pages hold none. Blocks are taken from the fullest, then
  * from the bare, at last from the rested. A span is in the list span->listed - 1, or AWAY: being
  * purged, with no lock held. */
@@ -56,7 +56,7 @@ static unsigned list_for(const struct span *span) {
     if (eighth == 0) {
         return eighth;
     }
-    if (idle_pages(span) * 8 >= pages) {
+    if (idle_pages(span) * 16 >= pages) {
         return BARE;
     }
     return eighth >= 4 && span->held * 2 <= pages ? RESTED : eighth;
@@ -142,7 +142,7 @@ static unsigned take_at_hand(struct spans *spans, void **out, unsigned n) {
 }
 
 /* Blocks of a new span. Everything that can fault or fail happens before the lock is taken. */
-static unsigned take_new(unsigned cls, struct spans *spans, void **out, unsigned n) {
+static unsigned take_new(unsigned cls, struct spans *spans, void **out, unsigned n, size_t *fresh) {
     bool zero;
     enum run_kind kind = sizeclass[cls].size <= DENSE_MAX ? RUN_DENSE : RUN_SPARSE;
     struct span *span = pages_take(sizeclass[cls].granules, 1, kind, &zero);
@@ -150,6 +150,7 @@ static unsigned take_new(unsigned cls, struct spans *spans, void **out, unsigned
         return 0;
     }
     uint32_t held = span->held;
+    *fresh = (span->granules - held) * GRANULE;
     span_cut(span, cls);
     span->held = held * (uint32_t)(GRANULE / PAGE);
     span->purged = zero;
@@ -169,9 +170,10 @@ static unsigned take_new(unsigned cls, struct spans *spans, void **out, unsigned
     return taken;
 }
 
-unsigned spans_take(unsigned cls, void **out, unsigned n) {
+unsigned spans_take(unsigned cls, void **out, unsigned n, size_t *fresh) {
+    *fresh = 0;
     unsigned taken = take_at_hand(&of_class[cls], out, n);
-    return taken != 0 ? taken : take_new(cls, &of_class[cls], out, n);
+    return taken != 0 ? taken : take_new(cls, &of_class[cls], out, n, fresh);
 }
 
 /* A span with no block out is no longer one of its class. Requires SPANS. */

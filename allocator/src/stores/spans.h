@@ -1,7 +1,7 @@
 /* spans: of each class, the spans that have free blocks; how full they are says who gives next.
  *
  * Blocks are taken from the fullest, so that others become empty and go back to the page heap. A
- * span is bare if an eighth of its pages is idle: holds memory that no block which is out needs.
+ * span is bare if a sixteenth of its pages is idle: holds memory that no block which is out needs.
  * Those go back to the system, by age, by the bound on free memory (dirty.h), or all at once.
  *
  * Lock: SPANS of the class, dropped where the system is called or the page heap is.
@@ -14,8 +14,8 @@
 void spans_init(void);
 
 /* Puts up to n free blocks of a class into out[], of spans at hand or of a new one; returns how
- * many, 0 only if there is no memory. */
-unsigned spans_take(unsigned cls, void **out, unsigned n);
+ * many, 0 only if there is no memory. *fresh are the bytes of a new one that held no memory yet. */
+unsigned spans_take(unsigned cls, void **out, unsigned n, size_t *fresh);
 
 /* Returns blocks to their spans, and empty spans to the page heap. Ends the process if a span
  * disowns one; a block from before a start afresh (fork.h) is lost. The caller keeps the bound on
