@@ -10,10 +10,11 @@ from tools.repository import DOCS
 from tools.workload_classics import classics
 from tools.workload_costs import load
 from tools.workload_figures import FOLDER
+from workloads.engine import CALLS, PHASES, TOUCHES
 from workloads.kernels import KERNELS
 from workloads.named import catalogue
 from workloads.sizes import KINDS
-from workloads.spec import CALLS, PHASES, TOUCHES, Workload
+from workloads.spec import Workload
 
 _HEAD = """\
 # Workloads

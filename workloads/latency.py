@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SCHEME = "log-linear-64"
-BUCKETS = 2240
-"""64 buckets an octave: a bucket is at most 1/64 of its value wide; up to 2^40 ns."""
+from workloads.engine import BUCKETS, OCTAVE, SCHEME
 
 
 def bucket_edges() -> npt.NDArray[np.float64]:
     """Lower edges of all buckets and the upper edge of the last, in ns; shape (BUCKETS + 1,)."""
     place = np.arange(BUCKETS + 1)
-    shift = np.maximum(place // 64 - 1, 0)
+    shift = np.maximum(place // OCTAVE - 1, 0)
     edges: npt.NDArray[np.float64] = np.where(
-        place < 64, place, (64 + place % 64) * 2.0**shift
+        place < OCTAVE, place, (OCTAVE + place % OCTAVE) * 2.0**shift
     ).astype(np.float64)
     return edges
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workloads import histogram
+from workloads.engine import lib
 from workloads.errors import number, one_of, refuse, whole
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 LARGEST = 1 << 30
 """The largest size a workload may ask for, in bytes."""
 
-TABLE = 65536
+TABLE: int = lib.WK_SIZES
 """Entries of a size table."""
 
 KINDS: dict[str, tuple[str, ...]] = {

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtbench.runs.result import Histogram
-from workloads.latency import BUCKETS, bucket_edges
+from workloads.engine import BUCKETS
+from workloads.latency import bucket_edges
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]

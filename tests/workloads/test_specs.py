@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workloads
-from workloads.latency import BUCKETS, bucket_edges
+from workloads.engine import BUCKETS
+from workloads.latency import bucket_edges
 
 CATALOGUE = workloads.catalogue()
 Sizes = workloads.Sizes
