@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mtbench.__main__ import main
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.mallocs import allocators
 from mtbench.plan import jobs
+from mtbench.plan.plan import Cell
 from mtbench.plan.request import Request
 from tests.support.fabricated import fabricate
 
@@ -88,6 +90,22 @@ def test_one_thing_stands_for_a_list_of_one_and_a_workload_for_its_name(tmp_path
     assert job.plan.workloads == ("mine", "copy", "mid_gap")
     assert job.plan.threads == (2,)
     assert job.specs["mine"] == MINE
+
+
+def test_only_the_cells_that_are_asked_for_are_planned_and_none_beyond_the_grid() -> None:
+    cells = Cell("null", "mine", 2), Cell("system", "mine", 1)
+    asked = Request(["system", "null"], [MINE], (1, 2), cells, trials=1)
+    plan = jobs.plan_of(asked)
+    assert plan.cells == cells
+    assert plan == jobs.job(asked).plan
+    with pytest.raises(UsageError, match="cell system, mine, 4 is none of this sweep"):
+        jobs.plan_of(replace(asked, cells=(Cell("system", "mine", 4),)))
+
+
+def test_a_library_may_be_asked_for_as_an_allocator(library: Library) -> None:
+    good = allocators.library("good", str(library("good")))
+    plan = jobs.plan_of(Request([good, "system"], [MINE], (1,)))
+    assert plan.allocators == ("good", "system")
 
 
 def test_two_libraries_of_one_name_are_refused(tmp_path: Path, library: Library) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from mtbench.analysis.statistics import Estimate
 from mtbench.mallocs.ladder import REGISTRIES
+from mtbench.plan.jobs import workload_specs
 from plots import style
 from plots.numbers import nanoseconds
 from plots.paper import curves
@@ -24,6 +25,7 @@ from study.plan import (
     SMALL_BUDGET,
     SPIN,
     TRAINED,
+    Scale,
     full,
     locked_with,
     questions,
@@ -214,11 +216,15 @@ def test_a_pool_is_called_different_only_beyond_noise_and_chance(
 
 
 @pytest.mark.parametrize("scale", [full, quick])
-def test_every_question_asks_for_cells_of_workloads_it_has(scale: Callable[[int], object]) -> None:
+def test_every_question_asks_for_cells_of_workloads_it_has(scale: Callable[[int], Scale]) -> None:
     here = Path(__file__)
-    for question in questions(scale(2), PEERS, here, here):  # type: ignore[arg-type]
-        assert {cell.workload for cell in question.cells} == set(question.workloads)
-        assert len(set(question.cells)) == len(question.cells)
+    for _, sweep in questions(scale(2), PEERS, here, here):
+        cells = sweep.cells or ()
+        labels = {getattr(entry, "label", entry) for entry in sweep.allocators or ()}
+        assert {cell.allocator for cell in cells} == labels
+        assert {cell.workload for cell in cells} == set(workload_specs(sweep.workloads or ()))
+        assert {cell.threads for cell in cells} == set(sweep.threads or ())
+        assert len(set(cells)) == len(cells) > 0
 
 
 def everything(
