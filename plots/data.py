@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite, nan
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,7 @@ def no_floats() -> Floats:
     return np.empty(0, dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class Interval:
+class Estimate(NamedTuple):
     """A value with its 95 % interval, all in one unit; `nan` where missing.
 
     low <= value <= high where finite. A value without an interval (a single trial) has nan bounds.
@@ -48,7 +47,7 @@ class Interval:
         return self.present and isfinite(self.low) and isfinite(self.high)
 
 
-MISSING = Interval(nan)
+MISSING = Estimate(nan)
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ class ProgramCell:
     allocator: str
     trials: int
     failed: int
-    measures: Mapping[str, Interval] = field(default_factory=dict)
-    ratios: Mapping[str, Interval] = field(default_factory=dict)
+    measures: Mapping[str, Estimate] = field(default_factory=dict)
+    ratios: Mapping[str, Estimate] = field(default_factory=dict)
     verdict: str = ""
     wall_s: Floats = field(default_factory=no_floats)
     order: Floats = field(default_factory=no_floats)
@@ -106,11 +105,11 @@ class ProgramCell:
     unseen: float = 0.0
     left: tuple[str, ...] = ()
 
-    def measure(self, key: str) -> Interval:
+    def measure(self, key: str) -> Estimate:
         """Return the measure, or MISSING."""
         return self.measures.get(key, MISSING)
 
-    def ratio(self, key: str) -> Interval:
+    def ratio(self, key: str) -> Estimate:
         """Return the ratio to the baseline, or MISSING."""
         return self.ratios.get(key, MISSING)
 
@@ -158,8 +157,8 @@ class Cell:
     threads: int
     trials: int
     failed: int
-    throughput: Interval
-    metrics: Mapping[str, Interval | None] = field(default_factory=dict)
+    throughput: Estimate
+    metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     trial_throughput: Floats = field(default_factory=no_floats)
     trial_order: Floats = field(default_factory=no_floats)
@@ -168,7 +167,7 @@ class Cell:
     memory: MemorySeries | None = None
     doubtful: bool = False
 
-    def metric(self, key: str) -> Interval:
+    def metric(self, key: str) -> Estimate:
         """Return the metric, or MISSING."""
         return self.metrics.get(key) or MISSING
 
@@ -223,18 +222,13 @@ class Fact:
     severity: Severity = "ok"
 
 
-@dataclass(frozen=True)
-class LockRow:
-    """One lock of an allocator that counts its own, in one cell, medians over trials.
+class LockRates(NamedTuple):
+    """What a lock cost, in one trial or as medians over several.
 
     Shares are 0..1; contended: acquisitions that spun or waited / acquisitions; wait_share: wait
     time / (threads x window). max_wait_ns, hold_ns: nanoseconds, nan where not sampled.
     """
 
-    allocator: str
-    workload: str
-    threads: int
-    lock: str
     acquisitions_per_op: float
     contended: float = nan
     wait_share: float = nan
@@ -242,6 +236,17 @@ class LockRow:
     hold_ns: float = nan
     max_waiters: float = nan
     owner_switches_per_op: float = nan
+
+
+@dataclass(frozen=True)
+class LockRow:
+    """One lock of an allocator that counts its own, in one cell."""
+
+    allocator: str
+    workload: str
+    threads: int
+    lock: str
+    rates: LockRates
 
 
 @dataclass(frozen=True)
@@ -256,10 +261,10 @@ class UslFit:
     allocator: str
     workload: str
     reason: str = ""
-    rate: Interval = MISSING
-    sigma: Interval = MISSING
-    kappa: Interval = MISSING
-    peak: Interval = MISSING
+    rate: Estimate = MISSING
+    sigma: Estimate = MISSING
+    kappa: Estimate = MISSING
+    peak: Estimate = MISSING
     extrapolated: bool = False
     superlinear: bool = False
     threads: Floats = field(default_factory=no_floats)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import floor, isfinite, log10
 
-from plots.data import Interval
+from plots.data import Estimate
 
 PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 ABSENT = "–"
@@ -69,7 +69,7 @@ def nanoseconds(value: float) -> str:
     return f"{digits(value)} ns"
 
 
-def interval(found: Interval) -> str:
+def interval(found: Estimate) -> str:
     """Return "41.2 M [40.1 M, 42 M]", without brackets where there is no interval."""
     if not found.bounded:
         return compact(found.value)

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mtbench.analysis.statistics import MISSING, Estimate, bootstrap_median
+from mtbench.analysis.statistics import bootstrap_median
 from mtbench.mallocs.ladder import REGISTRIES
 from plots import own_settings, style
+from plots.data import MISSING, Estimate
 from plots.drawings import memory
 from plots.numbers import bytes_text, compact, nanoseconds, share, times
 from plots.paper import curves

@@ -9,9 +9,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mtbench.analysis.statistics import Estimate, median
+from mtbench.analysis.statistics import median
 from mtbench.base.table import markdown_table, number
 from mtbench.mallocs.ladder import REGISTRIES
+from plots.data import Estimate
 from study import analyse
 from study.analyse import NO_DIFFERENCE, Difference, Ratio
 from study.plan import LOCKS, locked_with, rung

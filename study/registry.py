@@ -9,9 +9,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mtbench.analysis.statistics import Estimate, median
+from mtbench.analysis.statistics import median
 from mtbench.base.table import bytes_, markdown_table, number
 from mtbench.mallocs.ladder import REGISTRIES
+from plots.data import Estimate
 from plots.numbers import spread
 from study import analyse
 from study.analyse import FASTER, HALVES, SLOWER, STEP_FOUR, STEPS, WHOLE, Ratio

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from mtbench.analysis.statistics import NOISE_THRESHOLD, Estimate
+from mtbench.analysis.statistics import NOISE_THRESHOLD
 from mtbench.base.table import ratio as bracketed
+from plots.data import Estimate
 from study.analyse import FASTER, FEW, NONE, SLOWER, Difference, Ratio
 
 

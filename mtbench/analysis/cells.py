@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from mtbench.analysis import histograms
 from mtbench.analysis.metrics import READ, NoNumberError, Read
-from mtbench.analysis.statistics import FEWEST, Estimate, bootstrap_median
+from mtbench.analysis.statistics import FEWEST, bootstrap_median
 from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.record import Around, Identity, Record, Status
 from mtbench.runs.result import Counters, Latency, Lock, Memory, Result, given
+from plots.data import Estimate, LockRates
 from workloads import unserved
 
 Floats = NDArray[np.float64]
@@ -41,18 +42,6 @@ class LockTotals(NamedTuple):
     hold_samples: float
     max_waiters: float
     owner_switches: float
-
-
-class LockRates(NamedTuple):
-    """One lock of one trial: per operation, shares of acquisitions or of thread time, ns."""
-
-    acquisitions_per_op: float
-    contended: float
-    wait_share: float
-    max_wait_ns: float
-    hold_ns: float
-    max_waiters: float
-    owner_switches_per_op: float
 
 
 @dataclass

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from mtbench.analysis.cells import Floats, Results
-from mtbench.analysis.statistics import Estimate, Ratio, Verdict, bootstrap_median, paired_ratio
+from mtbench.analysis.statistics import Ratio, Verdict, bootstrap_median, paired_ratio
 from mtbench.base.table import bytes_, number, ratio, text_table
 from mtbench.plan.plan import Plan
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.record import Identity, Record
 from mtbench.runs.result import ProgramUse
-from plots import data as plots_data
-from plots.data import PROGRAM_MEASURES, Finding, Metric, ProgramCell, Run
+from plots.data import PROGRAM_MEASURES, Estimate, Finding, Metric, ProgramCell, Run
 
 _UNSEEN_SHARE = 0.05
 Measured = dict[str, dict[str, Floats]]
@@ -100,11 +99,11 @@ def _cell(
         trials=int(good.sum()),
         failed=failed,
         measures={
-            metric.key: _interval(bootstrap_median(mine[metric.key]))
+            metric.key: bootstrap_median(mine[metric.key])
             for metric in metrics
             if metric.key in mine
         },
-        ratios={key: _interval(found.estimate) for key, found in ratios.items()},
+        ratios={key: found.estimate for key, found in ratios.items()},
         verdict=_verdict(ratios.get(leading.key), leading),
         wall_s=wall[good],
         order=mine["order"][good] if "order" in mine else np.empty(0),
@@ -113,10 +112,6 @@ def _cell(
         unseen=float(np.nanmedian(mine["unseen"])) if good.any() else 0.0,
         left=left,
     )
-
-
-def _interval(estimate: Estimate) -> plots_data.Interval:
-    return plots_data.Interval(*estimate)
 
 
 def _verdict(found: Ratio | None, metric: Metric) -> str:
@@ -139,7 +134,7 @@ def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list
         if cell.allocator == base or not found.present:
             continue
         ratio_text = f"{found.value:.2f} x the {leading.label} of {base}"
-        evidence = f"{ratio(Estimate(found.value, found.low, found.high))} x, n = {cell.trials}"
+        evidence = f"{ratio(found)} x, n = {cell.trials}"
         memory = cell.ratio("rss_peak")
         if memory.present:
             evidence += f"; peak memory {memory.value:.2f} x"
@@ -222,7 +217,7 @@ def table(run: Run) -> str:
                 cell.allocator,
                 *numbers,
                 _bounded(cell.measure("wall_s")),
-                ratio(Estimate(against.value, against.low, against.high)),
+                ratio(against),
                 cell.verdict or "-",
                 number(cell.measure("user_s").value),
                 number(cell.measure("system_s").value),
@@ -248,7 +243,7 @@ def table(run: Run) -> str:
     return text_table(header, rows)
 
 
-def _bounded(found: plots_data.Interval) -> str:
+def _bounded(found: Estimate) -> str:
     if not found.bounded:
         return number(found.value)
     return f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"
@@ -276,7 +271,5 @@ def document(run: Run) -> dict[str, Any]:
     }
 
 
-def _triple(found: plots_data.Interval) -> list[float | None]:
-    return [
-        value if math.isfinite(value) else None for value in (found.value, found.low, found.high)
-    ]
+def _triple(found: Estimate) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in found]

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mtbench.analysis.statistics import CONFIDENCE, MISSING, Estimate, finite, median
+from mtbench.analysis.statistics import CONFIDENCE, finite, median
+from plots.data import MISSING, Estimate
 
 MINIMUM_POINTS = 6
 Floats = NDArray[np.float64]
@@ -39,13 +40,15 @@ class Law:
     """A fitted X(N) = scale N / (1 + sigma (N - 1) + kappa N (N - 1)) (Gunther 1993).
 
     `reason` says why there is no fit; then every estimate is nan. `scale` is in units a second.
+    `peak` is the N where X is largest, nan where the interval of kappa reaches zero, and
+    `extrapolated` if that is beyond the largest of `threads`.
     """
 
     scale: Estimate = MISSING
     sigma: Estimate = MISSING
     kappa: Estimate = MISSING
     peak: Estimate = MISSING
-    peak_note: str = ""
+    extrapolated: bool = False
     threads: tuple[int, ...] = ()
     superlinear: tuple[int, ...] = ()
     reason: str = ""
@@ -90,12 +93,11 @@ def fit(
         drawn[row] = _least_squares(counts, resampled[row])
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
-    estimates = [Estimate(float(best[i]), float(low[i]), float(high[i])) for i in range(3)]
-    peaks = _peaks(drawn)
-    peak = Estimate(
-        float(_peaks(best[None])[0]),
-        *(float(p) for p in np.quantile(peaks, [tail, 1 - tail], method="nearest")),
-    )
+    estimates = [_holding(*map(float, bounds)) for bounds in zip(best, low, high, strict=True)]
+    peak = MISSING
+    if estimates[2].low > 1e-12:
+        bounds = np.quantile(_peaks(drawn), [tail, 1 - tail], method="nearest")
+        peak = _holding(float(_peaks(best[None])[0]), *map(float, bounds))
     ones = usable.get(1)
     base = median(ones) if ones is not None else math.nan
     return Law(
@@ -103,7 +105,7 @@ def fit(
         sigma=estimates[1],
         kappa=estimates[2],
         peak=peak,
-        peak_note=_peak_note(estimates[2], peak, int(counts.max())),
+        extrapolated=peak.value > max(usable),
         threads=tuple(usable),
         superlinear=tuple(
             int(n) for n, x in zip(counts, medians, strict=True) if x > 1.02 * n * base
@@ -130,11 +132,9 @@ def _peaks(rows: Floats) -> Floats:
         )
 
 
-def _peak_note(kappa: Estimate, peak: Estimate, largest: int) -> str:
-    if not kappa.low > 1e-12:
-        return f"no peak up to N = {largest}"
-    note = f"peak at N = {peak.value:.1f}"
-    return note + " (extrapolated)" if peak.value > largest else note
+def _holding(value: float, low: float, high: float) -> Estimate:
+    """An estimate whose interval holds it: that of the resamples need not."""
+    return Estimate(value, min(low, value), max(high, value))
 
 
 def _least_squares(counts: Floats, throughput: Floats) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtbench.analysis.statistics import Estimate
+    from plots.data import Estimate
 
 
 def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from mtbench.analysis.cells import CellData, Results, gather
 from mtbench.analysis.statistics import (
-    Estimate,
     Verdict,
     bootstrap_median,
     geometric_mean_interval,
@@ -25,6 +24,7 @@ from mtbench.base.table import bytes_, markdown_table, named, number, ratio, tex
 from mtbench.errors import Exit, UsageError
 from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.hosts import opened_one
+from plots.data import Estimate
 
 FASTEST = 3
 """Memory is held against the leanest of so many fastest others: slow and lean is no rival."""

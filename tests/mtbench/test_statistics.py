@@ -186,7 +186,7 @@ def test_a_perfect_allocator_on_enough_cores_has_no_peak() -> None:
     trials = {n: list(1e6 * n * generator.normal(1, 0.002, 5)) for n in (1, 2, 3, 4, 6, 8, 12, 16)}
     law = scaling.fit(trials, cores=16)
     assert law.sigma.value < 0.01
-    assert law.peak_note == "no peak up to N = 16"
+    assert not law.peak.present and not law.extrapolated
 
 
 def test_a_peak_beyond_the_data_is_called_extrapolated() -> None:
@@ -194,7 +194,9 @@ def test_a_peak_beyond_the_data_is_called_extrapolated() -> None:
     trials = {
         int(n): [float(x)] * 3 for n, x in zip(counts, _law(counts, 1, 0.02, 2e-3), strict=True)
     }
-    assert "extrapolated" in scaling.fit(trials, cores=8).peak_note
+    law = scaling.fit(trials, cores=8)
+    assert law.extrapolated
+    assert law.peak.value > 8
 
 
 def test_superlinear_points_are_flagged_not_clamped() -> None:

@@ -11,7 +11,7 @@ from matplotlib.image import imread
 
 import plots
 from plots import numbers
-from plots.data import Finding, Interval
+from plots.data import Estimate, Finding
 from plots.paper import svg
 from tools import specimen
 
@@ -34,8 +34,8 @@ def test_numbers_have_three_digits_and_a_prefix(value: float, text: str) -> None
 
 
 def test_a_value_without_bounds_shows_none() -> None:
-    assert numbers.interval(Interval(2e6)) == "2 M"
-    assert numbers.interval(Interval(2e6, 1e6, 3e6)) == "2 M [1 M, 3 M]"
+    assert numbers.interval(Estimate(2e6)) == "2 M"
+    assert numbers.interval(Estimate(2e6, 1e6, 3e6)) == "2 M [1 M, 3 M]"
 
 
 def test_bytes_are_binary() -> None:

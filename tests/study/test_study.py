@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtbench.analysis.statistics import Estimate
 from mtbench.mallocs.ladder import REGISTRIES
 from mtbench.plan.jobs import workload_specs
 from plots import style
+from plots.data import Estimate
 from plots.numbers import nanoseconds
 from plots.paper import curves
 from study import alt, analyse, builds, figures, lookups, marks, registry, render, store, words
