@@ -22,6 +22,7 @@ from mtbench.runs.record import Around, Identity, Record, Status
 from mtbench.runs.result import Counters, Latency, Lock, Memory, Result, given
 from plots.data import Estimate, LockRates
 from workloads import unserved
+from workloads.latency import percentiles
 
 Floats = NDArray[np.float64]
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
@@ -209,7 +210,7 @@ def _add_latency(data: CellData, block: int, latency: Latency) -> None:
                 data.missing.setdefault(f"{call}_{name}_ns", "not sampled")
             continue
         places, counts = histograms.decoded(histogram)
-        found = histograms.percentiles(places, counts, tuple(PERCENTILES.values()))
+        found = percentiles(places, counts, tuple(PERCENTILES.values()))
         for name, value in zip(PERCENTILES, found, strict=True):
             data.put(f"{call}_{name}_ns", block, float(value))
         if call not in data.latency:
