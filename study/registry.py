@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mtbench.analysis.statistics import median
-from mtbench.base.table import bytes_, markdown_table, number
+from mtbench.base.table import bytes_, number
 from mtbench.mallocs.ladder import REGISTRIES
 from plots.data import Estimate
 from plots.numbers import spread
+from plots.pages.table import markdown_table
 from study import analyse
 from study.analyse import FASTER, HALVES, SLOWER, STEP_FOUR, STEPS, WHOLE, Ratio
 from study.plan import CASCADE, LADDER_WORKLOADS, LEAK, rung
@@ -79,7 +80,7 @@ def seed(part: Part) -> Answer:
     lookups = _extra(part, CASCADE, rung("locked"))
     leak = _extra(part, LEAK, CASCADE)
     return {
-        "table": markdown_table(header, rows, left=2),
+        "table": markdown_table(header, rows, align="llr"),
         "finding": (
             f"{upper(phrase(ours, 'the repaired free', 'the leaking one'))}, where the seed had "
             f"{SEED_AFTER} against {SEED_BEFORE} million; "
@@ -179,7 +180,6 @@ def ladder(part: Part) -> Answer:
         "pools": markdown_table(
             ["threads", *STEPS, "of which sharing", "of which no lock", "whole"],
             _pool_rows(part, names),
-            left=1,
         ),
         "share_table": markdown_table(
             ["workload", *(f"{name}'s share" for name in STEPS), "whole"],

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mtbench.base.written import write_whole
+from plots.pages.table import markdown_table
 from tools.repository import DATA, DOCS
 
 KEPT = DATA / "programs.json"
@@ -80,14 +81,8 @@ def measure(trials: int) -> None:
 def table(kept: Json) -> str:
     """The page's part between its two marks."""
     machines = {entry["machine"] for entry in kept.values()}
-    lines = [
-        BEGIN,
-        "",
-        f"Measured on {', '.join(sorted(machines))}.",
-        "",
-        "| program | allocator | median | / system | verdict | CPU s | peak MiB | runs |",
-        "| --- | --- | ---: | ---: | --- | ---: | ---: | ---: |",
-    ]
+    header = ("program", "allocator", "median", "/ system", "verdict", "CPU s", "peak MiB", "runs")
+    rows: list[list[str]] = []
     for name, entry in kept.items():
         for cell in entry["cells"]:
             measures, ratios = cell["measures"], cell["ratios"]
@@ -96,13 +91,13 @@ def table(kept: Json) -> str:
             median = f"{measures[key][0]:.3g} s" if key == "wall_s" else f"{measures[key][0]:.0f}/s"
             found = ratios.get(key)
             ratio = f"{found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]" if found else "–"
-            spent = measures["user_s"][0] + measures["system_s"][0]
+            spent = f"{measures['user_s'][0] + measures['system_s'][0]:.2f}"
             verdict = cell["verdict"] or ("no difference seen" if found else "–")
-            lines.append(
-                f"| {name} | {cell['allocator']} | {median} | {ratio} | {verdict} | {spent:.2f} | "
-                f"{measures['rss_peak'][0] / 2**20:.1f} | {cell['trials']} |"
-            )
-    return "\n".join([*lines, "", END])
+            peak, runs = f"{measures['rss_peak'][0] / 2**20:.1f}", str(cell["trials"])
+            rows.append([name, cell["allocator"], median, ratio, verdict, spent, peak, runs])
+    measured = f"Measured on {', '.join(sorted(machines))}."
+    shown = markdown_table(header, rows, align="llrrlr")
+    return "\n".join([BEGIN, "", measured, "", shown, "", END])
 
 
 def render(check: bool) -> int:

@@ -27,6 +27,7 @@ from typing import Any
 
 from mtbench.base.written import write_whole
 from mtbench.commands.verify import catalogue, probe_path, select, verify
+from plots.pages.table import markdown_table
 from tools.exceptions import EXCEPTIONS
 from tools.faults import FOUND_BY, HANGS, HOARDS, compiled, with_fault
 from tools.repository import DATA, DOCS
@@ -126,8 +127,7 @@ def load(name: str) -> Json | None:
 def grid(rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table; the first row is its head."""
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    head, *body = ["| " + " | ".join(row) + " |" for row in escaped]
-    return [head, "|" + " --- |" * len(rows[0]), *body, ""]
+    return [markdown_table(escaped[0], escaped[1:], align="l"), ""]
 
 
 def verdicts(allocator: Json, area: str | None = None) -> list[Json]:

@@ -25,7 +25,7 @@ import mtbench
 from allocator import library
 from mtbench.__main__ import main as command
 from mtbench.analysis.statistics import median
-from mtbench.base.table import markdown_table, number
+from mtbench.base.table import number
 from mtbench.base.written import write_whole
 from mtbench.commands.report import load
 from mtbench.errors import Exit, MtbenchError
@@ -36,6 +36,7 @@ from mtbench.runs.result import Box, Counters, Lock
 from plots import own_settings
 from plots.drawings import catalogue
 from plots.pages.export import save
+from plots.pages.table import markdown_table
 from tools import reasons, targets
 from tools.disassembly import fast_path
 from tools.repository import DATA, DOCS, ROOT

@@ -19,12 +19,12 @@ from typing import Any
 
 from mtbench.__main__ import main as command
 from mtbench.analysis.statistics import geometric_mean, geometric_mean_interval, median
-from mtbench.base.table import markdown_table
 from mtbench.base.table import ratio as interval
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.record import Record
 from mtbench.runs.result import Counters, Result
 from plots.data import Estimate
+from plots.pages.table import markdown_table
 
 MID = ("mid_gap", "mid_replace", "mid_exchange", "larson", "larson_mid", "producer_consumer")
 TINY = ("random_mixed", "tiny_exchange")

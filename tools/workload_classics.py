@@ -8,6 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 
+from plots.pages.table import markdown_row
 from tools.workload_costs import Cell, Cost, ranking
 
 CLASSICS = (
@@ -82,7 +83,7 @@ kernel lets each one allocate a block before it starts; `consumers=only_free` is
 
 
 def _row(*fields: object) -> str:
-    return "| " + " | ".join(map(str, fields)) + " |\n"
+    return markdown_row(map(str, fields)) + "\n"
 
 
 def classics(costs: Mapping[Cell, Cost]) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from plots.pages.table import markdown_row
 from tools.repository import DOCS
 from tools.workload_classics import classics
 from tools.workload_costs import load
@@ -126,7 +127,7 @@ and so is any where the threads ran for less than half a millisecond in the warm
 
 
 def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+    return "".join(markdown_row(row) + "\n" for row in rows)
 
 
 def _differences(workload: Workload) -> str:

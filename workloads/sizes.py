@@ -156,7 +156,7 @@ def _takes(kind: str) -> str:
 
 
 def amount(size: int) -> str:
-    """A size in words: `64 B`, `8 KiB`, `1 MiB`."""
+    """A size in words: `64 B`, `8 KiB`, `1 MiB`. Exact, as a spec's is: `1536 B`, not `1.5 KiB`."""
     for unit, bytes_each in (("MiB", 1 << 20), ("KiB", 1 << 10)):
         if size >= bytes_each and size % bytes_each == 0:
             return f"{size // bytes_each} {unit}"

@@ -23,12 +23,13 @@ from mtbench.analysis.statistics import (
     geometric_mean_interval,
     independent_ratio,
 )
-from mtbench.base.table import markdown_table, named, ratio, text_table
+from mtbench.base.table import named, ratio, text_table
 from mtbench.errors import Exit, UsageError
 from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.conditions import differences
 from mtbench.runs.hosts import is_fleet, opened
 from mtbench.runs.manifest import Manifest
+from plots.pages.table import markdown_table
 
 ABSENT = "not in the run"
 
@@ -271,14 +272,14 @@ def _cells(row: Row) -> list[str]:
 
 def _text(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     print(f"throughput over {base.name}\n")
-    print(text_table(_HEADER, map(_cells, rows), left=3))
-    print("\n" + text_table(_MEANS, _means(base, rest), left=2))
+    print(text_table(_HEADER, map(_cells, rows), align="lllr"))
+    print("\n" + text_table(_MEANS, _means(base, rest), align="llr"))
 
 
 def _markdown(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     print(f"Throughput over `{base.name}`.\n")
-    print(markdown_table(_HEADER, map(_cells, rows), left=3))
-    print("\n" + markdown_table(_MEANS, _means(base, rest), left=2))
+    print(markdown_table(_HEADER, map(_cells, rows), align="lllr"))
+    print("\n" + markdown_table(_MEANS, _means(base, rest), align="llr"))
 
 
 def _json(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:

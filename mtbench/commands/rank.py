@@ -20,11 +20,12 @@ from mtbench.analysis.statistics import (
     median,
     paired_ratio,
 )
-from mtbench.base.table import bytes_, markdown_table, named, number, ratio, text_table
+from mtbench.base.table import bytes_, named, number, ratio, text_table
 from mtbench.errors import Exit, UsageError
 from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.hosts import opened_one
 from plots.data import Estimate
+from plots.pages.table import markdown_table
 
 FASTEST = 3
 """Memory is held against the leanest of so many fastest others: slow and lean is no rival."""
@@ -208,8 +209,8 @@ def _print(of: str, rows: list[Standing], absent: list[str], markdown: bool) -> 
             for name in _workloads(rows)
         ]
         means.append(["all cells", ratio(mean_of(rows))])
-        print(table(header, [_cells(row) for row in rows], left=1) + "\n")
-        print(table(["geometric mean over the best other", "ratio [95 %]"], means, left=1) + "\n")
+        print(table(header, [_cells(row) for row in rows]) + "\n")
+        print(table(["geometric mean over the best other", "ratio [95 %]"], means) + "\n")
     won = sum(row.verdict is Verdict.FASTER for row in rows)
     lost = sum(row.verdict is Verdict.SLOWER for row in rows)
     print(
