@@ -174,7 +174,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Allocator:
-    """A malloc under test. label: what the user typed and every figure shows, unique in a run."""
+    """A malloc as it served: a caller has its own type for one that is still to be run.
+
+    label: what the user typed and every figure shows, unique in a run. config: its settings, read
+    back.
+    """
 
     label: str
     kind: Kind
@@ -186,7 +190,8 @@ class Allocator:
 
 @dataclass(frozen=True)
 class WorkloadInfo:
-    """A workload. unit: what is counted, in the plural: "operations", "writes", "threads"."""
+    """A workload, or the program in its place. unit: what is counted, in the plural: "operations",
+    "writes", "threads"."""
 
     name: str
     description: str

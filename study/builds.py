@@ -21,9 +21,18 @@ from study import analyse
 from study.analyse import FASTER, FEW, NONE, SLOWER, Ratio
 from study.plan import CONFIG_WORKLOADS, PEERS, PGO, PLAIN, SMALL_BUDGET, SPIN, TRAINED
 from study.store import Part
-from study.words import by_verdict, counted, listed, marked, phrase, short, shown, times, upper
-
-Answer = dict[str, Any]
+from study.words import (
+    Answer,
+    by_verdict,
+    counted,
+    listed,
+    marked,
+    phrase,
+    short,
+    shown,
+    times,
+    upper,
+)
 
 LOCAL, SHARED = "mid_gap", "mid_exchange"
 HEAPS = ("mimalloc", "mimalloc-pypi", "tbbmalloc")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from mtbench.analysis.statistics import bootstrap_median
 from mtbench.mallocs.ladder import REGISTRIES
@@ -19,6 +18,7 @@ from study import alt, analyse, builds, lookups, marks, registry
 from study.analyse import STEPS, Ratio
 from study.plan import LADDER_WORKLOADS, rung
 from study.store import Part
+from study.words import Answer
 
 COSTLY = "mid_exchange"
 LINE = "Line: median; band: 95 % interval."
@@ -222,7 +222,7 @@ def _chunks(part: Part) -> Drawing:
     return figure
 
 
-def _pairs(part: Part, answer: Callable[[Part], dict[str, Any]], what: str) -> Drawing:
+def _pairs(part: Part, answer: Callable[[Part], Answer], what: str) -> Drawing:
     ratios: dict[tuple[str, int], Ratio] = answer(part)["ratios"]
     names = list(dict.fromkeys(name for name, _ in ratios))
     panels = {

@@ -18,9 +18,7 @@ from study import analyse
 from study.analyse import NO_DIFFERENCE, Difference, Ratio
 from study.plan import LOCKS, locked_with, rung
 from study.store import Part
-from study.words import amount, marked, percentage, phrase, plus_minus, shown, unseen, upper
-
-Answer = dict[str, Any]
+from study.words import Answer, amount, marked, percentage, phrase, plus_minus, shown, unseen, upper
 
 
 def chunks(part: Part) -> Answer:

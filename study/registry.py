@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mtbench.analysis.statistics import median
 from mtbench.base.table import bytes_, number
@@ -20,6 +19,7 @@ from study.analyse import FASTER, HALVES, SLOWER, STEP_FOUR, STEPS, WHOLE, Ratio
 from study.plan import CASCADE, LADDER_WORKLOADS, LEAK, rung
 from study.store import Part
 from study.words import (
+    Answer,
     by_verdict,
     counted,
     listed,
@@ -33,8 +33,6 @@ from study.words import (
     times,
     upper,
 )
-
-Answer = dict[str, Any]
 
 SEED_BEFORE, SEED_AFTER, SEED_SYSTEM = 1.49, 41.0, 26.8
 """The seed's millions of operations a second on mid_gap, one thread."""

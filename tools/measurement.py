@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 from mtbench.base.written import write_whole
 from mtbench.runs.schema import fields
 from plots.pages.table import markdown_table
 from tools import own_cost
-from tools.repository import DATA, DOCS
+from tools.repository import DATA, DOCS, Json
 from tools.tables import check, filled
 
 DOCUMENTS = DOCS / "measurement.md", DOCS / "record.md"
@@ -28,9 +27,9 @@ VIEWS = {
 }
 
 
-def kept(name: str) -> dict[str, Any]:
+def kept(name: str) -> Json:
     """docs/data/NAME.json."""
-    document: dict[str, Any] = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+    document: Json = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
     return document
 
 

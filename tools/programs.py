@@ -12,11 +12,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from mtbench.base.written import write_whole
 from plots.pages.table import markdown_table
-from tools.repository import DATA, DOCS
+from tools.repository import DATA, DOCS, Json
 
 KEPT = DATA / "programs.json"
 PAGE = DOCS / "guide.md"
@@ -53,8 +52,6 @@ PROGRAMS: dict[str, list[str]] = {
         r"requests/s=([\d.]+) requests per second",
     ],
 }
-
-Json = dict[str, Any]
 
 
 def measure(trials: int) -> None:

@@ -30,7 +30,7 @@ from mtbench.commands.verify import catalogue, probe_path, select, verify
 from plots.pages.table import markdown_table
 from tools.exceptions import EXCEPTIONS
 from tools.faults import FOUND_BY, HANGS, HOARDS, compiled, with_fault
-from tools.repository import DATA, DOCS
+from tools.repository import DATA, DOCS, Json
 
 PAGE = DOCS / "reliability.md"
 LAST_K = 200
@@ -39,8 +39,6 @@ FULL = "verify-full.json"
 KINDS = {"mtbench-verify": "verify.json", "mtbench-real": "real.json"}
 SIZES = ("tiny", "small", "mid", "large", "huge")
 MARKS = {"kept": "✓", "broken": "**✗**", "inapplicable": "–"}
-
-Json = dict[str, Any]
 
 
 def machine() -> Json:

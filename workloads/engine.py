@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from importlib import import_module
-from typing import Any
+from typing import Any, TypedDict
 
 module: Any = import_module("workloads._kernels")
 ffi, lib = module.ffi, module.lib
@@ -54,4 +54,31 @@ SCHEME = f"log-linear-{OCTAVE}"
 
 MAGIC = b"MTW1"
 HEAD = struct.Struct("<4sI")
-"""A request begins with `MAGIC` and the bytes of its JSON header; header and tables follow."""
+"""A request begins with `MAGIC` and the length of its JSON header; header and tables follow."""
+
+
+class Header(TypedDict):
+    """What a request says beside its tables, as the engine's `struct wk_request` has it.
+
+    affinity: a processor for each thread, in turn. parameters: the kernel's, by name. stages: kind
+    and seconds of each.
+    """
+
+    kernel: str
+    threads: int
+    duration: float
+    warmup: float
+    seed: int
+    verify: bool
+    loop: int
+    latency_every: int
+    chunk: int
+    operation_limit: int
+    life: int
+    work: int
+    touch: int
+    plain: bool
+    unit: int
+    affinity: list[int]
+    parameters: dict[str, float]
+    stages: list[tuple[int, float]]

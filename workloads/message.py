@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from workloads.engine import CALLS, HEAD, LOOPS, MAGIC, PHASES, TOUCHES, UNITS, lib
+from workloads.engine import CALLS, HEAD, LOOPS, MAGIC, PHASES, TOUCHES, UNITS, Header, lib
 from workloads.errors import number, one_of, refuse, whole
 from workloads.kernels import KERNELS
 from workloads.spec import Workload
@@ -63,7 +63,7 @@ def request(
     chunk = 1 if float(sizes.mean()) > LARGE_MEAN else 256
     if spec.life:
         chunk = max(1, min(chunk, spec.life // 4))
-    header = {
+    header: Header = {
         "kernel": spec.kernel,
         "threads": threads,
         "duration": float(duration),
@@ -83,7 +83,7 @@ def request(
         "parameters": {
             item.name: item.native(spec.parameters[item.name]) for item in kernel.parameters
         },
-        "stages": [[PHASES[phase.kind], phase.seconds] for phase in spec.phases],
+        "stages": [(PHASES[phase.kind], phase.seconds) for phase in spec.phases],
     }
     text = json.dumps(header).encode()
     tables = sizes.astype("<u4").tobytes() + calls.tobytes() + alignments.tobytes()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from workloads.engine import EDGES, HEAD, MAGIC, PHASES, SCHEME, ffi, lib
+from workloads.engine import EDGES, HEAD, MAGIC, PHASES, SCHEME, Header, ffi, lib
 
 _EDGES = {number: edge for edge, number in EDGES.items()}
 _PHASES = {number: kind for kind, number in PHASES.items()}
@@ -58,7 +58,7 @@ def execute(request: bytes, *, at_edge: Callable[[str], None] | None = None) -> 
     return _answer(header, result)
 
 
-def _split(request: bytes) -> tuple[dict[str, Any], memoryview]:
+def _split(request: bytes) -> tuple[Header, memoryview]:
     if len(request) < HEAD.size:
         raise ValueError("not a workload request: too short")
     magic, length = HEAD.unpack_from(request)
@@ -72,15 +72,14 @@ def _split(request: bytes) -> tuple[dict[str, Any], memoryview]:
     return json.loads(request[HEAD.size : start]), tables
 
 
-def _request(header: dict[str, Any], tables: memoryview, keep: list[Any]) -> Any:
+def _request(header: Header, tables: memoryview, keep: list[Any]) -> Any:
     ends = (4 * lib.WK_SIZES, lib.WK_CALLS)
     asked = ffi.new("struct wk_request *")
     kernel = ffi.new("char[]", header["kernel"].encode())
     asked.kernel = kernel
-    for name in ("threads", "duration", "warmup", "seed", "verify", "latency_every", "chunk"):
-        setattr(asked, name, header[name])
-    for name in ("operation_limit", "life", "work", "touch", "plain", "unit", "loop"):
-        setattr(asked, name, header[name])
+    for name, value in header.items():
+        if name not in ("kernel", "affinity", "parameters", "stages"):
+            setattr(asked, name, value)
     asked.sizes = ffi.from_buffer("uint32_t[]", tables[: ends[0]])
     asked.calls = ffi.from_buffer("uint8_t[]", tables[ends[0] : ends[0] + ends[1]])
     asked.alignments = ffi.from_buffer("uint8_t[]", tables[ends[0] + ends[1] :])
@@ -110,7 +109,7 @@ def _sparse(counts: Any, length: int) -> list[list[int]]:
     return [[place, counts[place]] for place in range(length) if counts[place]]
 
 
-def _answer(header: dict[str, Any], result: Any) -> dict[str, Any]:
+def _answer(header: Header, result: Any) -> dict[str, Any]:
     per_thread = list(result.per_thread[0 : header["threads"]])
     total, squares = sum(per_thread), sum(count * count for count in per_thread)
     latency = None

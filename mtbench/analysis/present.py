@@ -69,10 +69,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
         cores=plan.cores,
         seed=plan.seed,
         allocators=tuple(_allocator(entry, results) for entry in manifest.allocators),
-        workloads=tuple(
-            plots_data.WorkloadInfo(entry.name, entry.description, entry.unit)
-            for entry in manifest.workloads
-        ),
+        workloads=manifest.workloads,
         threads=plan.threads,
         cells=tuple(_cell(data, results, plan, base) for data in results.cells.values()),
         source=printable(run.path.name),
@@ -98,7 +95,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
             for workload in plan.workloads
             for allocator in plan.allocators
         ),
-        **programs.presented(run, plan, base),
+        **programs.presented(run, plan, base)._asdict(),
     )
 
 

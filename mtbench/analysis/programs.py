@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,11 +49,19 @@ def gather(records: Iterable[Record], plan: Plan) -> Measured:
     return found
 
 
-def presented(run: RunDirectory, plan: Plan, base: str) -> dict[str, Any]:
-    """What `plots.data.Run` holds of a program; {} for a sweep."""
+class Shown(NamedTuple):
+    """What `plots.data.Run` holds of a program; nothing for a sweep."""
+
+    program: str = ""
+    program_numbers: tuple[Metric, ...] = ()
+    programs: tuple[ProgramCell, ...] = ()
+
+
+def presented(run: RunDirectory, plan: Plan, base: str) -> Shown:
+    """The program of a run, with what it used under each allocator."""
     manifest = run.manifest.shown()
     if manifest.program is None:
-        return {}
+        return Shown()
     numbers = tuple(
         Metric(entry.name, entry.name, "", "lower" if entry.lower else "higher",
                f"the program's own: {entry.pattern}")
@@ -66,14 +74,11 @@ def presented(run: RunDirectory, plan: Plan, base: str) -> dict[str, Any]:
     for record in records:
         failed[record.allocator] += not record.good
         left[record.allocator].update(record.identity.left if record.identity else ())
-    return {
-        "program": manifest.workloads[0].description,
-        "program_numbers": numbers,
-        "programs": tuple(
-            _cell(label, measured, failed[label], tuple(sorted(left[label])), base, numbers)
-            for label in plan.allocators
-        ),
-    }
+    cells = tuple(
+        _cell(label, measured, failed[label], tuple(sorted(left[label])), base, numbers)
+        for label in plan.allocators
+    )
+    return Shown(manifest.workloads[0].description, numbers, cells)
 
 
 def _cell(
@@ -125,11 +130,10 @@ def _verdict(found: Ratio | None, metric: Metric) -> str:
 def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list[Finding]:
     """A sentence an allocator against the baseline, the clearest difference first."""
     parts = presented(run, plan, base)
-    cells: tuple[ProgramCell, ...] = parts["programs"]
-    leading = (*parts["program_numbers"], PROGRAM_MEASURES[0])[0]
+    leading = (*parts.program_numbers, PROGRAM_MEASURES[0])[0]
     name = plan.workloads[0]
     told = []
-    for cell in cells:
+    for cell in parts.programs:
         found = cell.ratio(leading.key)
         if cell.allocator == base or not found.present:
             continue
@@ -147,7 +151,7 @@ def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list
             text = f"{name} under {cell.allocator}: {seen} in {leading.label} to {base}."
             told.append((-1.0, Finding(text, evidence)))
     told.sort(key=lambda entry: -entry[0])
-    sentences = [*_of_the_proof(cells, name), *(finding for _, finding in told)]
+    sentences = [*_of_the_proof(parts.programs, name), *(finding for _, finding in told)]
     if (plain := run.manifest.without_preload) is not None:
         sentences.insert(0, _takes_none(name, plain, results))
     if results.failures:
