@@ -155,7 +155,7 @@ def series(
 
 
 def _rows(axes: Axes, names: Sequence[str], *, shown: bool) -> None:
-    axes.grid(False)
+    axes.grid(visible=False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.7)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks(range(len(names)), list(names) if shown else [""] * len(names))

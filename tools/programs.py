@@ -97,18 +97,19 @@ def table(kept: Json) -> str:
     return "\n".join([BEGIN, "", measured, "", shown, "", END])
 
 
-def render(check: bool) -> int:
-    """Write the table into the page; with `check`, only say whether it is there already."""
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
+def rendered() -> str:
+    """The page with the table in it."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    fresh = before + table(json.loads(KEPT.read_text())) + after
-    if check:
-        if fresh != page:
-            print(f"{PAGE} is stale; run: python -m tools.programs render", file=sys.stderr)
-        return int(fresh != page)
-    write_whole(PAGE, fresh)
-    return 0
+    return before + table(json.loads(KEPT.read_text())) + after
+
+
+def check() -> int:
+    """Say whether the page has the table already; the exit code."""
+    if PAGE.read_text() == rendered():
+        return 0
+    print(f"{PAGE} is stale; run: python -m tools.programs render", file=sys.stderr)
+    return 1
 
 
 def main() -> int:
@@ -118,10 +119,12 @@ def main() -> int:
     actions.add_parser("measure").add_argument("-n", type=int, default=10)
     actions.add_parser("render").add_argument("--check", action="store_true")
     args = parser.parse_args()
-    if args.action == "render":
-        return render(args.check)
-    measure(args.n)
-    return render(False)
+    if args.action == "measure":
+        measure(args.n)
+    elif args.check:
+        return check()
+    write_whole(PAGE, rendered())
+    return 0
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def fit(
     usable = {n: values for n, values in usable.items() if values.size and np.all(values > 0)}
     beyond = sorted(n for n in trials if n > cores)
     if len(usable) < MINIMUM_POINTS:
-        return Law(reason=_too_few(len(usable), cores, bool(beyond)))
+        return Law(reason=_too_few(len(usable), cores, beyond))
     counts = np.array(list(usable), dtype=np.float64)
     medians = np.array([median(values) for values in usable.values()])
     best = _least_squares(counts, medians)
@@ -113,7 +113,7 @@ def fit(
     )
 
 
-def _too_few(points: int, cores: int, beyond: bool) -> str:
+def _too_few(points: int, cores: int, beyond: Sequence[int]) -> str:
     plural = "" if cores == 1 else "s"
     text = (
         f"no fit: {points} thread count{'' if points == 1 else 's'} up to the {cores} usable "

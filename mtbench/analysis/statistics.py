@@ -169,7 +169,8 @@ def paired_ratio(
     confidence = 1 - (1 - CONFIDENCE) / comparisons
     low, high = student_interval(np.log(ratios), confidence=confidence)
     agreed = low > 0 or high < 0
-    return Ratio(estimate, _verdict(estimate, threshold, agreed), int(ratios.size))
+    verdict = _verdict(estimate, threshold) if agreed else Verdict.SAME
+    return Ratio(estimate, verdict, int(ratios.size))
 
 
 def independent_ratio(
@@ -196,13 +197,14 @@ def independent_ratio(
     else:
         low, high = welch_interval(np.log(top), np.log(bottom))
         agreed = low > 0 or high < 0
-    return Ratio(estimate, _verdict(estimate, threshold, agreed), trials)
+    verdict = _verdict(estimate, threshold) if agreed else Verdict.SAME
+    return Ratio(estimate, verdict, trials)
 
 
-def _verdict(estimate: Estimate, threshold: float, agreed: bool) -> Verdict:
-    if agreed and estimate.low > 1 and estimate.value > 1 + threshold:
+def _verdict(estimate: Estimate, threshold: float) -> Verdict:
+    if estimate.low > 1 and estimate.value > 1 + threshold:
         return Verdict.FASTER
-    if agreed and estimate.high < 1 and estimate.value < 1 - threshold:
+    if estimate.high < 1 and estimate.value < 1 - threshold:
         return Verdict.SLOWER
     return Verdict.SAME
 

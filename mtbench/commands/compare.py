@@ -29,6 +29,7 @@ from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.conditions import differences
 from mtbench.runs.hosts import is_fleet, opened
 from mtbench.runs.manifest import Manifest
+from plots.data import MISSING
 from plots.pages.table import markdown_table
 
 ABSENT = "not in the run"
@@ -76,7 +77,7 @@ def command(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.runs[0]} has one host only; compare needs two runs, or two hosts")
     base, rest = loaded[0], loaded[1:]
     across = args.across_machines or hosts
-    notes = [note for other in rest for note in _check(base, other, across)]
+    notes = [note for other in rest for note in _check(base, other, across=across)]
     if empty := [cell for cell, data in base.results.cells.items() if not data.good]:
         notes.append(f"{base.name} has no number for {_places(empty)}: not compared")
     if not any(base.results.cells.keys() & other.results.cells.keys() for other in rest):
@@ -143,7 +144,7 @@ def _load(path: Path) -> list[_Loaded]:
     ]
 
 
-def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
+def _check(base: _Loaded, other: _Loaded, *, across: bool) -> list[str]:
     """What makes the comparison weaker. Raises UsageError for another machine."""
     notes = []
     here, there = base.manifest.fingerprint, other.manifest.fingerprint
@@ -216,7 +217,7 @@ def rows_of(base: Results, other: _Loaded, threshold: float) -> list[Row]:
             continue
         data = other.results.cells.get(cell)
         if data is None:
-            rows.append(Row(other.name, *cell, math.nan, math.nan, math.nan, ABSENT, 0, True))
+            rows.append(Row(other.name, *cell, *MISSING, ABSENT, 0, regression=True))
             continue
         result = independent_ratio(
             data.throughput, rival.throughput, threshold=min(threshold, NOISE_THRESHOLD)

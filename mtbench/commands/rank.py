@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def command(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_document(args.of, others, rows, absent), indent=1))
     else:
-        _print(args.of, rows, absent, args.markdown)
+        _print(args.of, rows, absent, markdown_table if args.markdown else text_table)
     if args.fail_below is None:
         return Exit.FINE
     return _gate(args.of, args.fail_below, rows, shortfalls(args.of, rows, absent, results))
@@ -189,8 +190,12 @@ def _workloads(rows: list[Standing]) -> list[str]:
     return sorted({row.workload for row in rows})
 
 
-def _print(of: str, rows: list[Standing], absent: list[str], markdown: bool) -> None:
-    table = markdown_table if markdown else text_table
+def _print(
+    of: str,
+    rows: list[Standing],
+    absent: list[str],
+    table: Callable[[Sequence[str], list[list[str]]], str],
+) -> None:
     header = [
         "workload",
         "threads",

@@ -69,7 +69,7 @@ def heatmap(run: Run, threads: tuple[int, ...], *, width: float = WIDTH) -> Draw
         axes = paper.axes[index]
         axes.set_xlim(0, max(1, len(names)))
         axes.set_ylim(len(rows) or 1, 0)
-        axes.grid(False)
+        axes.grid(visible=False)
         axes.spines["bottom"].set_visible(False)
         axes.set_xticks([i + 0.5 for i in range(len(names))], names, size=SMALL)
         axes.tick_params(axis="x", length=0)

@@ -79,7 +79,7 @@ EXPLAINING: tuple[tuple[str, str, Show], ...] = (
     ("peak_over_live", "Peak / live", times),
     ("fairness", "Fairness", digits),
 )
-KEYS = (Column("Allocator", "label", False), Column("Workload", "name", False))
+KEYS = (Column("Allocator", "label", number=False), Column("Workload", "name", number=False))
 
 
 def columns(run: Run) -> tuple[Column, ...]:
@@ -160,14 +160,14 @@ def raw(value: float) -> str:
 
 def program_columns(run: Run) -> tuple[Column, ...]:
     """Return the headings of the program table."""
-    found = [Column("Allocator", "label", False)]
+    found, leading = [Column("Allocator", "label", number=False)], programs.leading(run)
     for metric in programs.metrics(run):
         found.append(Column(metric.label.capitalize(), metric.meaning))
         if run.baseline and metric.key in _compared(run):
             found.append(Column(f"× {run.baseline}", f"paired ratio of {metric.label}"))
     return (
         *found,
-        Column("Verdict", f"in {programs.leading(run).label}, against {run.baseline}", False),
+        Column("Verdict", f"in {leading.label}, against {run.baseline}", number=False),
         Column("Processes", "seen in one run with the library mapped"),
         Column("Runs", "good runs; failed ones in red"),
     )
