@@ -60,8 +60,9 @@ def test_a_wrong_value_from_python_is_refused_by_its_name_and_nothing_is_measure
     wrong: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    asked: dict[str, Any] = {"allocators": "system", "workloads": MINE, "threads": 1} | wrong
     with pytest.raises(UsageError) as refused:
-        mtbench.sweep(**({"allocators": "system", "workloads": MINE, "threads": 1} | wrong))
+        mtbench.sweep(**asked)
     assert words in str(refused.value) and "\n" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -84,7 +85,7 @@ def test_the_command_line_refuses_what_python_refuses(
 def test_one_thing_stands_for_a_list_of_one_and_a_workload_for_its_name(tmp_path: Path) -> None:
     file = tmp_path / "copy.toml"
     file.write_text(MINE.with_options(name="copy").to_toml())
-    asked = Request(allocators="system", workloads=[MINE, file, "mid_gap"], threads=np.int64(2))  # type: ignore[arg-type]
+    asked = Request(allocators="system", workloads=[MINE, file, "mid_gap"], threads=np.int64(2))
     job = jobs.job(asked)
     assert job.plan.allocators == ("system",)
     assert job.plan.workloads == ("mine", "copy", "mid_gap")

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 
 from mtbench.analysis import scaling, statistics
 
+Ints = NDArray[np.int64]
 samples = st.lists(st.floats(0.1, 1e6), min_size=2, max_size=12)
 
 
@@ -155,8 +157,9 @@ def test_jain_is_one_for_equal_shares_and_one_over_n_for_a_hog() -> None:
     assert statistics.jain([8, 0, 0, 0]) == pytest.approx(0.25)
 
 
-def _law(n: np.ndarray, scale: float, sigma: float, kappa: float) -> np.ndarray:
-    return scale * n / (1 + sigma * (n - 1) + kappa * n * (n - 1))
+def _law(n: Ints, scale: float, sigma: float, kappa: float) -> statistics.Floats:
+    found: statistics.Floats = scale * n / (1 + sigma * (n - 1) + kappa * n * (n - 1))
+    return found
 
 
 def test_usl_recovers_a_known_sigma_and_kappa() -> None:

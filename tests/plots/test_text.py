@@ -13,6 +13,7 @@ import plots
 from plots import numbers
 from plots.data import Estimate, Finding
 from plots.paper import svg
+from plots.paper.sheet import Drawing
 from tools import specimen
 
 
@@ -101,7 +102,12 @@ def test_a_figure_in_a_file_and_in_the_page_is_rendered_once(
     run = specimen.one_cell()
     rendered: list[object] = []
     once = svg.rendered
-    monkeypatch.setattr(svg, "rendered", lambda figure: rendered.append(figure) or once(figure))
+
+    def noted(figure: Drawing) -> svg.Rendered:
+        rendered.append(figure)
+        return once(figure)
+
+    monkeypatch.setattr(svg, "rendered", noted)
     files = plots.export(run, tmp_path)
     plots.html(run)
     assert len(rendered) == len(files)

@@ -47,7 +47,7 @@ def redis(folder: Path, environment: Environment, *, quick: bool) -> str:
         wait_until(path.exists)
         requests = "5000" if quick else "100000"
         kinds = "set,get,incr,lpush,lpop,sadd,hset,zadd,lrange_100"
-        flags = ["-s", path, "-n", requests, "-c", "20", "-t", kinds, "-r", "1000", "-q"]
+        flags = ["-s", str(path), "-n", requests, "-c", "20", "-t", kinds, "-r", "1000", "-q"]
         call([bench, *flags], folder, environment)
         call([client, "-s", path, "flushall"], folder, environment)
         load = "".join(
@@ -169,7 +169,7 @@ def postgres(folder: Path, environment: Environment, *, quick: bool) -> str:
         shutil.chown(folder, "postgres", "postgres")
         folder.chmod(0o755)
     data, on = folder / "data", ["-h", str(folder)]
-    initialise = [*prefix, f"{home}/initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"]
+    initialise = [*prefix, f"{home}/initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "-N"]
     call([*initialise, "--no-locale", "-E", "UTF8"], folder, environment)
     command = [
         *prefix,
