@@ -39,6 +39,7 @@ def karp_flatt(speedup_n: float, threads: int) -> float:
 class Law:
     """A fitted X(N) = scale N / (1 + sigma (N - 1) + kappa N (N - 1)) (Gunther 1993).
 
+    Numbers alone; `plots.data.UslFit` has their place in a run and the points they are drawn with.
     `reason` says why there is no fit; then every estimate is nan. `scale` is in units a second.
     `peak` is the N where X is largest, nan where the interval of kappa reaches zero, and
     `extrapolated` if that is beyond the largest of `threads`.

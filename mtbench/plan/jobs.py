@@ -60,7 +60,7 @@ def _plan(
     labels, names, cores = [entry.label for entry in chosen], list(specs), readings.usable_cores()
     if asked.quick:
         counts = asked.threads or quick.THREADS
-        cells = quick.cells(chosen, names, counts)
+        cells = _within(quick.cells(chosen, names, counts), asked.cells)
         trials = asked.trials or quick.TRIALS
         duration = asked.duration or quick.window(cells, trials, cores)
         warmup = quick.WARMUP_S if asked.warmup is None else asked.warmup
@@ -94,9 +94,9 @@ def _within(whole: tuple[Cell, ...], wanted: tuple[Cell, ...] | None) -> tuple[C
     """The wanted cells of a grid. Raises UsageError for one that is not in it."""
     if wanted is None:
         return whole
-    for cell in wanted:
-        if cell not in whole:
-            raise UsageError(f"cell {', '.join(map(str, cell))} is none of this sweep")
+    known = set(whole)
+    if strange := next((cell for cell in wanted if cell not in known), None):
+        raise UsageError(f"cell {', '.join(map(str, strange))} is none of this sweep")
     return wanted
 
 
