@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Kind = Literal["null", "system", "hakmem", "peer"]
 Severity = Literal["ok", "note", "warning", "unknown"]
 Better = Literal["higher", "lower", "neither"]
+Tone = Literal["good", "bad", "neutral"]
 
 
 def no_floats() -> Floats:
@@ -286,7 +287,7 @@ class Finding:
 
     text: str
     evidence: str = ""
-    tone: Literal["good", "bad", "neutral"] = "neutral"
+    tone: Tone = "neutral"
     workload: str = ""
 
 

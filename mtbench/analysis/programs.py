@@ -15,7 +15,7 @@ from mtbench.plan.plan import Plan
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.record import Identity, Record
 from mtbench.runs.result import ProgramUse
-from plots.data import PROGRAM_MEASURES, Estimate, Finding, Metric, ProgramCell, Run
+from plots.data import PROGRAM_MEASURES, Estimate, Finding, Metric, ProgramCell, Run, Tone
 
 _UNSEEN_SHARE = 0.05
 Measured = dict[str, dict[str, Floats]]
@@ -143,9 +143,9 @@ def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list
         if memory.present:
             evidence += f"; peak memory {memory.value:.2f} x"
         if cell.verdict in ("better", "worse"):
-            tone = "good" if cell.verdict == "better" else "bad"
+            tone: Tone = "good" if cell.verdict == "better" else "bad"
             text = f"{name} under {cell.allocator}: {ratio_text}, {cell.verdict}."
-            told.append((abs(math.log(found.value)), Finding(text, evidence, tone)))  # type: ignore[arg-type]
+            told.append((abs(math.log(found.value)), Finding(text, evidence, tone)))
         else:
             seen = cell.verdict or Verdict.SAME
             text = f"{name} under {cell.allocator}: {seen} in {leading.label} to {base}."
