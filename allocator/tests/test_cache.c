@@ -266,7 +266,7 @@ static void give_gigabyte(void) {
 }
 
 PROMISE(the_automatic_budget_follows_the_memory_in_use) {
-    if (config.budget != BUDGET_AUTO) {
+    if (config.budget != CONFIG_AUTO) {
         CHECK_EQUAL(room_budget(), config.budget);
         return;
     }
@@ -279,7 +279,7 @@ PROMISE(the_automatic_budget_follows_the_memory_in_use) {
 }
 
 PROMISE(a_cache_at_its_limit_notices_that_the_budget_has_grown) {
-    if (config.budget != BUDGET_AUTO) {
+    if (config.budget != CONFIG_AUTO) {
         return;
     }
     use_every_class(0); /* from here on there is a cache */
