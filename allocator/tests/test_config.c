@@ -63,7 +63,8 @@ PROMISE(every_default_is_a_value_that_can_be_set) {
 
 PROMISE(every_listed_value_of_every_named_switch_can_be_set) {
     for (int i = 0; hak_config_name(i) != NULL; i++) {
-        if (strchr(hak_config_allowed(i), ',') != NULL || strstr(hak_config_allowed(i), " to ")) {
+        if (strchr(hak_config_allowed(i), ',') != NULL ||
+            strstr(hak_config_allowed(i), " to ") != NULL) {
             continue;
         }
         char values[128], setting[160];

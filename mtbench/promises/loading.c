@@ -28,19 +28,22 @@ static void *busy(void *argument) {
         block_take(block, (enum kind)random_below(&random, KINDS),
                    block_size_draw(&random, 32 * KIB), 1);
     }
-    for (size_t i = 0; i < 32; i++)
+    for (size_t i = 0; i < 32; i++) {
         block_drop(&held[i]);
+    }
     return NULL;
 }
 
 static void under_load(void (*work)(void)) {
     pthread_t threads[WORKERS];
-    for (size_t i = 0; i < WORKERS; i++)
+    for (size_t i = 0; i < WORKERS; i++) {
         threads[i] = thread_start(busy, (void *)(i + 1));
+    }
     work();
     atomic_store(&stopping, 1);
-    for (size_t i = 0; i < WORKERS; i++)
+    for (size_t i = 0; i < WORKERS; i++) {
         thread_join(threads[i]);
+    }
 }
 
 static void open_and_close(void) {
@@ -58,8 +61,9 @@ static void dlopen_loop(void) {
 }
 
 static void open_with_constructor(void) {
-    for (size_t i = 0; i < effort(400, 100); i++)
+    for (size_t i = 0; i < effort(400, 100); i++) {
         dlclose(plugin_open("constructor", RTLD_NOW));
+    }
 }
 
 static void constructor_allocates(void) {
@@ -85,8 +89,9 @@ static void open_with_tls(void) {
     for (size_t i = 0; i < effort(60, 20); i++) {
         void *library = plugin_open("tls", RTLD_NOW);
         plugin_function(library, "plugin_words", &words_of_thread);
-        for (int j = 0; j < 8; j++)
+        for (int j = 0; j < 8; j++) {
             thread_join(thread_start(use_words, NULL));
+        }
         use_words(NULL);
         dlclose(library);
     }
@@ -135,8 +140,9 @@ static void *first_in_thread(void *argument) {
 
 static void *opens_and_closes(void *argument) {
     (void)argument;
-    while (!atomic_load(&stopping))
+    while (!atomic_load(&stopping)) {
         dlclose(plugin_open("constructor", RTLD_NOW));
+    }
     return NULL;
 }
 
@@ -168,19 +174,23 @@ static int measure_tls(struct dl_phdr_info *information, size_t size, void *argu
         const ElfW(Phdr) *header = &information->dlpi_phdr[i];
         ElfW(Addr) start = information->dlpi_addr + header->p_vaddr;
         if (header->p_type == PT_LOAD && demand->inside >= start &&
-            demand->inside < start + header->p_memsz)
+            demand->inside < start + header->p_memsz) {
             ours = 1;
-        else if (header->p_type == PT_TLS)
+        } else if (header->p_type == PT_TLS) {
             bytes = header->p_memsz;
-        else if (header->p_type == PT_DYNAMIC)
+        } else if (header->p_type == PT_DYNAMIC) {
             dynamic = (const ElfW(Dyn) *)start;
+        }
     }
-    if (!ours)
+    if (!ours) {
         return 0;
+    }
     demand->bytes = bytes;
-    for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++)
-        if (dynamic->d_tag == DT_FLAGS && (dynamic->d_un.d_val & DF_STATIC_TLS) != 0)
+    for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++) {
+        if (dynamic->d_tag == DT_FLAGS && (dynamic->d_un.d_val & DF_STATIC_TLS) != 0) {
             demand->is_static = 1;
+        }
+    }
     return 1;
 }
 
@@ -188,8 +198,9 @@ static int measure_tls(struct dl_phdr_info *information, size_t size, void *argu
  * that takes it leaves none for others, and cannot be opened late itself. */
 static void little_static_tls(void) {
     enum { FEW_DOZEN = 128 };
-    if (probe_served_by() == NULL || strcmp(probe_served_by(), "system") == 0)
+    if (probe_served_by() == NULL || strcmp(probe_served_by(), "system") == 0) {
         inapplicable("nothing is preloaded");
+    }
     struct tls_demand demand = {.inside = (ElfW(Addr))heap_symbol("malloc")};
     dl_iterate_phdr(measure_tls, &demand);
     REQUIRE(!demand.is_static || demand.bytes <= FEW_DOZEN,

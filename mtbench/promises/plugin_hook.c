@@ -27,8 +27,9 @@ static void *records[RECORDS];
 
 static void record(void) {
     size_t number = atomic_fetch_add(&probe_hooked, 1);
-    if (atomic_exchange(&recording, 1) != 0)
+    if (atomic_exchange(&recording, 1) != 0) {
         return;
+    }
     int before = errno;
     void **slot = &records[number % RECORDS];
     free(*slot);
@@ -67,8 +68,9 @@ void *mremap(void *at, size_t bytes, size_t more, int flags, ...) {
     va_start(rest, flags);
     void *wanted = (flags & MREMAP_FIXED) != 0 ? va_arg(rest, void *) : NULL;
     va_end(rest);
-    if (next == NULL)
+    if (next == NULL) {
         find_next("mremap", &next);
+    }
     void *result = next(at, bytes, more, flags, wanted);
     record();
     return result;
@@ -78,8 +80,9 @@ HOOK(int, gettimeofday, (struct timeval * time, void *zone), (time, zone))
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
     static int (*next)(clockid_t, struct timespec *);
-    if (next == NULL)
+    if (next == NULL) {
         find_next("clock_gettime", &next);
+    }
     int result = next(clock, time);
     time->tv_sec += atomic_load(&probe_clock_ahead);
     record();
@@ -105,8 +108,9 @@ int open(const char *path, int flags, ...) {
     va_start(rest, flags);
     int mode = va_arg(rest, int); /* read for nothing where there is none */
     va_end(rest);
-    if (next == NULL)
+    if (next == NULL) {
         find_next("open", &next);
+    }
     int result = next(path, flags, mode);
     record();
     return result;

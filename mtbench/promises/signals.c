@@ -31,22 +31,25 @@ static void *work_until_stopped(void *argument) {
         block_take(block, (enum kind)random_below(&random, KINDS),
                    block_size_draw(&random, 64 * KIB), 1);
     }
-    for (size_t i = 0; i < 64; i++)
+    for (size_t i = 0; i < 64; i++) {
         block_drop(&held[i]);
+    }
     return NULL;
 }
 
 enum { WORKERS = 4 };
 
 static void start_workers(pthread_t *threads) {
-    for (size_t i = 0; i < WORKERS; i++)
+    for (size_t i = 0; i < WORKERS; i++) {
         threads[i] = thread_start(work_until_stopped, (void *)(i + 1));
+    }
 }
 
 static void join_workers(pthread_t *threads) {
     atomic_store(&stopping, 1);
-    for (size_t i = 0; i < WORKERS; i++)
+    for (size_t i = 0; i < WORKERS; i++) {
         thread_join(threads[i]);
+    }
 }
 
 static void install(int flags) {
@@ -63,8 +66,9 @@ static void storm(int flags) {
     start_workers(threads);
     for (size_t i = 0; i < effort(60000, 15000); i++) {
         pthread_kill(threads[i % WORKERS], SIGUSR1);
-        if (i % 64 == 0)
+        if (i % 64 == 0) {
             sleep_milliseconds(0);
+        }
     }
     join_workers(threads);
     REQUIRE(atomic_load(&arrived) > 100, "only %zu signals arrived", atomic_load(&arrived));
@@ -106,10 +110,12 @@ static void statistics_do_not_deadlock(void) {
     dup2(fileno(sink), 2);
     start_workers(threads);
     for (size_t i = 0; i < effort(300, 100); i++) {
-        if (heap.malloc_info != NULL)
+        if (heap.malloc_info != NULL) {
             heap.malloc_info(0, sink);
-        if (heap.malloc_stats != NULL)
+        }
+        if (heap.malloc_stats != NULL) {
             heap.malloc_stats();
+        }
         heap.malloc_trim(0);
     }
     join_workers(threads);
@@ -120,8 +126,9 @@ static void statistics_do_not_deadlock(void) {
 static void *ask_statistics(void *argument) {
     FILE *sink = argument;
     while (!atomic_load(&stopping)) {
-        if (heap.malloc_info != NULL)
+        if (heap.malloc_info != NULL) {
             heap.malloc_info(0, sink);
+        }
         heap.malloc_trim(0);
     }
     return NULL;
@@ -136,8 +143,9 @@ static void statistics_beside_thread_exit(void) {
     FILE *sink = fopen("/dev/null", "w");
     REQUIRE(sink != NULL, "no /dev/null");
     pthread_t asker = thread_start_with_stack(ask_statistics, sink, 256 * KIB);
-    for (size_t i = 0; i < effort(3000, 800); i++)
+    for (size_t i = 0; i < effort(3000, 800); i++) {
         thread_join(thread_start(brief, (void *)i));
+    }
     atomic_store(&stopping, 1);
     thread_join(asker);
     fclose(sink);

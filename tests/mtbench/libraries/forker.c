@@ -8,7 +8,8 @@
 static void on_malloc(unsigned long count) {
     if (count == 200000 && fork() == 0) {
         signal(SIGTERM, SIG_IGN);
-        for (;;)
+        for (;;) {
             pause();
+        }
     }
 }
