@@ -1,5 +1,4 @@
 /* config: what the environment says holds, and what it says wrongly is said aloud. */
-#include "base/config.h"
 #include "child.h"
 #include "hakmem.h"
 

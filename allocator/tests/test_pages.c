@@ -4,8 +4,6 @@
 #include "pages/pages.h"
 #include "refuse.h"
 
-#include <semaphore.h>
-
 #define HELD 200
 
 /* One granule in 16 is marked: enough to see an overlap of runs, which are whole granules. */

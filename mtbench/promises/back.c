@@ -6,7 +6,6 @@
 #include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "team.h"
 
 /* "Seconds": long enough for decay in steps, short enough to matter to a service. */
@@ -256,7 +255,7 @@ static void sleeping_threads(void) {
 
 /* The same memory serves another size: what was freed must not be kept for its class alone. */
 static void reused_by_other_sizes(void) {
-    size_t total = (size_t)effort(128, 64) * MIB;
+    size_t total = effort(128, 64) * MIB;
     need_memory(total);
     static const size_t sizes[] = {48, 1000, 5000, 30000, 100000, 700000};
     size_t before = memory_resident(), peak = 0;

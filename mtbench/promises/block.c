@@ -124,14 +124,11 @@ size_t block_size_draw(uint64_t *random, size_t limit) {
         bits++;
     }
     size_t power = (size_t)1 << random_below(random, bits);
-    size_t bytes = power;
-    switch (random_below(random, 4)) {
-    case 0:
+    size_t bytes;
+    if (random_below(random, 4) == 0) {
         bytes = power - 1 + random_below(random, 3); /* 2^k - 1, 2^k, 2^k + 1 */
-        break;
-    default:
+    } else {
         bytes = (power + random_below(random, power)) | 1;
-        break;
     }
     if (bytes == 0) {
         bytes = 1;

@@ -127,7 +127,7 @@ static void grow_and_free(unsigned char *block, size_t bytes, size_t end, uint64
 /* Blocks that most allocators map one by one: they meet mmap, mremap and munmap. */
 static void huge_churn(size_t rounds) {
     for (size_t round = 0; round < rounds; round++) {
-        size_t bytes = (size_t)(33 + 16 * round) * MIB;
+        size_t bytes = (33 + 16 * round) * MIB;
         unsigned char *block = round % 3 == 2 ? heap.memalign(MIB, bytes) : heap.malloc(bytes);
         grow_and_free(block, bytes, 4096, 4);
     }

@@ -123,7 +123,7 @@ static void info_is_xml(void) {
 static void stats_speak(void) {
     REQUIRE(heap.malloc_stats != NULL, "no library exports malloc_stats");
     int ends[2], saved = dup(2);
-    REQUIRE(pipe(ends) == 0, "pipe: %s", strerror(errno));
+    REQUIRE(saved >= 0 && pipe(ends) == 0, "dup, pipe: %s", strerror(errno));
     dup2(ends[1], 2);
     void *held = heap.malloc(100);
     heap.malloc_stats();

@@ -9,7 +9,6 @@
 
 #include "areas.h"
 #include "block.h"
-#include "heap.h"
 #include "memory.h"
 #include "pattern.h"
 #include "process.h"
@@ -219,8 +218,6 @@ static void await_true(pid_t process, const char *name) {
     REQUIRE(waitpid(process, &status, 0) == process && status == 0, "%s: status %#x", name,
             (unsigned)status);
 }
-
-extern char **environ;
 
 static void spawn_way(char *const *arguments) {
     pid_t process;

@@ -5,14 +5,11 @@
  */
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/time.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
 #include "pattern.h"
-#include "team.h"
 
 /* The larger of two trials has TIMES as many. */
 enum { TIMES = 16, TRIALS = 3 };

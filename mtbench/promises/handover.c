@@ -5,7 +5,6 @@
 
 #include "areas.h"
 #include "block.h"
-#include "heap.h"
 #include "memory.h"
 #include "pattern.h"
 #include "team.h"

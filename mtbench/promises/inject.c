@@ -1,7 +1,6 @@
 #include "inject.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -14,7 +13,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "memory.h"
 #include "probe.h"
 
 /* Shared between the probe, its children and the supervisor; written by plain atomics. */

@@ -7,10 +7,8 @@
 #include <unistd.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "team.h"
 
 static const size_t five_gib = (size_t)5 << 30;

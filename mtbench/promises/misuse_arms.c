@@ -1,13 +1,10 @@
 /* The misuse programs of a block of some size, and the rows of all. */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "areas.h"
 #include "heap.h"
-#include "memory.h"
 #include "misuse.h"
 #include "pattern.h"
 #include "team.h"

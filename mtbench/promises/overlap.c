@@ -1,5 +1,4 @@
 /* Live blocks, taken with their usable size, never overlap. Asked of the addresses themselves. */
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "areas.h"

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
 #include "pattern.h"

@@ -6,9 +6,7 @@
 #include "areas.h"
 #include "block.h"
 #include "group.h"
-#include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "process.h"
 #include "team.h"
 

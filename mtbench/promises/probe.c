@@ -1,7 +1,6 @@
 /* The command: lists the promises, proves who serves malloc, runs one probe. */
 #include "probe.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -195,7 +194,8 @@ int main(int count, char **arguments) {
         if (strcmp(arguments[i], "--list") == 0) {
             list();
             return EXIT_KEPT;
-        } else if (strcmp(arguments[i], "--quick") == 0) {
+        }
+        if (strcmp(arguments[i], "--quick") == 0) {
             quick_run = 1;
         } else if (strcmp(arguments[i], "--served-by") == 0 && i + 1 < count) {
             served_by = arguments[++i];

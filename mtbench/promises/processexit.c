@@ -7,7 +7,6 @@
 #include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "process.h"
 #include "team.h"
 

@@ -5,7 +5,6 @@
 #include "areas.h"
 #include "block.h"
 #include "heap.h"
-#include "memory.h"
 
 static const size_t not_powers[] = {3, 5, 6, 7, 9, 12, 24, 48, 96, 100, 4095, 4097, SIZE_MAX};
 

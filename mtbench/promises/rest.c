@@ -4,10 +4,8 @@
 #include <unistd.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "plugins.h"
 #include "process.h"
 #include "team.h"

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
 #include "pattern.h"
@@ -115,7 +114,7 @@ static void filter_threads_arm(void) {
     heap.malloc_trim(0); /* libc's own, where the malloc has none, begins with calls of its own */
     pthread_barrier_wait(&filtered);
     seccomp_only_for_malloc();
-    for (size_t i = 0; i < HELD && i < 1000; i++) {
+    for (size_t i = 0; i < HELD; i++) {
         holders[i % WORKERS].held[i] = given[i];
     }
     pthread_barrier_wait(&filtered);

@@ -1,5 +1,5 @@
 /* Signals in the middle of malloc, and statistics in the middle of everything. */
-#include <pthread.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -107,6 +107,7 @@ static void statistics_do_not_deadlock(void) {
     FILE *sink = fopen("/dev/null", "w");
     REQUIRE(sink != NULL, "no /dev/null");
     int saved = dup(2);
+    REQUIRE(saved >= 0, "dup: %s", strerror(errno));
     dup2(fileno(sink), 2);
     start_workers(threads);
     for (size_t i = 0; i < effort(300, 100); i++) {

@@ -4,10 +4,8 @@
 #include <string.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "team.h"
 
 enum { STACK = 32 * KIB, MOST = 2000 };

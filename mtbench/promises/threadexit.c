@@ -9,7 +9,6 @@
 #include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "team.h"
 
 static void *short_life(void *argument) {

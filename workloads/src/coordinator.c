@@ -68,7 +68,7 @@ static void keep_sample(struct trial *trial, struct wk_sample sample) {
     }
     if (result->sample_count == WK_SAMPLES) {
         for (uint32_t i = 0; i < WK_SAMPLES / 2; i++) {
-            result->samples[i] = result->samples[2 * i];
+            result->samples[i] = result->samples[(size_t)2 * i];
         }
         result->sample_count = WK_SAMPLES / 2;
         trial->every *= 2;

@@ -3,7 +3,7 @@
 bool shared_slots_prepare(struct run *run, struct shared_slots *slots, double count) {
     slots->count = (uint32_t)count;
     slots->words = run_take(run, slots->count * sizeof *slots->words);
-    return slots->words;
+    return slots->words != NULL;
 }
 
 /* First place of worker i's part; that of worker i + 1 is its end. */

@@ -1,7 +1,6 @@
 /* The worker threads: birth, loop, succession, end. */
 #include <errno.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "engine.h"
@@ -175,15 +174,15 @@ static int start_one(struct run *run, struct worker *worker) {
 }
 
 bool workers_start(struct run *run) {
-    struct histogram *times = run_take(run, 2 * run->threads * sizeof *times);
+    struct histogram *times = run_take(run, (size_t)2 * run->threads * sizeof *times);
     if (times == NULL) {
         return false;
     }
     for (uint32_t i = 0; i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
         set_up(run, worker, i);
-        worker->malloc_times = &times[2 * i];
-        worker->free_times = &times[2 * i + 1];
+        worker->malloc_times = times++;
+        worker->free_times = times++;
     }
     for (uint32_t i = 0; i < run->threads; i++) {
         int failure = start_one(run, &run->workers[i]);

@@ -1,7 +1,5 @@
 /* Leaves a child behind that holds every descriptor and ignores SIGTERM. */
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 #include "forward.h"
 

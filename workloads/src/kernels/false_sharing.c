@@ -26,7 +26,8 @@ static bool prepare(struct run *run) {
     bool passive = run_parameter(run, "first_object") == WK_FIRST_OBJECT_MAIN;
     for (uint32_t i = 0; i < run->threads; i++) {
         run->workers[i].state = &writers[i];
-        if (passive && (writers[i].inherited = malloc(run->request->sizes[0])) == NULL) {
+        writers[i].inherited = passive ? malloc(run->request->sizes[0]) : NULL;
+        if (passive && writers[i].inherited == NULL) {
             return run_refuse(run, "malloc refused the first object of thread %u", i + 1);
         }
     }

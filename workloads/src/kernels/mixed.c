@@ -43,7 +43,8 @@ static bool prepare(struct run *run) {
         run->workers[i].state = &owners[i];
     }
     if (mixed->handoff == WK_HANDOFF_RING) {
-        return (mixed->rings = rings_take(run, RING_WORDS));
+        mixed->rings = rings_take(run, RING_WORDS);
+        return mixed->rings != NULL;
     }
     return mixed->handoff != WK_HANDOFF_SHARED ||
            shared_slots_prepare(run, &mixed->exchange, 256.0 * run->threads);

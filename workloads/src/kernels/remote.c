@@ -15,7 +15,7 @@ static bool prepare(struct run *run) {
     run->shared = remote;
     remote->threshold = (uint32_t)(run_parameter(run, "share") * 65536);
     remote->rings = rings_take(run, run_parameter(run, "ring"));
-    return remote->rings;
+    return remote->rings != NULL;
 }
 
 static void general(struct worker *worker, uint64_t count) {
