@@ -6,6 +6,7 @@
 #define FAULT_H
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -34,7 +35,7 @@ enum fault { FAULTS(CONSTANT) FAULT_COUNT };
 static const char *const fault_names[] = {FAULTS(NAME)};
 #undef NAME
 
-static int only_in_threads;
+static bool only_in_threads;
 
 /* Read once, from the kernel: getenv may not be called this early, and environ is not yet set. */
 static enum fault chosen_fault(void) {
@@ -56,7 +57,7 @@ static enum fault chosen_fault(void) {
             }
         }
         if (strcmp(entry, "FAULTY_IN=threads") == 0) {
-            only_in_threads = 1;
+            only_in_threads = true;
         }
     }
     chosen = found;

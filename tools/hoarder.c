@@ -4,6 +4,7 @@
  */
 #include <malloc.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ struct chunk {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct chunk *lists[CLASSES];
-static int hoards;
+static bool hoards;
 
 __attribute__((constructor)) static void choose(void) {
     const char *fault = getenv("FAULTY");

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,38 +13,38 @@
 
 static char folder[PATH_MAX];
 
-static int write_text(const char *file, const char *text) {
+static bool write_text(const char *file, const char *text) {
     char path[PATH_MAX + 32];
     snprintf(path, sizeof path, "%s/%s", folder, file);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0) {
-        return 0;
+        return false;
     }
-    int done = write(fd, text, strlen(text)) > 0;
+    bool done = write(fd, text, strlen(text)) > 0;
     close(fd);
     return done;
 }
 
 /* The line of /proc/self/cgroup with this middle ends in the group's path below `root`. */
-static int try_below(const char *lines, const char *middle, const char *root, const char *file,
-                     size_t limit) {
+static bool try_below(const char *lines, const char *middle, const char *root, const char *file,
+                      size_t limit) {
     const char *at = strstr(lines, middle);
     if (at == NULL) {
-        return 0;
+        return false;
     }
     at += strlen(middle);
     snprintf(folder, sizeof folder, "%s%.*s/mtbench-%d", root, (int)strcspn(at, "\n"), at,
              (int)getpid());
     if (mkdir(folder, 0700) != 0) {
-        return 0;
+        return false;
     }
     char number[32];
     snprintf(number, sizeof number, "%zu", limit);
     if (write_text(file, number)) {
-        return 1;
+        return true;
     }
     rmdir(folder);
-    return 0;
+    return false;
 }
 
 void group_make(size_t limit) {

@@ -1,6 +1,7 @@
 /* Blocks of every kind, freed or resized by another thread than the one that took them. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "areas.h"
@@ -94,8 +95,8 @@ struct pipe_line {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct block queue[256];
-    size_t head, tail, done;
-    size_t total;
+    size_t head, tail, total;
+    bool done;
 };
 
 static void pipe_produce(struct pipe_line *line) {
@@ -112,7 +113,7 @@ static void pipe_produce(struct pipe_line *line) {
         pthread_mutex_unlock(&line->lock);
     }
     pthread_mutex_lock(&line->lock);
-    line->done = 1;
+    line->done = true;
     pthread_cond_broadcast(&line->changed);
     pthread_mutex_unlock(&line->lock);
 }
@@ -148,7 +149,7 @@ static void one_way(void) {
     pthread_cond_init(&line->changed, NULL);
     line->total = effort(150000, 50000);
     team_run(4, pipe_work, line); /* fills the caches, which are allowed */
-    line->done = 0;
+    line->done = false;
     size_t before = memory_resident();
     team_run(4, pipe_work, line);
     size_t after = memory_resident();

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <link.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -160,21 +161,21 @@ static void first_under_loader_lock(void) {
 struct tls_demand {
     ElfW(Addr) inside; /* an address of the library asked about */
     size_t bytes;
-    int is_static;
+    bool is_static;
 };
 
 static int measure_tls(struct dl_phdr_info *information, size_t size, void *argument) {
     struct tls_demand *demand = argument;
     const ElfW(Dyn) *dynamic = NULL;
     size_t bytes = 0;
-    int ours = 0;
+    bool ours = false;
     (void)size;
     for (int i = 0; i < information->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &information->dlpi_phdr[i];
         ElfW(Addr) start = information->dlpi_addr + header->p_vaddr;
         if (header->p_type == PT_LOAD && demand->inside >= start &&
             demand->inside < start + header->p_memsz) {
-            ours = 1;
+            ours = true;
         } else if (header->p_type == PT_TLS) {
             bytes = header->p_memsz;
         } else if (header->p_type == PT_DYNAMIC) {
@@ -187,7 +188,7 @@ static int measure_tls(struct dl_phdr_info *information, size_t size, void *argu
     demand->bytes = bytes;
     for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++) {
         if (dynamic->d_tag == DT_FLAGS && (dynamic->d_un.d_val & DF_STATIC_TLS) != 0) {
-            demand->is_static = 1;
+            demand->is_static = true;
         }
     }
     return 1;

@@ -42,7 +42,7 @@ static char *block_among(size_t bytes) {
     return block;
 }
 
-static void free_with_others(char *block, size_t bytes, int again) {
+static void free_with_others(char *block, size_t bytes) {
     void *others[20];
     for (int i = 0; i < 20; i++) {
         others[i] = heap.malloc(bytes);
@@ -50,9 +50,6 @@ static void free_with_others(char *block, size_t bytes, int again) {
     heap.free(block);
     for (int i = 0; i < 20; i++) {
         heap.free(others[i]);
-    }
-    if (again) {
-        heap.free(block);
     }
 }
 
@@ -74,8 +71,16 @@ FAULT(
     })
 
 FAULT(
-    double_free_delayed, { free_with_others(block_among(bytes), bytes, 1); },
-    { free_with_others(block_among(bytes), bytes, 0); })
+    double_free_delayed,
+    {
+        char *p = block_among(bytes);
+        free_with_others(p, bytes);
+        heap.free(p);
+    },
+    {
+        char *p = block_among(bytes);
+        free_with_others(p, bytes);
+    })
 
 FAULT(
     double_free_interleaved,

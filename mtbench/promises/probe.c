@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@ enum { AREAS = sizeof(areas) / sizeof(areas[0]) };
 enum { RESULT_FLOOR = 200 };
 
 static int result_fd = 1;
-static size_t quick_run;
+static bool quick_run;
 static const char *served_by;
 static const struct probe *current;
 static char executable[PATH_MAX];
@@ -196,7 +197,7 @@ int main(int count, char **arguments) {
             return EXIT_KEPT;
         }
         if (strcmp(arguments[i], "--quick") == 0) {
-            quick_run = 1;
+            quick_run = true;
         } else if (strcmp(arguments[i], "--served-by") == 0 && i + 1 < count) {
             served_by = arguments[++i];
         } else if (strcmp(arguments[i], "--area") == 0 && i + 1 < count) {

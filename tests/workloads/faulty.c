@@ -1,6 +1,7 @@
 /* A malloc that breaks one promise, named by FAULT, at every 500th call of the worker threads. */
 #define _GNU_SOURCE
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -15,14 +16,14 @@ static _Atomic unsigned long calls;
 static __thread int standing;
 static __thread char *last;
 
-static int in_worker(void) {
+static bool in_worker(void) {
     if (!standing) {
         standing = syscall(SYS_gettid) == getpid() ? 1 : 2;
     }
     return standing == 2;
 }
 
-static int due(const char *fault) {
+static bool due(const char *fault) {
     const char *chosen = getenv("FAULT");
     return chosen != NULL && strcmp(chosen, fault) == 0;
 }
@@ -31,7 +32,7 @@ void *malloc(size_t size) {
     if (!in_worker()) {
         return __libc_malloc(size);
     }
-    int now = atomic_fetch_add(&calls, 1) % 500 == 499;
+    bool now = atomic_fetch_add(&calls, 1) % 500 == 499;
     if (now && last != NULL && due("double")) {
         return last;
     }
@@ -45,7 +46,8 @@ void *malloc(size_t size) {
     if (now && last != NULL && due("scribble")) {
         last[size / 2] ^= 1;
     }
-    return last = block;
+    last = block;
+    return block;
 }
 
 void *calloc(size_t count, size_t size) {

@@ -23,15 +23,15 @@ static bool read_small(const char *path, char *text, size_t size) {
     return length > 0;
 }
 
-static int perf_open(uint32_t type, uint64_t config, bool user_only) {
+/* What a processor counts, of the program's own code alone. */
+static int perf_open(uint32_t type, uint64_t config) {
     struct perf_event_attr attributes;
     memset(&attributes, 0, sizeof attributes);
     attributes.size = sizeof attributes;
     attributes.type = type;
     attributes.config = config;
     attributes.inherit = 1;
-    attributes.exclude_kernel = user_only;
-    attributes.exclude_hv = user_only;
+    attributes.exclude_kernel = attributes.exclude_hv = type == PERF_TYPE_HARDWARE;
     return (int)syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
@@ -57,7 +57,7 @@ static void open_futex_event(struct observer *observer) {
                  "the tracepoint sys_enter_futex cannot be read (tracefs: %s)", strerror(errno));
         return;
     }
-    int event = perf_open(PERF_TYPE_TRACEPOINT, strtoull(identifier, NULL, 10), false);
+    int event = perf_open(PERF_TYPE_TRACEPOINT, strtoull(identifier, NULL, 10));
     observer->events[FUTEX_CALLS] = event;
     if (event < 0) {
         explain(observer, FUTEX_CALLS, errno);
@@ -117,17 +117,16 @@ void observer_open(struct observer *observer) {
         enum observed which;
         uint32_t type;
         uint64_t config;
-        bool user_only;
     } wanted[] = {
-        {MIGRATIONS, PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_MIGRATIONS, false},
-        {CYCLES, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, true},
-        {INSTRUCTIONS, PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS, true},
-        {CACHE_MISSES, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES, true},
+        {MIGRATIONS, PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_MIGRATIONS},
+        {CYCLES, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES},
+        {INSTRUCTIONS, PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS},
+        {CACHE_MISSES, PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES},
     };
     observer->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     observer->events[FUTEX_CALLS] = -1;
     for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-        int event = perf_open(wanted[i].type, wanted[i].config, wanted[i].user_only);
+        int event = perf_open(wanted[i].type, wanted[i].config);
         observer->events[wanted[i].which] = event;
         if (event < 0) {
             explain(observer, wanted[i].which, errno);
