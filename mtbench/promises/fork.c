@@ -1,7 +1,6 @@
 /* fork, at any moment, from any thread: the child can allocate, thread and fork again. */
 #include <pthread.h>
 #include <spawn.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -9,27 +8,11 @@
 
 #include "areas.h"
 #include "block.h"
+#include "busy.h"
 #include "memory.h"
 #include "pattern.h"
 #include "process.h"
 #include "team.h"
-
-static atomic_int stopping;
-
-static void *busy(void *argument) {
-    uint64_t random = (uint64_t)(uintptr_t)argument;
-    struct block held[64] = {0};
-    while (!atomic_load(&stopping)) {
-        struct block *block = &held[random_below(&random, 64)];
-        block_drop(block);
-        block_take(block, (enum kind)random_below(&random, KINDS),
-                   block_size_draw(&random, 32 * KIB), 1);
-    }
-    for (size_t i = 0; i < 64; i++) {
-        block_drop(&held[i]);
-    }
-    return NULL;
-}
 
 static void churn(void) {
     struct block held[64] = {0};
@@ -73,19 +56,13 @@ static void child_forks(void *argument) {
     churn();
 }
 
-/* Forks in the midst of four busy threads. */
+/* Forks in the midst of busy threads. */
 static void while_busy(void (*work)(void *), void *argument, const char *what) {
-    pthread_t threads[4];
-    for (size_t i = 0; i < 4; i++) {
-        threads[i] = thread_start(busy, (void *)(i + 1));
-    }
+    busy_begin(BUSY_MOST, 32 * KIB);
     for (size_t i = 0; i < effort(100, 25); i++) {
         child_run(work, argument, 20, what);
     }
-    atomic_store(&stopping, 1);
-    for (size_t i = 0; i < 4; i++) {
-        thread_join(threads[i]);
-    }
+    busy_end();
 }
 
 static void from_busy(void) {

@@ -9,41 +9,17 @@
 
 #include "areas.h"
 #include "block.h"
+#include "busy.h"
 #include "heap.h"
 #include "memory.h"
 #include "pattern.h"
 #include "plugins.h"
 #include "team.h"
 
-enum { WORKERS = 3 };
-
-static atomic_int stopping;
-
-static void *busy(void *argument) {
-    uint64_t random = (uint64_t)(uintptr_t)argument;
-    struct block held[32] = {0};
-    while (!atomic_load(&stopping)) {
-        struct block *block = &held[random_below(&random, 32)];
-        block_drop(block);
-        block_take(block, (enum kind)random_below(&random, KINDS),
-                   block_size_draw(&random, 32 * KIB), 1);
-    }
-    for (size_t i = 0; i < 32; i++) {
-        block_drop(&held[i]);
-    }
-    return NULL;
-}
-
 static void under_load(void (*work)(void)) {
-    pthread_t threads[WORKERS];
-    for (size_t i = 0; i < WORKERS; i++) {
-        threads[i] = thread_start(busy, (void *)(i + 1));
-    }
+    busy_begin(3, 32 * KIB);
     work();
-    atomic_store(&stopping, 1);
-    for (size_t i = 0; i < WORKERS; i++) {
-        thread_join(threads[i]);
-    }
+    busy_end();
 }
 
 static void open_and_close(void) {
@@ -137,6 +113,8 @@ static void *first_in_thread(void *argument) {
     block_drop(&block);
     return NULL;
 }
+
+static atomic_int stopping;
 
 static void *opens_and_closes(void *argument) {
     (void)argument;
