@@ -18,6 +18,57 @@ static uint64_t purges(void) {
     return sum;
 }
 
+/* Takes blocks of a size, and frees all but one in a hundred, and those at the next call. */
+static void burst(size_t size, void **kept) {
+    enum { BYTES = 20 * MIB };
+    static void *blocks[BYTES / 100];
+    size_t n = BYTES / size;
+    for (size_t i = 0; i < n; i++) {
+        if (i % 100 == 0) {
+            hak_free(kept[i / 100]);
+        }
+        blocks[i] = hak_malloc(size);
+        CHECK(blocks[i] != NULL);
+        memset(blocks[i], 1, size);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (i % 100 == 0) {
+            kept[i / 100] = blocks[i];
+        } else {
+            hak_free(blocks[i]);
+        }
+    }
+}
+
+PROMISE(idle_pages_that_their_class_takes_again_and_again_may_stay) {
+    enum { RUNS = 50, MOST_KEPT = 4000 };
+    static void *runs[RUNS], *kept[2][MOST_KEPT];
+    if (config.check || config.dirty != 8 * MIB || config.decay_ms < 100000) {
+        return; /* CTest runs this with a long period too */
+    }
+    for (int i = 0; i < RUNS; i++) {
+        runs[i] = hak_malloc(2 * MIB);
+        CHECK(runs[i] != NULL);
+    }
+    uint64_t first = 0, before = 0;
+    for (int round = 0; round < 20; round++) {
+        before = purges();
+        burst(200, kept[0]);
+        burst(900, kept[1]);
+        first = first != 0 ? first : purges() - before;
+    }
+    CHECK(first > 100);
+    CHECK(purges() - before < first / 10);
+    for (int i = 0; i < MOST_KEPT; i++) {
+        hak_free(kept[0][i]);
+        hak_free(kept[1][i]);
+    }
+    for (int i = 0; i < RUNS; i++) {
+        hak_free(runs[i]);
+    }
+    hak_trim();
+}
+
 /* Sizes of every box, up to huge. */
 static size_t some_size(unsigned long long *state) {
     static const size_t limits[] = {300, 5000, 40000, 700000, 5 * MIB, 40 * MIB};

@@ -41,6 +41,7 @@ struct __attribute__((aligned(CACHE_LINE))) span {
             uint16_t free;
             uint16_t hint; /* no word below this one has a bit set */
             bool purged;   /* its free pages, since when no block came back */
+            bool thinned;  /* its free pages, ever */
         };
         struct { /* dirty: in order of age */
             struct span *older, *newer;

@@ -4,6 +4,10 @@
  * milliseconds, when nothing else could have used it meanwhile (soon), or before the next of
  * decay's steps (later). How far either counts is dirty.c's to say.
  *
+ * Idle pages of spans serve their own class alone. They are missed, and as much may stay, if that
+ * class takes them anew before the next of decay's steps; a step of growth says that another class
+ * wanted memory instead.
+ *
  * No lock: racy, as a few bytes more or less do not matter.
  */
 #ifndef HAK_REGRET_H
@@ -15,11 +19,19 @@
 void regret_returned(size_t bytes);
 void regret_missed(size_t bytes);
 
+/* The same of idle pages of spans. */
+void regret_returned_idle(size_t bytes);
+void regret_missed_idle(size_t bytes);
+
 /* Bytes that may stay for having been missed. */
 uint64_t regret_soon(void);
 uint64_t regret_later(void);
+uint64_t regret_idle(void);
 
-/* One step of decay: a quarter of both goes, and what was given back before it was not missed. */
+/* One step of decay: a quarter of all goes, and what was given back before it was not missed. */
 void regret_decay(void);
+
+/* One step of growth: a quarter of what may stay idle goes. */
+void regret_grown(void);
 
 #endif

@@ -11,7 +11,7 @@ void span_cut(struct span *span, unsigned cls) {
     span->free = class->blocks;
     span->held = span_pages(span);
     span->hint = 0;
-    span->purged = false;
+    span->purged = span->thinned = false;
     span->listed = 0;
     unsigned blocks = class->blocks;
     if (blocks > 64) {

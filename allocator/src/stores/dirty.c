@@ -63,8 +63,8 @@ static uint64_t bound_of(uint64_t used) {
 uint64_t dirty_limit(void) {
     uint64_t used = note_used(), top = latest_peak();
     uint64_t bound = bound_of(used), there = most(growth_committed(), top + bound_of(top)) - used;
-    uint64_t steady =
-        most(least(bound + regret_soon(), there), least(bound + regret_later(), top - used));
+    uint64_t steady = most(least(bound + regret_soon() + regret_idle(), there),
+                           least(bound + regret_later(), top - used));
     return most(bound, steady);
 }
 
@@ -79,7 +79,9 @@ void dirty_decay(void) {
  * that gives way. Of runs and mappings the oldest. Returns bytes. */
 static size_t purge(size_t bytes) {
     if (spans_bare_bytes() > pages_dirty_bytes() + bigcache_bytes()) {
-        return spans_purge_oldest();
+        size_t idle = spans_purge_oldest();
+        regret_returned_idle(idle);
+        return idle;
     }
     uint64_t run_ms = 0, mapping_ms = 0;
     bool run = pages_oldest(&run_ms), mapping = bigcache_oldest(&mapping_ms);
@@ -111,6 +113,7 @@ bool dirty_grown(size_t fresh) {
     }
     atomic_store_explicit(&fresh_bytes, 0, memory_order_relaxed);
     atomic_fetch_add_explicit(&steps, 1, memory_order_relaxed);
+    regret_grown();
     return true;
 }
 

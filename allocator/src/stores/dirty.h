@@ -6,10 +6,11 @@
  * most a quarter above what was in use, whatever happens between two decays.
  *
  * More is allowed to a load that is seen to take anew what the bound made it give back (regret.h):
- * twice what was missed, beside the bound. Taken anew within milliseconds, up to what the page heap
- * has mapped, or the latest peak of use and its bound; taken anew before the next of decay's steps,
- * up to what is in use less than at the latest peak. Each step takes a quarter of the allowance,
- * and brings the latest peak a quarter nearer to use.
+ * twice what was missed, beside the bound, or once what was of idle pages. Taken anew within
+ * milliseconds, or by the same class, up to what the page heap has mapped, or the latest peak of
+ * use and its bound; taken anew before the next of decay's steps, up to what is in use less than
+ * at the latest peak. Each step takes a quarter of the allowance, and brings the latest peak a
+ * quarter nearer to use.
  *
  * Idle pages of bare spans, and blocks in stores and caches which pin others, serve their own class
  * alone. So while fresh memory is taken from the system for some class, less of them may stay: the

@@ -5,6 +5,7 @@
 #include "base/say.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
+#include "pages/regret.h"
 #include "pages/span.h"
 #include "tables/announce.h"
 
@@ -125,11 +126,14 @@ static struct span *fullest(const struct spans *spans) {
 /* Blocks of the spans at hand. */
 static unsigned take_at_hand(struct spans *spans, void **out, unsigned n) {
     unsigned taken = 0;
+    size_t missed = 0;
     lock_acquire(&spans->lock);
     struct span *span;
     while (taken < n && (span = fullest(spans)) != NULL) {
         count(spans, span, (uint64_t)-1);
+        uint32_t held = span->held;
         taken += span_take(span, out + taken, n - taken);
+        missed += span->thinned ? span->held - held : 0;
         if (span->free == 0) {
             list_remove(spans, span);
         } else {
@@ -138,6 +142,7 @@ static unsigned take_at_hand(struct spans *spans, void **out, unsigned n) {
     }
     lock_bump(&spans->cut, taken);
     release(spans);
+    regret_missed_idle(missed * PAGE);
     return taken;
 }
 
@@ -244,7 +249,7 @@ static size_t purge_span(unsigned cls, struct spans *spans, struct span *span) {
     count(spans, span, (uint64_t)-1);
     list_remove(spans, span);
     span->listed = AWAY;
-    span->purged = true;
+    span->purged = span->thinned = true;
     while (span_free_pages(span, &from, &to)) {
         release(spans);
         purged += os_purge((void *)(span->start + from), to - from) ? to - from : 0;
