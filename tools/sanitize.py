@@ -31,6 +31,7 @@ REPORT = re.compile(
     r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|ERROR SUMMARY: [1-9])"
 )
 MEMORY_ERROR = 99
+DEFAULT = re.compile(r"hakmem\.test-(?!guard|decay|sandbox)\w+")
 VALGRIND = (
     "valgrind",
     f"--error-exitcode={MEMORY_ERROR}",
@@ -91,7 +92,7 @@ def under_valgrind(preset: str) -> Json:
         check=True,
     )
     tests = json.loads(listing.stdout)["tests"]
-    chosen = [t for t in tests if re.fullmatch(r"hakmem\.test-(?!guard|decay|sandbox)\w+", t["name"])]
+    chosen = [t for t in tests if DEFAULT.fullmatch(t["name"])]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         codes = list(pool.map(memcheck, chosen))
     return {
