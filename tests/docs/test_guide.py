@@ -1,4 +1,4 @@
-"""Every command of docs/guide.md runs and ends with the exit code that the guide states.
+"""Every command of docs/guide/README.md runs and ends with the exit code that the guide states.
 
 A section runs in a folder of its own, its commands in their order. `mtbench` on the path is the
 real one behind a script that makes a command shorter, by appending options that a user could have
@@ -26,7 +26,7 @@ from plots.drawings import catalogue
 from tools import specimen
 from tools.repository import DOCS, ROOT
 
-GUIDE = DOCS / "guide.md"
+GUIDE = DOCS / "guide" / "README.md"
 
 SHIM = f"""#!{sys.executable}
 import sys
@@ -174,7 +174,7 @@ def test_every_figure_of_a_report_is_explained_by_its_file_name() -> None:
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", *sorted(DOCS.glob("*.md"))):
+    for document in (ROOT / "README.md", *sorted(DOCS.rglob("*.md"))):
         text = document.read_text(encoding="utf-8")
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
             path, _, anchor = target.partition("#")
