@@ -1,4 +1,4 @@
-"""Makes the table of docs/guide/README.md from docs/data/programs.json. No number is typed by hand.
+"""Makes the table of docs/guide/program.md from docs/data/programs.json.
 
 python -m tools.programs measure [-n 10]   run the programs under each malloc, record the results
 python -m tools.programs render [--check]  write the table into the page, or say it is stale
@@ -18,7 +18,7 @@ from mtbench.base.written import write_whole
 from tools.repository import DATA, DOCS
 
 KEPT = DATA / "programs.json"
-PAGE = DOCS / "guide" / "README.md"
+PAGE = DOCS / "guide" / "program.md"
 BEGIN, END = "<!-- programs: made by tools/programs.py -->", "<!-- /programs -->"
 ALLOCATORS = "system,hakmem,jemalloc,tcmalloc,mimalloc"
 
