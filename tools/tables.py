@@ -13,21 +13,21 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import math
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
+from dataclasses import replace as replaced
 from pathlib import Path
 
 from msgspec.structs import replace
 
-import mtbench
 from allocator import library
 from mtbench.__main__ import main as command
 from mtbench.analysis.statistics import median
 from mtbench.base.table import markdown_table, number
 from mtbench.base.written import write_whole
-from mtbench.commands.report import load
+from mtbench.commands.report import Report, load, print_tables
 from mtbench.errors import Exit, MtbenchError
 from mtbench.plan.plan import Cell
 from mtbench.runs.directory import MANIFEST, TRIALS, RunDirectory
@@ -41,7 +41,6 @@ from tools.disassembly import fast_path
 from tools.repository import DATA, DOCS, ROOT
 
 DOCUMENTS = (ROOT / "README.md", DOCS / "performance.md")
-README_THREADS = (1, 2, 8, 64)
 
 
 def keep(run: Path, name: str) -> None:
@@ -126,30 +125,16 @@ def assembly() -> str:
     return "\n\n".join(parts)
 
 
-def medians(name: str, workload: str, threads: tuple[int, ...]) -> str:
-    """Throughput of one workload: a row an allocator, a column a thread count."""
-    run = mtbench.load(DATA / name)
-    found = {
-        (row["allocator"], row["threads"]): row["throughput"]
-        for row in run.rows()
-        if row["workload"] == workload
-    }
-    rows = [
-        [label, *(number(found.get((label, n), math.nan)) for n in threads)]
-        for label in run.allocators
-    ]
-    header = [f"{workload}, operations/s", *(f"{n} threads" for n in threads)]
-    return markdown_table(header, rows)
-
-
-def exchange() -> str:
-    """The README's table, and on what it was measured."""
-    cores = load(DATA / "rank")[2].cores
-    return (
-        f"{medians('rank', 'mid_exchange', README_THREADS)}\n\n"
-        f"Blocks of 1 to 8 KiB, nearly every one freed by another thread than took it; {cores} "
-        f"cores, so more than {cores} threads is oversubscription, not scaling."
-    )
+def terminal() -> str:
+    """How a sweep ends on a terminal, of one workload of the kept rank run."""
+    plan, results, run = load(DATA / "rank")
+    chosen = replaced(run, workloads=(run.workload("mid_exchange"),))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        print_tables(Report(plan, results, chosen, Path()))
+    lines = printed.getvalue().strip().splitlines()
+    shown = "\n".join(textwrap.fill(line, 100) for line in lines)
+    return f"```text\n{shown}\n```"
 
 
 def learner() -> str:
@@ -163,7 +148,7 @@ def learner() -> str:
 
 
 TABLES = {
-    "exchange": exchange,
+    "terminal": terminal,
     "rank": lambda: f"{made_by('rank')}:\n\n{rank('rank', 'hakmem')}",
     "before": lambda: f"{made_by('before')}:\n\n{rank('before', 'hakmem', '--against', 'before')}",
     "purges": lambda: purges("before", "hakmem"),

@@ -22,8 +22,9 @@ def shown(text: str) -> list[str]:
 
 
 def examples() -> str:
-    """The code blocks of the README."""
-    return "".join(re.findall(r"^```\n(.*?)^```", README.read_text(encoding="utf-8"), re.S | re.M))
+    """The code blocks of the README that are of no other language."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", README.read_text(encoding="utf-8"), re.S | re.M)
+    return "".join(block for language, block in blocks if not language)
 
 
 def helps() -> str:
