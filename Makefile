@@ -108,6 +108,7 @@ study: .venv/tested
 	$(if $(RESUME),,$(MAKE) pgo-library || echo "no profile-guided build here: going on without it")
 	$(BIN)/python -m study measure $(if $(QUICK),--quick) $(if $(RESUME),--resume)
 	$(BIN)/python -m study render $(if $(QUICK),--quick)
+	$(if $(QUICK),,$(BIN)/python -m tools.documents README.md)
 
 # hakmem against every peer: the standard matrix, into runs/rank (about 40 minutes on two cores).
 RANK_WORKLOADS := mid_gap,mid_replace,mid_exchange,random_mixed,tiny_exchange,larson,larson_mid,producer_consumer,remote,large_mixed,huge_mixed
@@ -125,20 +126,16 @@ learner: .venv/installed
 aa: .venv/installed
 	$(BIN)/python -m tools.selfcheck aa -o docs/data/aa.json; aa=$$?; \
 		$(BIN)/python -m tools.selfcheck planted -o docs/data/planted.json; planted=$$?; \
-		$(BIN)/python -m tools.measurement && test $$aa = 0 && test $$planted = 0
+		$(BIN)/python -m tools.documents docs/measurement.md && test $$aa = 0 && test $$planted = 0
 
 # What the tool costs, the second of these.
 cost: .venv/installed
 	$(BIN)/python -m tools.selfcheck cost -o docs/data/cost.json; cost=$$?; \
-		$(BIN)/python -m tools.measurement && test $$cost = 0
+		$(BIN)/python -m tools.documents docs/measurement.md && test $$cost = 0
 
 # Everything in docs/ and README.md that is made from data or code, made anew.
 docs: .venv/tested
-	$(BIN)/python -m tools.tables
-	$(BIN)/python -m tools.measurement
-	$(BIN)/python -m tools.reliability render
-	$(BIN)/python -m tools.workload_document > docs/workloads.md.new && mv docs/workloads.md.new docs/workloads.md
-	$(BIN)/python -m study render
+	$(BIN)/python -m tools.documents
 
 # Every figure in every condition, as one page.
 gallery: .venv/installed
@@ -152,7 +149,7 @@ real: .venv/tested
 # an hour on two cores, less with MACHINES='-j 3'; MACHINES='--only debian' runs some of them).
 machines: .venv/tested
 	$(BIN)/python -m tests.machines.matrix $(MACHINES); machines=$$?; \
-		$(BIN)/python -m tools.reliability render && test $$machines = 0
+		$(BIN)/python -m tools.documents docs/reliability.md && test $$machines = 0
 
 # What make made, gone.
 clean:

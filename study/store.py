@@ -18,7 +18,7 @@ from mtbench.runs.manifest import Manifest
 from mtbench.runs.record import Record, encoded
 from mtbench.runs.result import Counters, Lock
 from plots import data as plots_data
-from tools.tables import placeless, thinned
+from tools.keep import placeless, thinned
 
 LATENCY = ("seed", "ladder")
 """Questions that ask for percentiles; histograms are most of a record."""

@@ -21,7 +21,7 @@ from statistics import median
 
 from mtbench.runs.directory import RunDirectory
 from tools.disassembly import fast_path
-from tools.reliability import store
+from tools.keep import store
 from tools.repository import ROOT
 
 HOME = ROOT / "allocator"

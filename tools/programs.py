@@ -1,8 +1,4 @@
-"""Makes the table of docs/guide/program.md from docs/data/programs.json.
-
-python -m tools.programs measure [-n 10]   run the programs under each malloc, record the results
-python -m tools.programs render [--check]  write the table into the page, or say it is stale
-"""
+"""Runs real programs under each malloc and keeps the results for docs/guide/program.md."""
 
 from __future__ import annotations
 
@@ -15,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mtbench.base.written import write_whole
-from tools.repository import DATA, DOCS
+from tools.repository import DATA
 
 KEPT = DATA / "programs.json"
-PAGE = DOCS / "guide" / "program.md"
-BEGIN, END = "<!-- programs: made by tools/programs.py -->", "<!-- /programs -->"
 ALLOCATORS = "system,hakmem,jemalloc,tcmalloc,mimalloc"
 
 THREADED_JSON = """
@@ -77,59 +71,12 @@ def measure(trials: int) -> None:
     write_whole(KEPT, json.dumps(kept, indent=1) + "\n")
 
 
-def table(kept: Json) -> str:
-    """The page's part between its two marks."""
-    machines = {entry["machine"] for entry in kept.values()}
-    lines = [
-        BEGIN,
-        "",
-        f"Measured on {', '.join(sorted(machines))}.",
-        "",
-        "| program | allocator | median | / system | verdict | CPU s | peak MiB | runs |",
-        "| --- | --- | ---: | ---: | --- | ---: | ---: | ---: |",
-    ]
-    for name, entry in kept.items():
-        for cell in entry["cells"]:
-            measures, ratios = cell["measures"], cell["ratios"]
-            own = [key for key in measures if key == "requests/s"]
-            key = own[0] if own else "wall_s"
-            median = f"{measures[key][0]:.3g} s" if key == "wall_s" else f"{measures[key][0]:.0f}/s"
-            found = ratios.get(key)
-            ratio = f"{found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]" if found else "–"
-            spent = measures["user_s"][0] + measures["system_s"][0]
-            verdict = cell["verdict"] or ("no difference seen" if found else "–")
-            lines.append(
-                f"| {name} | {cell['allocator']} | {median} | {ratio} | {verdict} | {spent:.2f} | "
-                f"{measures['rss_peak'][0] / 2**20:.1f} | {cell['trials']} |"
-            )
-    return "\n".join([*lines, "", END])
-
-
-def render(check: bool) -> int:
-    """Write the table into the page; with `check`, only say whether it is there already."""
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    fresh = before + table(json.loads(KEPT.read_text())) + after
-    if check:
-        if fresh != page:
-            print(f"{PAGE} is stale; run: python -m tools.programs render", file=sys.stderr)
-        return int(fresh != page)
-    write_whole(PAGE, fresh)
-    return 0
-
-
 def main() -> int:
-    """Measure or render."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("measure").add_argument("-n", type=int, default=10)
-    actions.add_parser("render").add_argument("--check", action="store_true")
-    args = parser.parse_args()
-    if args.action == "render":
-        return render(args.check)
-    measure(args.n)
-    return render(False)
+    """Measure."""
+    parser = argparse.ArgumentParser(prog="python -m tools.programs", description=__doc__)
+    parser.add_argument("-n", "--trials", type=int, default=10, help="runs of each (default 10)")
+    measure(parser.parse_args().trials)
+    return 0
 
 
 if __name__ == "__main__":

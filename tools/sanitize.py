@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tools.reliability import load, store
+from tools.keep import load, store
 from tools.repository import ROOT
 
 REPORT = re.compile(
@@ -136,7 +136,7 @@ def main(wanted: list[str]) -> int:
         row = {"tool": title, "compiler": compiler(), **run(preset)}
         print(json.dumps(row))
         clean &= row["failed"] == 0 and row["reports"] == 0
-        kept = load("sanitizers.json") or {"rows": []}
+        kept = load("sanitizers.json")
         store(
             "sanitizers.json",
             {"schema": 1, "kind": "mtbench-sanitizers", "rows": [*kept["rows"], row]},

@@ -11,7 +11,7 @@ from mtbench.commands.report import load
 from mtbench.plan.plan import Cell
 from mtbench.runs.record import Record
 from mtbench.runs.result import Memory, Result, cpu_seconds, given
-from tools.targets import ranked, records_of
+from tools.documents.targets import ranked, records_of
 
 BEHIND = 0.9
 """Cells below this ratio are looked into."""

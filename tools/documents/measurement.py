@@ -1,25 +1,14 @@
-"""Tables of measurement.md, made from kept data, and of record.md, from the types.
-
-python -m tools.measurement [--check]
-
-``make aa`` and ``make cost`` measure anew, keep docs/data/aa.json, planted.json and cost.json, and
-write the tables. `--check` writes nothing and exits 3 if a document differs.
-"""
+"""Tables of docs/measurement.md, from what `make aa` and `make cost` kept."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 from mtbench.base.table import markdown_table
-from mtbench.base.written import write_whole
-from mtbench.runs.schema import fields
 from tools import own_cost
-from tools.repository import DATA, DOCS
-from tools.tables import check, filled
+from tools.repository import DATA
 
-DOCUMENTS = DOCS / "measurement.md", DOCS / "record.md"
 VERDICTS = ("faster", "slower", "no difference seen")
 VIEWS = {
     "paired": "paired, as `sweep` and `rank` do",
@@ -82,31 +71,10 @@ def cost() -> str:
     return f"{found['machine']}; load average {found['load1']:.1f} at the end.\n\n{table}"
 
 
-def record() -> str:
-    """Every field of a record, from its type."""
-    return markdown_table(
-        ["field", "holds"], [[f"`{path}`", told] for path, told in fields()], left=2
-    )
-
-
-TABLES = {
-    "record": record,
+PARTS = {
     "promises": promises,
     "aa": lambda: experiment("aa"),
     "planted": lambda: experiment("planted"),
     "by_trials": by_trials,
     "cost": cost,
 }
-
-
-def main(arguments: list[str]) -> int:
-    """See the module's text."""
-    if arguments == ["--check"]:
-        return check(DOCUMENTS, TABLES, "tools.measurement")
-    for document in DOCUMENTS:
-        write_whole(document, filled(document.read_text(encoding="utf-8"), TABLES))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
