@@ -37,7 +37,7 @@ class Sweep:
 
     @property
     def throughput(self) -> NDArray[np.float64]:
-        """Units a second, shape (allocators, workloads, threads, trials)."""
+        """Units per second, shape (allocators, workloads, threads, trials)."""
         return self.metric("throughput")
 
     @property
@@ -62,7 +62,7 @@ class Sweep:
         return array
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One dictionary a cell with medians and bounds: ready for any table library."""
+        """One dictionary per cell with medians and bounds: ready for any table library."""
         for (allocator, workload, threads), data in self.results.cells.items():
             value, low, high = data.estimate()
             yield {

@@ -83,7 +83,7 @@ def export(
 ) -> list[Path]:
     """Write figures to `directory` (made if missing) as svg, png or pdf; return the files.
 
-    width_mm: width of each figure in millimetres, None for its own. dpi: pixels an inch, for png.
+    width_mm: width of each figure in millimetres, None for its own. dpi: pixels per inch, for png.
     Raises ValueError for an unknown format or a width or dpi that is not positive.
     """
     with own_settings():
@@ -93,7 +93,7 @@ def export(
 
 
 def sparkline(values: Iterable[float]) -> str:
-    """Return one block character a value, scaled from zero to the largest; a space where nan."""
+    """Return one block character per value, scaled from zero to the largest; a space where nan."""
     from plots.pages.sparkline import sparkline as line
 
     return line(values)

@@ -66,8 +66,10 @@ class Metric:
 # fmt: off
 PROGRAM_MEASURES: tuple[Metric, ...] = (
     Metric("wall_s", "wall time", "s", "lower", "from start to end; a server's client's"),
-    Metric("user_s", "user time", "s", "lower", "CPU seconds outside the kernel, all threads"),
-    Metric("system_s", "system time", "s", "lower", "CPU seconds in the kernel, all threads"),
+    Metric("user_s", "user time", "s", "lower",
+           "CPU seconds outside the system's kernel, all threads"),
+    Metric("system_s", "system time", "s", "lower",
+           "CPU seconds in the system's kernel, all threads"),
     Metric("rss_peak", "peak memory", "bytes", "lower",
            "largest resident set of the process and all it started, summed at one moment"),
     Metric("voluntary", "voluntary switches", "", "lower",
@@ -145,9 +147,9 @@ class MemorySeries:
 class Cell:
     """One (allocator, workload, threads): the median of its trials.
 
-    trials: how many succeeded. failed: how many did not. throughput: workload units a second.
+    trials: how many succeeded. failed: how many did not. throughput: workload units per second.
     metrics: by keys of the caller's own; absent or None is missing; `missing` may say why, by key.
-    trial_throughput, trial_order: each good trial's units a second and its place in the run
+    trial_throughput, trial_order: each good trial's units per second and its place in the run
     (0, 1, 2.. over all trials of the run), shape (trials,); flagged: modified z above 3.5, bool.
     latency: "malloc" and "free", where sampled. memory: one representative trial. doubtful: the
     ratio to the baseline is no sure difference, whatever its interval: a second test says so.

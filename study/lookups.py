@@ -45,7 +45,7 @@ def chunks(part: Part) -> Answer:
         "table": markdown_table(header, rows),
         "walls": markdown_table(header, walls),
         "trends": markdown_table(
-            ["rung", "threads", "grown, ns an operation"],
+            ["rung", "threads", "grown, ns per operation"],
             [
                 [f"`{name}`", marked(count, part.plan.cores), plus_minus(found.estimate)]
                 for (name, count), found in trends.items()

@@ -34,7 +34,7 @@ _COUNTERS = ("registry_growths", "registry_lookups", "leaked_blocks")
 class Part:
     """One question's run: its plan, its numbers, what figures draw, and its manifest.
 
-    counters: (allocator, workload, threads, counter) -> a value a trial. walls: (allocator,
+    counters: (allocator, workload, threads, counter) -> a value per trial. walls: (allocator,
     workload, threads) -> whole seconds a trial took.
     """
 

@@ -120,7 +120,7 @@ _ALL = (
         "false_sharing",
         "false_sharing",
         Sizes("fixed", size=1),
-        "one 1-byte object a thread, written 1 000 times, freed and taken again",
+        "one 1-byte object per thread, written 1 000 times, freed and taken again",
         touch="none",
         unit="writes",
     ),

@@ -117,7 +117,7 @@ def _subcommand(
 
 def _add_measuring(parser: _Parser) -> None:
     add = parser.add_argument
-    add("-n", "--trials", type=TRIALS, metavar="N", help="trials a cell (default 8)")
+    add("-n", "--trials", type=TRIALS, metavar="N", help="trials per cell (default 8)")
     add("--duration", type=WINDOW, metavar="S", help="measuring window, seconds (default 0.5)")
     add("--warmup", type=PAUSE, metavar="S", help="before the window, seconds (default 0.1)")
     add(
@@ -293,7 +293,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         help="what to write: html, csv, md, and svg, png, pdf figures (default html,csv,svg)",
     )
     add("--width", metavar="MM", type=float, help="width of svg, png and pdf figures (default own)")
-    add("--dpi", metavar="N", type=int, default=150, help="pixels an inch of png (default 150)")
+    add("--dpi", metavar="N", type=int, default=150, help="pixels per inch of png (default 150)")
     add("--markdown", action="store_true", help="print the report as Markdown, write nothing")
     add("--title", help="title of the report")
     add("-q", "--quiet", action="store_true", help="print nothing but errors")

@@ -159,7 +159,7 @@ def _file_names(runs: list[plots_data.Run]) -> list[str]:
 
 
 def print_tables(report: Report) -> None:
-    """Throughput by threads, a table a workload with a sparkline, and the first finding."""
+    """Throughput by threads, a table per workload with a sparkline, and the first finding."""
     run = report.run
     for info in run.workloads:
         rows = []

@@ -9,7 +9,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Iterable[float]) -> str:
-    """Return one character a value, from zero (lowest block) to the largest value (full block).
+    """Return one character per value, from zero (lowest block) to the largest value (full block).
 
     The scale starts at zero so that a flat line at a high value looks high. nan, infinite and
     negative values are gaps (a space).

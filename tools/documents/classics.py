@@ -26,7 +26,7 @@ THREADS = (2, 8)
 ONLY_FREE = ":consumers=only_free"
 
 _ORDER = """\
-CPU nanoseconds an operation at 2 and at 8 threads on 2 processors, the cheapest first: medians of
+CPU nanoseconds per operation at 2 and at 8 threads on 2 processors, the cheapest first: medians of
 {least} or more interleaved windows of 0.1 s on a machine without other work. Half of the
 interquartile range is {typical:.0%} of the median in the middle cell and {worst:.0%} in the worst,
 so neighbours in a row may change places. The peers are gperftools 2.10 (tcmalloc_minimal),
@@ -49,7 +49,7 @@ _CLAIMS = """\
   `sliding_window` does not agree: at 2 threads jemalloc is last there with {je_sw:.0f} ns to
   {sys_sw:.0f} ns, and on `batch_steal` the two are close. Both patterns free thousands of blocks of
   many classes at once and allocate them again; jemalloc's thread cache keeps at most 200 small and
-  20 large blocks a class, so nearly every burst goes through the locks of its bins. A profile of
+  20 large blocks per class, so nearly every burst goes through the locks of its bins. A profile of
   `sliding_window` has its largest share in locking and unlocking mutexes, though each arena has one
   thread. More room in its thread cache (`MALLOC_CONF=lg_tcache_max:20`) takes a tenth to a
   quarter off; keeping all dirty pages (`dirty_decay_ms:-1`) does nothing for it."""

@@ -29,7 +29,7 @@ def experiment(name: str) -> str:
     quiet = "quiet" if found["quiet"] else "not quiet: other work took processor time"
     rows = [[VIEWS[view], *(str(found[view][verdict]) for verdict in VERDICTS)] for view in VIEWS]
     return (
-        f"{found['comparisons']} comparisons, {found['trials_a_side']} trials a side, windows of "
+        f"{found['comparisons']} comparisons, {found['trials_a_side']} trials per side, windows of "
         f"{found['duration_s']:g} s, `{found['allocator']}`, `{found['workload']}`, "
         f"{found['threads']} thread; {found['machine']}. In 19 of 20 trials the thread had at "
         f"least {found['processor_share'] * 100:.1f} % of a processor ({quiet}). A trial's spread "
@@ -41,13 +41,13 @@ def experiment(name: str) -> str:
 
 
 def by_trials() -> str:
-    """False claims and slowdowns found, for several numbers of trials a side."""
+    """False claims and slowdowns found, for several numbers of trials per side."""
     aa, planted = kept("aa"), kept("planted")
     rows = [
         [trials, f"{(1 - right) * 100:.1f} %", f"{planted['share_by_trials'][trials] * 100:.1f} %"]
         for trials, right in aa["share_by_trials"].items()
     ]
-    return markdown_table(["trials a side", "false claims", "5 % slowdown found"], rows, left=1)
+    return markdown_table(["trials per side", "false claims", "5 % slowdown found"], rows, left=1)
 
 
 def promises() -> str:

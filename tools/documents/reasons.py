@@ -18,7 +18,7 @@ BEHIND = 0.9
 
 
 def table(run: Path) -> str:
-    """Two rows a cell, hakmem's and the best other's: medians over the trials. Markdown."""
+    """Two rows per cell, hakmem's and the best other's: medians over the trials. Markdown."""
     cores = load(run)[2].cores
     rows = []
     for cell in ranked(run)["cells"]:

@@ -51,7 +51,7 @@ def kernels() -> str:
         ]
         sections.append(
             f"### `{kernel.name}`\n\n{kernel.description}. Counts {kernel.unit}.\n\n"
-            f"![{kernel.unit} a second of CPU time against threads]({figure})\n\n"
+            f"![{kernel.unit} per second of CPU time against threads]({figure})\n\n"
             f"{markdown_table(header, rows, left=5)}"
         )
     return "\n\n".join(sections)
