@@ -127,7 +127,7 @@ def _chunk_finding(
         first = upper(unseen(found).rstrip(","))
         change = f"changes by {plus_minus(found.estimate)}"
     return (
-        f"{first}: {span}, a search under the lock {change} an operation over `flat`; for one "
+        f"{first}: {span}, a search under the lock {change} per operation over `flat`; for one "
         f"without the lock {_change(lockless)} ({threads})."
     )
 

@@ -1,6 +1,6 @@
 """Mallocs with a fault, and which promise finds it: what a suite of promises is measured by.
 
-``python -m tools.faults`` seeds each fault and keeps in docs/data which probe finds it.
+``python -m tools.faults`` plants each fault and keeps in docs/data which probe finds it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def with_fault(faulty: Allocator, fault: str) -> Allocator:
     return replace(faulty, environment={"FAULTY": fault})
 
 
-def seed_faults() -> None:
+def plant_faults() -> None:
     """Compiles the faulty mallocs and records which probe finds each of their faults."""
     rows = []
     probe = probe_path()
@@ -97,4 +97,4 @@ def seed_faults() -> None:
 
 
 if __name__ == "__main__":
-    seed_faults()
+    plant_faults()

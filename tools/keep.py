@@ -141,6 +141,8 @@ def main(arguments: list[str]) -> int:
                 keep(Path(run), name)
             case ["results", _, *_]:
                 record(arguments[1:])
+            case ["-h"] | ["--help"]:
+                print(__doc__)
             case _:
                 raise UsageError("accepted: run RUN NAME, or results FILE...")
     except MtbenchError as error:

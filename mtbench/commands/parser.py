@@ -107,7 +107,7 @@ def _subcommand(
     parser = commands.add_parser(
         name,
         help=help_,
-        description=f"{help_[0].upper()}{help_[1:]}".removesuffix("?") + ".",
+        description=f"{help_[0].upper()}{help_[1:]}" + ("" if help_.endswith("?") else "."),
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -162,7 +162,7 @@ def _add_program(parser: _Parser) -> None:
         metavar="LIST",
         help="as for sweep (default all but null)",
     )
-    add("-n", "--trials", type=TRIALS, metavar="N", help="runs an allocator (default 10)")
+    add("-n", "--trials", type=TRIALS, metavar="N", help="runs per allocator (default 10)")
     add("--server", metavar="CMD", help="run this under the allocator, and the client beside it")
     add(
         "--client", metavar="CMD", help="what is timed with --server; the system's malloc serves it"
@@ -315,7 +315,8 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         help="a slower cell beyond this is a regression, exit 3 (default 0.05)",
     )
     add("--across-machines", action="store_true", help="compare runs of different machines")
-    add("--format", choices=("text", "markdown", "json", "csv"), default="text")
+    formats = ("text", "markdown", "json", "csv")
+    add("--format", choices=formats, default="text", help="of the table (default text)")
     add("--json", action="store_const", const="json", dest="format", help="same as --format json")
 
     rank = _subcommand(
@@ -326,11 +327,11 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         _RANK_EXAMPLES,
     )
     add = rank.add_argument
-    add("run", metavar="RUN")
+    add("run", metavar="RUN", help="run directory")
     add("--of", default="hakmem", metavar="NAME", help="the allocator to rank (default hakmem)")
     add("--against", metavar="LIST", help="only these (default all but null and its own variants)")
     add("--fail-below", type=RATIO, metavar="X", help="exit 3 if any cell's ratio is below X")
-    add("--json", action="store_true")
+    add("--json", action="store_true", help="print the cells as JSON instead of a table")
     add("--markdown", action="store_true", help="a table for documents")
 
     list_ = _subcommand(
@@ -341,10 +342,11 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         _LIST_EXAMPLES,
     )
     add = list_.add_argument
-    add("what", nargs="?", choices=("allocators", "workloads", "sizes", "options", "schema"))
+    things = ("allocators", "workloads", "sizes", "options", "schema")
+    add("what", nargs="?", choices=things, help="default: allocators and workloads")
     add("name", nargs="?", help="one workload, for sizes and workloads")
     add("--show", metavar="WORKLOAD", help="print it as TOML, to start a file for -w from")
-    add("--json", action="store_true")
+    add("--json", action="store_true", help="print it as JSON")
 
     doctor = _subcommand(
         commands,
@@ -353,7 +355,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         "what on this machine will spoil measurements, and what to do about it",
         "exit code 0 if nothing spoils them, 4 if something does",
     )
-    doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("--json", action="store_true", help="print the facts as JSON")
 
     verify = _subcommand(
         commands, "verify", "mtbench.commands.verify:main", "does a malloc keep its promises?", ""

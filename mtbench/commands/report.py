@@ -195,7 +195,9 @@ def _unit_line(run: plots_data.Run) -> str:
     units = sorted({info.unit for info in run.workloads})
     # An interrupted run has cells with fewer trials than were planned.
     up_to = "" if all(cell.trials == run.trials_planned for cell in run.cells) else "up to "
-    return f"{' or '.join(units)} a second against threads, medians of {up_to}{run.trials_planned}"
+    return (
+        f"{' or '.join(units)} per second against threads, medians of {up_to}{run.trials_planned}"
+    )
 
 
 def print_json(report: Report) -> None:

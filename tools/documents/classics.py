@@ -51,7 +51,7 @@ _CLAIMS = """\
   many classes at once and allocate them again; jemalloc's thread cache keeps at most 200 small and
   20 large blocks per class, so nearly every burst goes through the locks of its bins. A profile of
   `sliding_window` has its largest share in locking and unlocking mutexes, though each arena has one
-  thread. More room in its thread cache (`MALLOC_CONF=lg_tcache_max:20`) takes a tenth to a
+  thread. Larger blocks in its thread cache (`MALLOC_CONF=lg_tcache_max:20`) take a tenth to a
   quarter off; keeping all dirty pages (`dirty_decay_ms:-1`) does nothing for it."""
 
 

@@ -178,7 +178,7 @@ def misuse_cost() -> str:
 
 
 def faults() -> str:
-    """A row per seeded fault, and who found it first."""
+    """A row per planted fault, and who found it first."""
     seeded = load("faults.json")["rows"]
     rows = [["fault", "found by", "in its words"]]
     for row in seeded:
