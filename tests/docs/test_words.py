@@ -14,8 +14,8 @@ THINGS = "cell|(?:CPU )?second|side|million operations|block|row|thread|kernel"
 
 FORBIDDEN = {
     "per, not a": rf"\b(?:operations|units|requests|trials|rows?|[Oo]ne row) an? (?:{THINGS})\b",
-    "a block is memory, trials come in rounds": r"\b(?:paired by|blocks of|in|each) blocks? of trials"
-    r"|\btrials? of a block\b|\bone pair a block\b|\bpaired blocks\b",
+    "a block is memory, trials come in rounds": r"\bblocks? of trials\b|\btrials? of a block\b"
+    r"|\bpaired (?:by )?blocks?\b|\bone pair (?:a|per) block\b",
     "a seed is random": r"\b[Tt]he seed(?:'s|\s+(?:was|had|hoped|measured|gained|did))\b",
 }
 """What a text is told, and the words that it may not have."""
