@@ -22,7 +22,7 @@ Better = Literal["higher", "lower", "neither"]
 
 
 def no_floats() -> Floats:
-    """Return an empty array, shape (0,)."""
+    """Returns an empty array, shape (0,)."""
     return np.empty(0, dtype=np.float64)
 
 
@@ -49,6 +49,7 @@ class Interval:
 
 
 MISSING = Interval(nan)
+"""What was not measured."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,6 @@ class Metric:
     meaning: str
 
 
-# What running a whole program costs, with an allocator serving it.
 # fmt: off
 PROGRAM_MEASURES: tuple[Metric, ...] = (
     Metric("wall_s", "wall time", "s", "lower", "from start to end; a server's client's"),
@@ -80,6 +80,7 @@ PROGRAM_MEASURES: tuple[Metric, ...] = (
     Metric("major_faults", "major faults", "", "lower", "page faults that read a disk"),
 )
 # fmt: on
+"""What running a whole program costs, with an allocator serving it."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,11 @@ class ProgramCell:
     left: tuple[str, ...] = ()
 
     def measure(self, key: str) -> Interval:
-        """Return the measure, or MISSING."""
+        """Returns the measure, or MISSING."""
         return self.measures.get(key, MISSING)
 
     def ratio(self, key: str) -> Interval:
-        """Return the ratio to the baseline, or MISSING."""
+        """Returns the ratio to the baseline, or MISSING."""
         return self.ratios.get(key, MISSING)
 
 
@@ -171,7 +172,7 @@ class Cell:
     doubtful: bool = False
 
     def metric(self, key: str) -> Interval:
-        """Return the metric, or MISSING."""
+        """Returns the metric, or MISSING."""
         return self.metrics.get(key) or MISSING
 
 
@@ -338,19 +339,19 @@ class Run:
     programs: tuple[ProgramCell, ...] = ()
 
     def cell(self, allocator: str, workload: str, threads: int) -> Cell | None:
-        """Return the cell, or None if the run has none there."""
+        """Returns the cell, or None if the run has none there."""
         for cell in self.cells:
             if (cell.allocator, cell.workload, cell.threads) == (allocator, workload, threads):
                 return cell
         return None
 
     def curve(self, allocator: str, workload: str) -> tuple[Cell, ...]:
-        """Return the cells of one allocator and workload, by rising threads."""
+        """Returns the cells of one allocator and workload, by rising threads."""
         found = [c for c in self.cells if c.allocator == allocator and c.workload == workload]
         return tuple(sorted(found, key=lambda cell: cell.threads))
 
     def workload(self, name: str) -> WorkloadInfo:
-        """Return the workload; one without a description if the run does not list it."""
+        """Returns the workload; one without a description if the run does not list it."""
         for info in self.workloads:
             if info.name == name:
                 return info

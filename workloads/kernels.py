@@ -9,10 +9,10 @@ from workloads.errors import number, one_of, refuse, whole
 
 @dataclass(frozen=True)
 class Parameter:
-    """One number or choice of a kernel.
+    """One number or choice that a kernel takes.
 
     `default` is an int (whole numbers from `least` to `most`), a float (any number between), or a
-    str (one of `choices`, passed to C as its position).
+    str (one of `choices`, passed to C as its position). `unit` is that of the number, in words.
     """
 
     name: str
@@ -24,7 +24,10 @@ class Parameter:
     choices: tuple[str, ...] = ()
 
     def checked(self, value: object) -> int | float | str:
-        """The value in the parameter's own type; text is read as a number where one is wanted."""
+        """Returns the value in the parameter's own type; text is read where a number is wanted.
+
+        Raises SpecError if it is not possible.
+        """
         key = f"parameters.{self.name}"
         if self.choices:
             if not isinstance(value, str) or value not in self.choices:
@@ -40,11 +43,11 @@ class Parameter:
         return number(key, value, self.least, self.most, self.unit)
 
     def native(self, value: int | float | str) -> float:
-        """The value as the kernel takes it."""
+        """Returns the value as the kernel takes it."""
         return float(self.choices.index(value)) if isinstance(value, str) else float(value)
 
     def allowed(self) -> str:
-        """What may be given, in words."""
+        """Returns what may be given, in words."""
         if self.choices:
             return one_of(self.choices)
         return f"{self.least:g} - {self.most:g}"
@@ -52,7 +55,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Kernel:
-    """What the threads of a workload do. `unit` is what the kernel counts."""
+    """The loop that a thread of a workload runs. `unit` is what it counts."""
 
     name: str
     description: str
@@ -225,3 +228,4 @@ KERNELS: dict[str, Kernel] = {
         ),
     )
 }
+"""Every kernel by name."""

@@ -187,5 +187,5 @@ _ALL = (
 
 
 def catalogue() -> dict[str, Workload]:
-    """Every named workload, in the order they are listed."""
+    """Returns every named workload by its name, in the order in which they are listed."""
     return {workload.name: workload for workload in _ALL}

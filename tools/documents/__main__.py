@@ -23,6 +23,7 @@ from tools.documents import (
     measurement,
     performance,
     programs,
+    record,
     reference,
     reliability,
     workload_figures,
@@ -44,7 +45,16 @@ DOCUMENTS: dict[str, Callable[[str], str]] = {
     "docs/guide/program.md": with_parts(programs=programs.table),
     "docs/measurement.md": with_parts(**measurement.PARTS),
     "docs/performance.md": with_parts(**performance.PARTS),
-    "docs/record.md": with_parts(record=reference.record),
+    "docs/record.md": with_parts(record=record.table),
+    "docs/reference/allocator.md": with_parts(allocator=partial(reference.names, "allocator")),
+    "docs/reference/mtbench.md": with_parts(
+        mtbench=partial(reference.names, "mtbench.api", ("sweep", "load", "Sweep")),
+        errors=partial(reference.names, "mtbench.errors", ("MtbenchError", "UsageError", "Exit")),
+    ),
+    "docs/reference/plots.md": with_parts(
+        plots=partial(reference.names, "plots"), data=partial(reference.names, "plots.data")
+    ),
+    "docs/reference/workloads.md": with_parts(workloads=partial(reference.names, "workloads")),
     "docs/reliability.md": with_parts(**reliability.PARTS),
     "docs/study.md": lambda _: render.page(COMMITTED),
     "docs/workloads.md": with_parts(**workloads.PARTS),

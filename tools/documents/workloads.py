@@ -64,7 +64,7 @@ def axes() -> str:
         ("`calls`", f"weights of {', '.join(CALLS)}", "malloc only"),
         ("`alignments`", "weights of powers of two, in bytes, for aligned_alloc", "64"),
         ("`touch`", f"what is written into a new block: {', '.join(TOUCHES)}", "first"),
-        ("`work`", "rounds of arithmetic after each allocation, about 1 ns each", "0"),
+        ("`work`", "iterations of arithmetic after each allocation, about 1 ns each", "0"),
         ("`life`", "operations in a thread's life, then a successor takes over; 0: for ever", "0"),
         (
             "`phases`",
