@@ -42,6 +42,7 @@ DOCUMENTS: dict[str, Callable[[str], str]] = {
     "README.md": with_parts(
         terminal=performance.terminal, answer=partial(render.answer, COMMITTED)
     ),
+    "docs/guide/choose.md": with_parts(survey=performance.survey),
     "docs/guide/program.md": with_parts(programs=programs.table),
     "docs/measurement.md": with_parts(**measurement.PARTS),
     "docs/performance.md": with_parts(**performance.PARTS),

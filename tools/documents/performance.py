@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import textwrap
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mtbench.commands.report import Report, load, print_tables
 from mtbench.plan.plan import Cell
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.result import Counters
+from plots.data import MISSING, Run
 from tools.documents import reasons, targets
 from tools.learner import report
 from tools.repository import DATA
@@ -65,16 +67,49 @@ def assembly() -> str:
     )
 
 
-def terminal() -> str:
-    """How a sweep ends on a terminal, of one workload of the kept rank run."""
+SHOWN = "mid_exchange"
+"""The workload of which a sweep's end is shown."""
+
+
+def ending(threads: Sequence[int] = ()) -> tuple[Run, str]:
+    """What the kept rank run has of one workload, and how a sweep of that ends on a terminal.
+    threads: these alone."""
     plan, results, run = load(DATA / "rank")
-    chosen = replace(run, workloads=(run.workload("mid_exchange"),))
+    run = replace(run, workloads=(run.workload(SHOWN),), threads=tuple(threads) or run.threads)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        print_tables(Report(plan, results, chosen, Path()))
-    lines = printed.getvalue().strip().splitlines()
-    shown = "\n".join(textwrap.fill(line, 100) for line in lines)
+        print_tables(Report(plan, results, run, Path()))
+    return run, printed.getvalue().strip()
+
+
+def terminal() -> str:
+    """A sweep's end as it is printed, within the width of a page."""
+    shown = "\n".join(textwrap.fill(line, 100) for line in ending()[1].splitlines())
     return f"```text\n{shown}\n```"
+
+
+def survey() -> str:
+    """The table at a sweep's end, and how to read the ratio of a malloc that is undecided."""
+    run, printed = ending((1, 2, 8, 64))
+    table = printed.partition("\n\n")[0]
+    parts = [f"```text\n{table}\n```"]
+    parts.append(
+        f"Rows are mallocs, columns are threads, values are operations per second, on {run.cores} "
+        "cores. The last column is the ratio to the system's malloc at the most threads, with its "
+        "95 % interval. For a difference the interval must leave 1 out, and the verdict of "
+        "`mtbench rank` must say so."
+    )
+    for entry in run.allocators:
+        cell = run.cell(entry.label, SHOWN, run.threads[-1])
+        found = cell.metric("ratio") if cell else MISSING
+        if found.low <= 1 <= found.high:
+            parts[-1] += (
+                f" `{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]` holds 1: "
+                f"{entry.label} and the system malloc cannot be told apart there, however "
+                "different the medians look."
+            )
+            break
+    return "\n\n".join(parts)
 
 
 def learner() -> str:
