@@ -11,7 +11,8 @@ import workloads
 from mtbench.errors import Exit, MtbenchError
 from tools.documents import __main__ as maker
 from tools.documents.marks import MARKS, filled
-from tools.keep import placeless
+from tools.faults import FOUND_BY, HANGS, HOARDS
+from tools.keep import load, placeless
 from tools.repository import DOCS, ROOT
 
 
@@ -100,3 +101,8 @@ def test_a_kept_record_loses_the_folders_of_absolute_paths_only(
     text: str, kept: str | None
 ) -> None:
     assert placeless(text) == (text if kept is None else kept)
+
+
+def test_the_faults_that_are_told_of_are_those_that_there_are() -> None:
+    told = {row["fault"] for row in load("faults.json")["rows"]}
+    assert told == set(FOUND_BY | HANGS | HOARDS)
