@@ -27,7 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         return _say(f"{_where(error)}: {error.strerror or error}", Exit.FAILED)
     except ValueError as error:
-        if type(error).__name__ == "SpecError":
+        from workloads.errors import SpecError
+
+        if isinstance(error, SpecError):
             return _say(str(error), UsageError.code)
         raise
 

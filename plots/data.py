@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite, nan
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 Kind = Literal["null", "system", "hakmem", "peer"]
 Severity = Literal["ok", "note", "warning", "unknown"]
 Better = Literal["higher", "lower", "neither"]
+Tone = Literal["good", "bad", "neutral"]
 
 
 def no_floats() -> Floats:
@@ -26,8 +27,7 @@ def no_floats() -> Floats:
     return np.empty(0, dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class Interval:
+class Estimate(NamedTuple):
     """A value with its 95 % interval, all in one unit; `nan` where missing.
 
     low <= value <= high where finite. A value without an interval (a single trial) has nan bounds.
@@ -48,7 +48,7 @@ class Interval:
         return self.present and isfinite(self.low) and isfinite(self.high)
 
 
-MISSING = Interval(nan)
+MISSING = Estimate(nan)
 """What was not measured."""
 
 
@@ -99,8 +99,8 @@ class ProgramCell:
     allocator: str
     trials: int
     failed: int
-    measures: Mapping[str, Interval] = field(default_factory=dict)
-    ratios: Mapping[str, Interval] = field(default_factory=dict)
+    measures: Mapping[str, Estimate] = field(default_factory=dict)
+    ratios: Mapping[str, Estimate] = field(default_factory=dict)
     verdict: str = ""
     wall_s: Floats = field(default_factory=no_floats)
     order: Floats = field(default_factory=no_floats)
@@ -109,11 +109,11 @@ class ProgramCell:
     unseen: float = 0.0
     left: tuple[str, ...] = ()
 
-    def measure(self, key: str) -> Interval:
+    def measure(self, key: str) -> Estimate:
         """Returns the measure, or MISSING."""
         return self.measures.get(key, MISSING)
 
-    def ratio(self, key: str) -> Interval:
+    def ratio(self, key: str) -> Estimate:
         """Returns the ratio to the baseline, or MISSING."""
         return self.ratios.get(key, MISSING)
 
@@ -161,8 +161,8 @@ class Cell:
     threads: int
     trials: int
     failed: int
-    throughput: Interval
-    metrics: Mapping[str, Interval | None] = field(default_factory=dict)
+    throughput: Estimate
+    metrics: Mapping[str, Estimate | None] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     trial_throughput: Floats = field(default_factory=no_floats)
     trial_order: Floats = field(default_factory=no_floats)
@@ -171,14 +171,18 @@ class Cell:
     memory: MemorySeries | None = None
     doubtful: bool = False
 
-    def metric(self, key: str) -> Interval:
+    def metric(self, key: str) -> Estimate:
         """Returns the metric, or MISSING."""
         return self.metrics.get(key) or MISSING
 
 
 @dataclass(frozen=True)
 class Allocator:
-    """A malloc under test. label: what the user typed and every figure shows, unique in a run."""
+    """A malloc as it served: a caller has its own type for one that is still to be run.
+
+    label: what the user typed and every figure shows, unique in a run. config: its settings, read
+    back.
+    """
 
     label: str
     kind: Kind
@@ -190,7 +194,8 @@ class Allocator:
 
 @dataclass(frozen=True)
 class WorkloadInfo:
-    """A workload. unit: what is counted, in the plural: "operations", "writes", "threads"."""
+    """A workload, or the program in its place. unit: what is counted, in the plural: "operations",
+    "writes", "threads"."""
 
     name: str
     description: str
@@ -226,18 +231,13 @@ class Fact:
     severity: Severity = "ok"
 
 
-@dataclass(frozen=True)
-class LockRow:
-    """One lock of an allocator that counts its own, in one cell, medians over trials.
+class LockRates(NamedTuple):
+    """What a lock cost, in one trial or as medians over several.
 
     Shares are 0..1; contended: acquisitions that spun or waited / acquisitions; wait_share: wait
     time / (threads x window). max_wait_ns, hold_ns: nanoseconds, nan where not sampled.
     """
 
-    allocator: str
-    workload: str
-    threads: int
-    lock: str
     acquisitions_per_op: float
     contended: float = nan
     wait_share: float = nan
@@ -245,6 +245,17 @@ class LockRow:
     hold_ns: float = nan
     max_waiters: float = nan
     owner_switches_per_op: float = nan
+
+
+@dataclass(frozen=True)
+class LockRow:
+    """One lock of an allocator that counts its own, in one cell."""
+
+    allocator: str
+    workload: str
+    threads: int
+    lock: str
+    rates: LockRates
 
 
 @dataclass(frozen=True)
@@ -259,10 +270,10 @@ class UslFit:
     allocator: str
     workload: str
     reason: str = ""
-    rate: Interval = MISSING
-    sigma: Interval = MISSING
-    kappa: Interval = MISSING
-    peak: Interval = MISSING
+    rate: Estimate = MISSING
+    sigma: Estimate = MISSING
+    kappa: Estimate = MISSING
+    peak: Estimate = MISSING
     extrapolated: bool = False
     superlinear: bool = False
     threads: Floats = field(default_factory=no_floats)
@@ -279,7 +290,7 @@ class Finding:
 
     text: str
     evidence: str = ""
-    tone: Literal["good", "bad", "neutral"] = "neutral"
+    tone: Tone = "neutral"
     workload: str = ""
 
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import floor, isfinite, log10
+from typing import TYPE_CHECKING
 
-from plots.data import Interval
+if TYPE_CHECKING:
+    from plots.data import Estimate
 
-PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+Scales = tuple[tuple[float, str], ...]
+"""Units and how much each is, the largest first."""
+
+PREFIXES: Scales = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+BYTE_UNITS: Scales = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+TIMES: Scales = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))
 ABSENT = "–"
 
 
@@ -15,12 +22,19 @@ def compact(value: float) -> str:
     """Return 41200000 as "41.2 M", 0.00031 as "0.00031"; a dash where missing."""
     if not isfinite(value):
         return ABSENT
-    size = abs(value)
-    for scale, prefix in PREFIXES:
-        # 999.6 k would round to "1000 k"; step up first.
-        if size >= scale * 0.9995:
-            return f"{digits(value / scale)} {prefix}"
-    return digits(value)
+    size, prefix = scaled(value, PREFIXES)
+    return f"{digits(size)} {prefix}".rstrip()
+
+
+def scaled(value: float, scales: Scales) -> tuple[float, str]:
+    """Return the value in the largest unit it reaches, and that unit; as it is and "" below all.
+
+    999.6 k would round to "1000 k" and so is 0.9996 M.
+    """
+    for scale, unit in scales:
+        if abs(value) >= scale * 0.9995:
+            return value / scale, unit
+    return value, ""
 
 
 def digits(value: float, significant: int = 3) -> str:
@@ -39,9 +53,9 @@ def digits(value: float, significant: int = 3) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def share(value: float) -> str:
+def share(value: float, significant: int = 3) -> str:
     """Return 0.123 as "12.3 %"."""
-    return f"{digits(value * 100)} %" if isfinite(value) else ABSENT
+    return f"{digits(value * 100, significant)} %" if isfinite(value) else ABSENT
 
 
 def times(value: float) -> str:
@@ -53,23 +67,19 @@ def bytes_text(value: float) -> str:
     """Return bytes in binary units: 1536 is "1.5 KiB"."""
     if not isfinite(value):
         return ABSENT
-    for scale, unit in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if abs(value) >= scale:
-            return f"{digits(value / scale)} {unit}"
-    return f"{digits(value)} B"
+    size, unit = scaled(value, BYTE_UNITS)
+    return f"{digits(size)} {unit or 'B'}"
 
 
 def nanoseconds(value: float) -> str:
     """Return nanoseconds as "85 ns", "1.2 µs", "3 ms"."""
     if not isfinite(value):
         return ABSENT
-    for scale, unit in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
-        if abs(value) >= scale * 0.9995:
-            return f"{digits(value / scale)} {unit}"
-    return f"{digits(value)} ns"
+    size, unit = scaled(value, TIMES)
+    return f"{digits(size)} {unit or 'ns'}"
 
 
-def interval(found: Interval) -> str:
+def interval(found: Estimate) -> str:
     """Return "41.2 M [40.1 M, 42 M]", without brackets where there is no interval."""
     if not found.bounded:
         return compact(found.value)

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from mtbench.analysis.cells import CellData
 from mtbench.analysis.statistics import (
-    MISSING,
     NOISE_THRESHOLD,
     RESAMPLES,
-    Estimate,
     Verdict,
     bootstrap_median,
     geometric_mean_interval,
@@ -22,6 +20,7 @@ from mtbench.analysis.statistics import (
     student_interval,
     student_quantile,
 )
+from plots.data import MISSING, Estimate
 from study.plan import rung
 from study.store import Part
 

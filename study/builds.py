@@ -13,16 +13,26 @@ from typing import Any
 import numpy as np
 
 from mtbench.analysis.statistics import geometric_mean, median
-from mtbench.base.table import bytes_, markdown_table, number
+from mtbench.base.table import bytes_, number
 from mtbench.base.table import ratio as bracketed
 from mtbench.commands.rank import Standing, standings
+from plots.pages.table import markdown_table
 from study import analyse
 from study.analyse import FASTER, FEW, NONE, SLOWER, Ratio
 from study.plan import CONFIG_WORKLOADS, PEERS, PGO, PLAIN, SMALL_BUDGET, SPIN, TRAINED
 from study.store import Part
-from study.words import by_verdict, counted, listed, marked, phrase, short, shown, times, upper
-
-Answer = dict[str, Any]
+from study.words import (
+    Answer,
+    by_verdict,
+    counted,
+    listed,
+    marked,
+    phrase,
+    short,
+    shown,
+    times,
+    upper,
+)
 
 LOCAL, SHARED = "mid_gap", "mid_exchange"
 HEAPS = ("mimalloc", "mimalloc-pypi", "tbbmalloc")
@@ -53,7 +63,7 @@ def _pair_table(part: Part, over: str, found: dict[tuple[str, int], Ratio], what
     return markdown_table(
         ["workload", "", "threads", f"{over}, operations/s", "ratio [95 %]", "verdict"],
         rows,
-        left=2,
+        align="llr",
     )
 
 
@@ -243,7 +253,7 @@ def crowd(part: Part) -> Answer:
             f"{_peak(part, 'hakmem', SHARED, most)} by default and "
             f"{_peak(part, SMALL_BUDGET, SHARED, most)} with it"
         ),
-        "table": markdown_table(header, rows, left=2),
+        "table": markdown_table(header, rows, align="llr"),
     }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from mtbench.analysis.statistics import MISSING, Estimate, bootstrap_median
+from mtbench.analysis.statistics import bootstrap_median
 from mtbench.mallocs.ladder import REGISTRIES
 from plots import own_settings, style
+from plots.data import MISSING, Estimate
 from plots.drawings import memory
 from plots.numbers import bytes_text, compact, nanoseconds, share, times
 from plots.paper import curves
@@ -18,6 +18,7 @@ from study import alt, analyse, builds, lookups, marks, registry
 from study.analyse import STEPS, Ratio
 from study.plan import LADDER_WORKLOADS, rung
 from study.store import Part
+from study.words import Answer
 
 COSTLY = "mid_exchange"
 LINE = "Line: median; band: 95 % interval."
@@ -221,7 +222,7 @@ def _chunks(part: Part) -> Drawing:
     return figure
 
 
-def _pairs(part: Part, answer: Callable[[Part], dict[str, Any]], what: str) -> Drawing:
+def _pairs(part: Part, answer: Callable[[Part], Answer], what: str) -> Drawing:
     ratios: dict[tuple[str, int], Ratio] = answer(part)["ratios"]
     names = list(dict.fromkeys(name for name, _ in ratios))
     panels = {

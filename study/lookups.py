@@ -9,16 +9,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from mtbench.analysis.statistics import Estimate, median
-from mtbench.base.table import markdown_table, number
+from mtbench.analysis.statistics import median
+from mtbench.base.table import number
 from mtbench.mallocs.ladder import REGISTRIES
+from plots.data import Estimate
+from plots.pages.table import markdown_table
 from study import analyse
 from study.analyse import NO_DIFFERENCE, Difference, Ratio
 from study.plan import LOCKS, locked_with, rung
 from study.store import Part
-from study.words import amount, marked, percentage, phrase, plus_minus, shown, unseen, upper
-
-Answer = dict[str, Any]
+from study.words import Answer, amount, marked, percentage, phrase, plus_minus, shown, unseen, upper
 
 
 def chunks(part: Part) -> Answer:
@@ -174,7 +174,7 @@ def locks(part: Part) -> Answer:
         )
     return {
         "finding": upper("; ".join(clauses)) + " (geometric means).",
-        "table": markdown_table(header, rows, left=1),
+        "table": markdown_table(header, rows),
     }
 
 

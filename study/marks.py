@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from mtbench.analysis.statistics import NOISE_THRESHOLD, Estimate
+from mtbench.analysis.statistics import NOISE_THRESHOLD
 from plots import style
-from plots.data import Run
+from plots.data import Estimate, Run
 from plots.numbers import compact, digits
 from plots.paper import curves
 from plots.paper.sheet import BODY, FAMILY, SMALL, Drawing, Panel, sheet, text_width
@@ -155,7 +155,7 @@ def series(
 
 
 def _rows(axes: Axes, names: Sequence[str], *, shown: bool) -> None:
-    axes.grid(False)
+    axes.grid(visible=False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.7)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_yticks(range(len(names)), list(names) if shown else [""] * len(names))

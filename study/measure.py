@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,7 +14,6 @@ from mtbench.errors import Exit, UsageError
 from mtbench.machine import readings
 from mtbench.mallocs import allocators
 from mtbench.plan import jobs
-from mtbench.plan.plan import Plan
 from mtbench.runs import conditions
 from mtbench.runs.directory import MANIFEST, RunDirectory
 from mtbench.trial import progress, session, signals
@@ -65,7 +63,7 @@ def run(target: Path, chosen: Sequence[Question], command: str, *, resume: bool)
 
 def expected(question: Question) -> float:
     """Seconds a question should take; starting a worker is a good tenth of a second."""
-    plan = _plan(question)
+    plan = jobs.plan_of(question.sweep)
     return sum(plan.expected(cell.threads) for cell in plan.cells) * plan.trials
 
 
@@ -76,7 +74,7 @@ def one(question: Question, path: Path, command: str, *, resume: bool) -> int:
         conditions.check(directory, conditions.here())
         job = jobs.job_of(directory.manifest.plan, directory.manifest.allocators)
     else:
-        job = _job(question)
+        job = jobs.job(question.sweep)
         manifest = session.manifest(job, f"study: {question.name}")
         directory = RunDirectory.create(path, msgspec.structs.replace(manifest, command=command))
     with directory, signals.terminable():
@@ -86,32 +84,3 @@ def one(question: Question, path: Path, command: str, *, resume: bool) -> int:
         return session.fill(
             directory, session.measured(measurer, session.left(job.plan, done)), show
         )
-
-
-def _job(question: Question) -> jobs.Job:
-    files = dict(question.libraries)
-    texts = [
-        f"{label}={files[label]}" if label in files else label for label in question.allocators
-    ]
-    identified = allocators.identify([allocators.resolve(text) for text in texts])
-    plan = replace(
-        _plan(question),
-        allocators=tuple(entry.label for entry in identified),
-        sources=tuple((name, spec.to_toml()) for name, spec in question.workloads.items()),
-    )
-    return jobs.Job(plan, {entry.label: entry for entry in identified}, question.workloads)
-
-
-def _plan(question: Question) -> Plan:
-    return Plan(
-        allocators=tuple(question.allocators),
-        workloads=tuple(question.workloads),
-        threads=question.threads,
-        trials=question.trials,
-        duration=question.duration,
-        warmup=question.warmup,
-        seed=jobs.DEFAULT_SEED,
-        cores=readings.usable_cores(),
-        cells=question.cells,
-        latency_every=question.latency_every,
-    )

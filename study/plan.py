@@ -6,10 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import workloads
+from mtbench.mallocs.allocators import Allocator
 from mtbench.mallocs.ladder import LADDER, REGISTRIES
 from mtbench.plan.plan import MOST_THREADS, Cell
+from mtbench.plan.request import Request
 
 HERE = Path(__file__).resolve().parent
 PLAIN, PGO = "plain", "pgo"
@@ -51,30 +54,11 @@ def held(chunks: int, threads: int) -> str:
     return f"held-{chunks}" if threads == 1 else f"held-{chunks}-x{threads}"
 
 
-@dataclass(frozen=True)
-class Question:
-    """One sweep. cells: (allocator, workload, threads). workloads: by the names in `cells`.
-    libraries: label -> file, for allocators that are no names. duration, warmup: seconds.
-    latency_every: as for `mtbench sweep`. thin: keep neither histograms nor locks."""
+class Question(NamedTuple):
+    """One sweep, under the name that the study knows it by."""
 
     name: str
-    cells: tuple[Cell, ...]
-    workloads: dict[str, workloads.Workload]
-    trials: int
-    duration: float
-    warmup: float = 0.1
-    latency_every: int = 0
-    libraries: tuple[tuple[str, Path], ...] = ()
-
-    @property
-    def allocators(self) -> list[str]:
-        """Labels in order of first use."""
-        return list(dict.fromkeys(cell.allocator for cell in self.cells))
-
-    @property
-    def threads(self) -> tuple[int, ...]:
-        """Thread counts, rising."""
-        return tuple(sorted({cell.threads for cell in self.cells}))
+    sweep: Request
 
 
 @dataclass(frozen=True)
@@ -159,15 +143,25 @@ def questions(scale: Scale, peers: Sequence[str], pgo: Path, plain: Path) -> lis
         cells: Iterable[tuple[str, str, int]],
         trials: int,
         latency_every: int = 0,
-        libraries: tuple[tuple[str, Path], ...] = (),
+        libraries: Iterable[Allocator] = (),
         extra: dict[str, workloads.Workload] | None = None,
     ) -> Question:
         known = named | (extra or {})
         chosen = tuple(Cell(*cell) for cell in cells)
-        used = {cell.workload: known[cell.workload] for cell in chosen}
-        return Question(
-            name, chosen, used, trials, scale.duration, scale.warmup, latency_every, libraries
+        files = {entry.label: entry for entry in libraries}
+        labels = dict.fromkeys(cell.allocator for cell in chosen)
+        used = dict.fromkeys(cell.workload for cell in chosen)
+        sweep = Request(
+            allocators=[files.get(label, label) for label in labels],
+            workloads=[known[workload] for workload in used],
+            threads=tuple({cell.threads for cell in chosen}),
+            cells=chosen,
+            trials=trials,
+            duration=scale.duration,
+            warmup=scale.warmup,
+            latency_every=latency_every,
         )
+        return Question(name, sweep)
 
     chunked = {
         held(chunks, threads): named["registry_held"].with_options(
@@ -213,7 +207,10 @@ def questions(scale: Scale, peers: Sequence[str], pgo: Path, plain: Path) -> lis
         ),
     ]
     if pgo.is_file() and plain.is_file():
-        both = ((PLAIN, plain), (PGO, pgo))
+        both = [
+            Allocator(label, "peer", str(path.resolve()))
+            for label, path in ((PLAIN, plain), (PGO, pgo))
+        ]
         pairs = product([PLAIN, PGO], scale.pgo, scale.pair_threads)
         asked.insert(4, ask("pgo", pairs, scale.pair_trials, libraries=both))
     return asked

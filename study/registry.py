@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from mtbench.analysis.statistics import Estimate, median
-from mtbench.base.table import bytes_, markdown_table, number
+from mtbench.analysis.statistics import median
+from mtbench.base.table import bytes_, number
 from mtbench.mallocs.ladder import REGISTRIES
+from plots.data import Estimate
 from plots.numbers import spread
+from plots.pages.table import markdown_table
 from study import analyse
 from study.analyse import FASTER, HALVES, SLOWER, STEP_FOUR, STEPS, WHOLE, Ratio
 from study.plan import CASCADE, LADDER_WORKLOADS, LEAK, rung
 from study.store import Part
 from study.words import (
+    Answer,
     by_verdict,
     counted,
     listed,
@@ -31,8 +33,6 @@ from study.words import (
     times,
     upper,
 )
-
-Answer = dict[str, Any]
 
 SEED_BEFORE, SEED_AFTER, SEED_SYSTEM = 1.49, 41.0, 26.8
 """The predecessor's millions of operations per second on mid_gap, one thread."""
@@ -86,7 +86,7 @@ def seed(part: Part) -> Answer:
     lookups = _extra(part, CASCADE, rung("locked"))
     leak = _extra(part, LEAK, CASCADE)
     return {
-        "table": markdown_table(header, rows, left=2),
+        "table": markdown_table(header, rows, align="llr"),
         "finding": (
             f"{upper(phrase(ours, 'the repaired free', 'the leaking one'))}, where the predecessor "
             f"had {SEED_AFTER} against {SEED_BEFORE} million; "
@@ -186,7 +186,6 @@ def ladder(part: Part) -> Answer:
         "pools": markdown_table(
             ["threads", *STEPS, "of which sharing", "of which no lock", "whole"],
             _pool_rows(part, names),
-            left=1,
         ),
         "share_table": markdown_table(
             ["workload", *(f"{name}'s share" for name in STEPS), "whole"],

@@ -15,11 +15,11 @@ from mtbench.errors import MtbenchError
 from plots.pages.export import save
 from study import builds, figures, lookups, registry
 from study.store import Part, read_all
-from study.words import counted, listed, upper
+from study.words import Answer, counted, listed, upper
 
 HERE = Path(__file__).resolve().parent
 
-ANSWERS: dict[str, Callable[[Part], dict[str, Any]]] = {
+ANSWERS: dict[str, Callable[[Part], Answer]] = {
     "seed": registry.seed,
     "ladder": registry.ladder,
     "chunks": lookups.chunks,
@@ -41,7 +41,7 @@ class Place:
     data: Path
 
 
-def answers(parts: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
+def answers(parts: Mapping[str, Part]) -> dict[str, Answer]:
     """What the template needs, for each question that was measured."""
     return {name: make(parts[name]) for name, make in ANSWERS.items() if name in parts}
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from mtbench.analysis.statistics import NOISE_THRESHOLD, Estimate
+from mtbench.analysis.statistics import NOISE_THRESHOLD
 from mtbench.base.table import ratio as bracketed
+from plots.data import Estimate
 from study.analyse import FASTER, FEW, NONE, SLOWER, Difference, Ratio
+
+Answer = dict[str, Any]
+"""What a question's part of the document is filled with: names in its template, and their text."""
 
 
 def times(found: Ratio | Estimate) -> str:

@@ -22,13 +22,11 @@ from mtbench.errors import MtbenchError, UsageError
 from mtbench.runs.directory import MANIFEST, TRIALS, RunDirectory
 from mtbench.runs.record import Record, encoded
 from mtbench.runs.result import Box, Counters, Lock
-from tools.repository import DATA
+from tools.repository import DATA, Json
 
 FULL = "verify-full.json"
 """Results of full forms: of the refused calls, whose quick form leaves some of the 200 out."""
 KINDS = {"mtbench-verify": "verify.json", "mtbench-real": "real.json"}
-
-Json = dict[str, Any]
 
 
 def keep(run: Path, name: str) -> None:

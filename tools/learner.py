@@ -14,11 +14,11 @@ import os
 import statistics
 import subprocess
 import sys
-from typing import Any
 
 import allocator
 import workloads
 from mtbench.base.table import text_table
+from tools.repository import Json
 from workloads.preload import preload_path
 
 FIXED = ("512K", "2M", "8M", "32M")
@@ -67,7 +67,7 @@ def child(seconds: float) -> None:
     )
 
 
-def measure(setting: str, seconds: float) -> dict[str, Any]:
+def measure(setting: str, seconds: float) -> Json:
     """One process with one setting: "learned", or a fixed threshold."""
     environment = os.environ | {"LD_PRELOAD": preload_path(str(allocator.library()))}
     name, value = ("HAKMEM_LEARN", "1") if setting == "learned" else ("HAKMEM_THRESHOLD", setting)
@@ -79,7 +79,7 @@ def measure(setting: str, seconds: float) -> dict[str, Any]:
         text=True,
         check=True,
     )
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: Json = json.loads(done.stdout)
     return found
 
 
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
         child(options.child)
         return 0
     settings = ("learned", *FIXED)
-    found: dict[str, list[dict[str, Any]]] = {setting: [] for setting in settings}
+    found: dict[str, list[Json]] = {setting: [] for setting in settings}
     for _ in range(options.trials):
         for setting in settings:
             found[setting].append(measure(setting, options.seconds))
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def report(found: dict[str, list[dict[str, Any]]]) -> None:
+def report(found: dict[str, list[Json]]) -> None:
     """The table, and where the learner went."""
 
     def rate(setting: str, phase: int) -> float:

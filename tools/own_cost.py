@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -20,12 +19,13 @@ from mtbench.machine import readings
 from mtbench.plan.plan import grid
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.record import encoded
+from tools.repository import Json
 
 REPEATS = 5
 REPORT_TRIALS = 10_000
 
 
-def measure() -> dict[str, Any]:
+def measure() -> Json:
     """Every promise with what was found: `rows` of name, found, limit, unit, kept."""
     rows = [
         _row("mtbench --help", _best(lambda: _timed("--help")) * 1e3, 100, "ms"),
@@ -40,7 +40,7 @@ def measure() -> dict[str, Any]:
 HEADER = ("cost of the tool", "found", "promised", "")
 
 
-def cells(document: dict[str, Any], broken: str = "BROKEN") -> list[list[str]]:
+def cells(document: Json, broken: str = "BROKEN") -> list[list[str]]:
     """A row per promise, under HEADER. broken: the word for one that is not kept."""
     return [
         [
@@ -53,12 +53,12 @@ def cells(document: dict[str, Any], broken: str = "BROKEN") -> list[list[str]]:
     ]
 
 
-def table(document: dict[str, Any]) -> str:
+def table(document: Json) -> str:
     """The promises as aligned text."""
     return text_table(HEADER, cells(document))
 
 
-def _row(name: str, found: float, limit: float, unit: str) -> dict[str, Any]:
+def _row(name: str, found: float, limit: float, unit: str) -> Json:
     at_least = unit == "% of wall time"
     kept = found >= limit if at_least else found <= limit
     return {
@@ -84,7 +84,7 @@ def _timed(*arguments: str) -> float:
     return time.perf_counter() - started
 
 
-def _sweep(run: Path) -> list[dict[str, Any]]:
+def _sweep(run: Path) -> list[Json]:
     """Worker start-up and the share spent measuring, from a sweep with default windows.
 
     Measuring is warm-up and window; start-up is what the process adds to them at one thread.
@@ -131,7 +131,7 @@ def _sweep(run: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _report(source: Path, target: Path) -> list[dict[str, Any]]:
+def _report(source: Path, target: Path) -> list[Json]:
     """`mtbench report` over ten thousand trials made from real records."""
     original = RunDirectory.read(source)
     records = list(original.records())
@@ -154,7 +154,7 @@ def _report(source: Path, target: Path) -> list[dict[str, Any]]:
             sources=tuple((name, plan.sources[0][1]) for name in names),
         ),
         allocators=tuple(replace(allocator, label=label) for label in labels),
-        workloads=tuple(msgspec.structs.replace(workload, name=name) for name in names),
+        workloads=tuple(replace(workload, name=name) for name in names),
     )
     generator = random.Random(1)
     with RunDirectory.create(target, manifest):

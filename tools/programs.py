@@ -8,10 +8,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from mtbench.base.written import write_whole
-from tools.repository import DATA
+from tools.repository import DATA, Json
 
 KEPT = DATA / "programs.json"
 ALLOCATORS = "system,hakmem,jemalloc,tcmalloc,mimalloc"
@@ -46,8 +45,6 @@ PROGRAMS: dict[str, list[str]] = {
         r"requests/s=([\d.]+) requests per second",
     ],
 }
-
-Json = dict[str, Any]
 
 
 def measure(trials: int) -> None:

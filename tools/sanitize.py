@@ -22,10 +22,9 @@ import time
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from tools.keep import load, store
-from tools.repository import ROOT
+from tools.repository import ROOT, Json
 
 REPORT = re.compile(
     r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|ERROR SUMMARY: [1-9])"
@@ -41,8 +40,6 @@ VALGRIND = (
     "--soname-synonyms=somalloc=nouserintercepts",
 )
 PATIENCE = 900.0
-
-Json = dict[str, Any]
 
 
 def tool(name: str) -> str:

@@ -16,7 +16,6 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +31,7 @@ from mtbench.plan.plan import Cell, Plan, Trial
 from mtbench.runs.record import Record
 from mtbench.runs.result import cpu_seconds
 from mtbench.trial.measure import Measurer
+from tools.repository import Json
 
 BASE_WORK = 160
 """Rounds of arithmetic in the unslowed loop. So many are its critical path, and a further round
@@ -188,10 +188,10 @@ def _rates(record: Record) -> tuple[float, float]:
     return float(result.operations / elapsed) or math.nan, processor or math.nan
 
 
-def report(result: Experiment, wanted: str, threshold: float) -> dict[str, Any]:
+def report(result: Experiment, wanted: str, threshold: float) -> Json:
     """Shares of each verdict, and the machine's noise, as kept in the docs."""
     total = len(result.throughput)
-    document: dict[str, Any] = {
+    document: Json = {
         "experiment": result.title,
         "allocator": result.allocator,
         "workload": result.workload,
@@ -283,7 +283,7 @@ def _refuse_foreign(path: Path) -> None:
         raise UsageError(f"-o {path} holds what no self-check wrote; give another -o")
 
 
-def _keep(path: str | None, document: dict[str, Any]) -> None:
+def _keep(path: str | None, document: Json) -> None:
     if path:
         write_whole(Path(path), json.dumps(document) + "\n")
 

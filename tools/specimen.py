@@ -15,12 +15,13 @@ import numpy as np
 from plots.data import (
     Allocator,
     Cell,
+    Estimate,
     Fact,
     Failure,
     Finding,
-    Interval,
     Kind,
     LatencyCurve,
+    LockRates,
     LockRow,
     MemorySeries,
     Run,
@@ -144,9 +145,9 @@ def _rate(label: str, threads: int, cores: int, hardness: int, speed: float) -> 
     return speed * inside / (1 + fall * max(0, threads - cores) / 4) / (1 + 0.3 * hardness)
 
 
-def _around(random: np.random.Generator, value: float, noise: float = 0.02) -> Interval:
+def _around(random: np.random.Generator, value: float, noise: float = 0.02) -> Estimate:
     low, high = sorted(1 + noise * np.abs(random.normal(size=2)) * (-1, 1))
-    return Interval(value, value * low, value * high)
+    return Estimate(value, value * low, value * high)
 
 
 def _cell(
@@ -209,9 +210,9 @@ def _cell(
         threads=threads,
         trials=order.size,
         failed=0,
-        throughput=_around(random, rate) if order.size > 1 else Interval(rate),
+        throughput=_around(random, rate) if order.size > 1 else Estimate(rate),
         metrics={
-            key: _around(random, value) if order.size > 1 else Interval(value)
+            key: _around(random, value) if order.size > 1 else Estimate(value)
             for key, value in values.items()
         },
         trial_throughput=raw,
@@ -225,11 +226,13 @@ def _cell(
 def _locks(label: str, workload: str, threads: int) -> list[LockRow]:
     sigma = CHARACTERS[label][2]
     waiting = sigma * (1 - 1 / threads)
-    rows = [LockRow(label, workload, threads, "central", 0.0004, 0.01, 0.0002, 2100, 45, 3, 0.0001)]
+    central = LockRates(0.0004, 0.01, 0.0002, 2100, 45, 3, 0.0001)
+    rows = [LockRow(label, workload, threads, "central", central)]
     if sigma > 0.1:
         rows.append(
-            LockRow(label, workload, threads, "registry", 1.01, min(1, 2 * waiting),
-                    min(0.9, waiting), 81_000, 60, threads - 1, 0.4)
+            LockRow(label, workload, threads, "registry",
+                    LockRates(1.01, min(1, 2 * waiting), min(0.9, waiting), 81_000, 60,
+                              threads - 1, 0.4))
         )  # fmt: skip
     return rows
 
@@ -249,8 +252,8 @@ def _usl(made: Run) -> tuple[UslFit, ...]:
             sigma = CHARACTERS[allocator.label][2]
             fitted = seen[0] * counts / (1 + sigma * (counts - 1))
             fits.append(
-                UslFit(allocator.label, workload.name, "", Interval(seen[0], seen[0], seen[0]),
-                       Interval(sigma, sigma * 0.9, sigma * 1.1), Interval(0, 0, 1e-5),
+                UslFit(allocator.label, workload.name, "", Estimate(seen[0], seen[0], seen[0]),
+                       Estimate(sigma, sigma * 0.9, sigma * 1.1), Estimate(0, 0, 1e-5),
                        threads=counts, observed=seen, fitted=fitted)
             )  # fmt: skip
     return tuple(fits)
@@ -282,7 +285,7 @@ def failing() -> Run:
     gone = {("tbb", n) for n in POWERS} | {("mimalloc", n) for n in POWERS if n >= 8}
     gone.add(("jemalloc", 4))
     cells = [
-        Cell(c.allocator, c.workload, c.threads, 0, c.trials, Interval(nan))
+        Cell(c.allocator, c.workload, c.threads, 0, c.trials, Estimate(nan))
         if (c.allocator, c.threads) in gone
         else c
         for c in made.cells
@@ -306,10 +309,10 @@ def extreme() -> Run:
     made = run()
     power = {label: 10.0 ** (3 - i) for i, label in enumerate(CHARACTERS)}
 
-    def stretched(found: Interval | None, by: float) -> Interval | None:
+    def stretched(found: Estimate | None, by: float) -> Estimate | None:
         if found is None:
             return None
-        return Interval(found.value * by, found.low * by * 0.2, found.high * by * 3)
+        return Estimate(found.value * by, found.low * by * 0.2, found.high * by * 3)
 
     cells = []
     for cell in made.cells:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workloads.errors import SpecError
-    from workloads.files import load
+    from workloads.files import load, loads
     from workloads.kernels import KERNELS, Kernel, Parameter
     from workloads.latency import latency_percentile, merge_latency
     from workloads.message import request
@@ -38,6 +38,7 @@ __all__ = [
     "latency_every",
     "latency_percentile",
     "load",
+    "loads",
     "merge_latency",
     "null_library",
     "request",
@@ -60,6 +61,7 @@ _HOMES = {
     "latency_every": "native",
     "latency_percentile": "latency",
     "load": "files",
+    "loads": "files",
     "merge_latency": "latency",
     "null_library": "native",
     "request": "message",

@@ -20,17 +20,27 @@ def load(path: str | Path) -> Workload:
     """
     path = Path(path)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SpecError(f"{path}: cannot be read ({error.strerror})") from None
-    except RecursionError:
-        raise SpecError(f"{path}: is no workload (its tables are nested too deep)") from None
-    except ValueError as error:  # also an integer of thousands of digits
-        raise SpecError(f"{path}: is no TOML ({' '.join(str(error).split())})") from None
+    except ValueError as error:
+        raise SpecError(f"{path}: is no TOML ({error})") from None
+    return loads(text, str(path), path.parent)
+
+
+def loads(text: str, source: str = "workload", folder: Path | None = None) -> Workload:
+    """Reads the workload of a TOML document; paths in it start at `folder`, or here.
+
+    Raises SpecError, one line that starts with `source`, if it is no workload.
+    """
     try:
-        return Workload.from_mapping(document, path.parent)
+        return Workload.from_mapping(tomllib.loads(text), folder)
     except SpecError as error:
-        raise SpecError(f"{path}: {error}") from None
+        raise SpecError(f"{source}: {error}") from None
+    except RecursionError:
+        raise SpecError(f"{source}: is no workload (its tables are nested too deep)") from None
+    except ValueError as error:  # also an integer of thousands of digits
+        raise SpecError(f"{source}: is no TOML ({' '.join(str(error).split())})") from None
 
 
 def print_toml(workload: Workload) -> str:

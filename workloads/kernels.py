@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from workloads.engine import enumerators
 from workloads.errors import number, one_of, refuse, whole
 
 
@@ -12,7 +14,8 @@ class Parameter:
     """One number or choice that a kernel takes.
 
     `default` is an int (whole numbers from `least` to `most`), a float (any number between), or a
-    str (one of `choices`, passed to C as its position). `unit` is that of the number, in words.
+    str (one of `choices`, each with the engine's number for it). `unit` is that of the number, in
+    words.
     """
 
     name: str
@@ -21,7 +24,7 @@ class Parameter:
     unit: str = ""
     least: float = 0
     most: float = 1 << 24
-    choices: tuple[str, ...] = ()
+    choices: Mapping[str, int] = field(default_factory=dict)
 
     def checked(self, value: object) -> int | float | str:
         """Returns the value in the parameter's own type; text is read where a number is wanted.
@@ -44,7 +47,7 @@ class Parameter:
 
     def native(self, value: int | float | str) -> float:
         """Returns the value as the kernel takes it."""
-        return float(self.choices.index(value)) if isinstance(value, str) else float(value)
+        return float(self.choices[value]) if isinstance(value, str) else float(value)
 
     def allowed(self) -> str:
         """Returns what may be given, in words."""
@@ -97,7 +100,7 @@ KERNELS: dict[str, Kernel] = {
                     "which block is over: a random one (slots), the last (lifo, the stack goes up "
                     "or down by chance), the first (fifo), or a young one, save for the share that "
                     "joins an old generation (generational)",
-                    choices=("slots", "lifo", "fifo", "generational"),
+                    choices=enumerators("lifetime"),
                 ),
                 Parameter("long_lived", 0.1, "generational: blocks that join the old", "", 0, 1),
                 Parameter(
@@ -105,7 +108,7 @@ KERNELS: dict[str, Kernel] = {
                     "none",
                     "how another thread comes to free a block: never, through slots that all "
                     "share (shared), or through a ring to the next thread (ring)",
-                    choices=("none", "shared", "ring"),
+                    choices=enumerators("handoff"),
                 ),
                 Parameter("share", 0.5, "blocks handed to another thread", "", 0, 1),
             ),
@@ -138,7 +141,7 @@ KERNELS: dict[str, Kernel] = {
                     "whether a consumer allocates one block before it starts, as a program's "
                     "threads have, or never: some allocators give no cache to a thread that only "
                     "frees",
-                    choices=("allocated_once", "only_free"),
+                    choices=enumerators("consumers"),
                 ),
             ),
         ),
@@ -187,7 +190,7 @@ KERNELS: dict[str, Kernel] = {
                     "first_object",
                     "own",
                     "who allocates a thread's first object: itself, or the main thread",
-                    choices=("own", "main"),
+                    choices=enumerators("first_object"),
                 ),
             ),
             unit="writes",
@@ -201,13 +204,13 @@ KERNELS: dict[str, Kernel] = {
                     "objects_of",
                     "thread",
                     "whether that many are of each thread or of all together",
-                    choices=("thread", "all"),
+                    choices=enumerators("objects_of"),
                 ),
                 Parameter(
                     "order",
                     "in_order",
                     "the order they are freed in",
-                    choices=("in_order", "reverse", "random"),
+                    choices=enumerators("order"),
                 ),
             ),
         ),

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-SCHEME = "log-linear-64"
-BUCKETS = 2240
-"""64 buckets an octave: a bucket is at most 1/64 of its value wide; up to 2^40 ns."""
+from workloads.engine import BUCKETS, OCTAVE, SCHEME
 
 
+@cache
 def bucket_edges() -> npt.NDArray[np.float64]:
     """Lower edges of all buckets and the upper edge of the last, in ns; shape (BUCKETS + 1,)."""
     place = np.arange(BUCKETS + 1)
-    shift = np.maximum(place // 64 - 1, 0)
+    shift = np.maximum(place // OCTAVE - 1, 0)
     edges: npt.NDArray[np.float64] = np.where(
-        place < 64, place, (64 + place % 64) * 2.0**shift
+        place < OCTAVE, place, (OCTAVE + place % OCTAVE) * 2.0**shift
     ).astype(np.float64)
     return edges
 
@@ -62,13 +62,28 @@ def latency_percentile(
     if not 0 <= quantile <= 1:
         raise ValueError(f"quantile = {quantile!r}: must be from 0 to 1")
     total = dense(counts)
-    if not total.any():
-        return float("nan")
+    places = np.flatnonzero(total)
+    return float(percentiles(places, total[places], [quantile])[0])
+
+
+def percentiles(
+    places: npt.NDArray[np.intp], counts: npt.NDArray[np.int64], shares: Sequence[float]
+) -> npt.NDArray[np.float64]:
+    """Service times in ns that each share (0 - 1) of the operations did not exceed; shape of
+    `shares`.
+
+    places: buckets, rising; counts: of each. Interpolated within its bucket; nan where nothing was
+    counted.
+    """
+    used = counts > 0
+    places, counts = places[used], counts[used]
+    if not counts.size:
+        return np.full(len(shares), np.nan)
+    reached = np.cumsum(counts)
+    wanted = np.asarray(shares, dtype=np.float64) * reached[-1]
+    found = np.minimum(np.searchsorted(reached, wanted, side="left"), counts.size - 1)
+    within = (wanted - (reached[found] - counts[found])) / counts[found]
     edges = bucket_edges()
-    reached = np.cumsum(total)
-    wanted = quantile * reached[-1]
-    place = int(np.searchsorted(reached, wanted, side="left"))
-    place = max(place, int(np.flatnonzero(total)[0]))
-    before = float(reached[place] - total[place])
-    within = (wanted - before) / float(total[place])
-    return float(edges[place] + within * (edges[place + 1] - edges[place]))
+    low = edges[places[found]]
+    result: npt.NDArray[np.float64] = low + within * (edges[places[found] + 1] - low)
+    return result

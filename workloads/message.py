@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from workloads.engine import CALLS, HEAD, LOOPS, MAGIC, PHASES, TOUCHES, UNITS, Header, lib
 from workloads.errors import number, one_of, refuse, whole
 from workloads.kernels import KERNELS
-from workloads.spec import CALLS, PHASES, TOUCHES, Workload
+from workloads.spec import Workload
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-MAGIC = b"MTW1"
-HEAD = struct.Struct("<4sI")
-CALL_TABLE = 4096
-ALIGNMENT_TABLE = 4096
-LOOPS = ("malloc", "bare", "calls")
-"""What stands in the place of malloc, in the engine's order."""
 
 LARGE_MEAN = 32768
 """Mean size in bytes above which a thread looks at the stop flag at each operation."""
@@ -66,46 +59,41 @@ def request(
     for processor in affinity or ():
         whole("affinity", processor, 0, 1023)
     sizes = spec.sizes.sample(seed)
-    calls = _table(dict(enumerate_weights(spec)), CALL_TABLE, seed)
+    calls = _table({CALLS[name]: weight for name, weight in spec.calls.items()}, lib.WK_CALLS, seed)
     alignments = _table(
         {size.bit_length() - 1: weight for size, weight in spec.alignments.items()},
-        ALIGNMENT_TABLE,
+        lib.WK_ALIGNMENTS,
         seed + 1,
     )
     kernel = KERNELS[spec.kernel]
     chunk = 1 if float(sizes.mean()) > LARGE_MEAN else 256
     if spec.life:
         chunk = max(1, min(chunk, spec.life // 4))
-    header = {
+    header: Header = {
         "kernel": spec.kernel,
         "threads": threads,
         "duration": float(duration),
         "warmup": float(warmup),
         "seed": seed,
         "verify": bool(verify),
-        "loop": LOOPS.index(loop),
+        "loop": LOOPS[loop],
         "latency_every": latency_every,
         "chunk": chunk,
         "operation_limit": operation_limit,
         "life": spec.life,
         "work": spec.work,
-        "touch": TOUCHES.index(spec.touch),
-        "plain": set(calls.tolist()) == {0},
-        "unit": {"operations": 0, "threads": 1}.get(spec.unit, 2),
+        "touch": TOUCHES[spec.touch],
+        "plain": set(calls.tolist()) == {lib.WK_MALLOC},
+        "unit": UNITS[{"operations": "operations", "threads": "lives"}.get(spec.unit, "own")],
         "affinity": list(affinity or ()),
         "parameters": {
             item.name: item.native(spec.parameters[item.name]) for item in kernel.parameters
         },
-        "stages": [[PHASES.index(phase.kind), phase.seconds] for phase in spec.phases],
+        "stages": [(PHASES[phase.kind], phase.seconds) for phase in spec.phases],
     }
     text = json.dumps(header).encode()
     tables = sizes.astype("<u4").tobytes() + calls.tobytes() + alignments.tobytes()
     return HEAD.pack(MAGIC, len(text)) + text + tables
-
-
-def enumerate_weights(spec: Workload) -> list[tuple[int, float]]:
-    """(position in CALLS, weight) of each call the workload makes."""
-    return [(CALLS.index(name), weight) for name, weight in spec.calls.items()]
 
 
 def _table(weights: dict[int, float], length: int, seed: int) -> npt.NDArray[np.uint8]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from workloads.engine import ffi, lib, module
 from workloads.spec import Workload
-
-_kernels: Any = import_module("workloads._kernels")
 
 
 @dataclass(frozen=True)
@@ -22,8 +19,8 @@ class Build:
 
 
 def _build() -> Build:
-    text = [_kernels.lib.wk_source_hash(), _kernels.lib.wk_build_flags()]
-    source_hash, flags = (_kernels.ffi.string(item).decode() for item in text)
+    text = [lib.wk_source_hash(), lib.wk_build_flags()]
+    source_hash, flags = (ffi.string(item).decode() for item in text)
     return Build(source_hash, flags)
 
 
@@ -36,7 +33,7 @@ def null_library() -> Path:
 
     Raises FileNotFoundError if the installation has lost it.
     """
-    path = Path(_kernels.__file__).with_name("libnull.so")
+    path = Path(module.__file__).with_name("libnull.so")
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: install mtbench again")
     return path
@@ -46,8 +43,8 @@ def null_library() -> Path:
 def kernel_names() -> tuple[str, ...]:
     """Returns the names of the kernels that the engine has."""
     names: list[str] = []
-    while (name := _kernels.lib.wk_kernel_name(len(names))) != _kernels.ffi.NULL:
-        names.append(_kernels.ffi.string(name).decode())
+    while (name := lib.wk_kernel_name(len(names))) != ffi.NULL:
+        names.append(ffi.string(name).decode())
     return tuple(names)
 
 
@@ -57,12 +54,12 @@ def latency_every(asked: int, timing_cost: float, operation_cost: float) -> int:
     Doubled until timing, `timing_cost` ns for each operation timed, adds less than 1 % to
     operations of `operation_cost` ns; `asked` itself below 256, or where no cost is known (0).
     """
-    return int(_kernels.lib.wk_latency_every(asked, timing_cost, operation_cost))
+    return int(lib.wk_latency_every(asked, timing_cost, operation_cost))
 
 
 def counter_stride() -> int:
     """Bytes between the published counters of two neighbouring threads."""
-    return int(_kernels.lib.wk_counter_stride())
+    return int(lib.wk_counter_stride())
 
 
 def bare_cost(

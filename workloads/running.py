@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
-_kernels: Any = import_module("workloads._kernels")
+from workloads.engine import EDGES, HEAD, MAGIC, PHASES, SCHEME, Header, ffi, lib
 
-_HEAD = struct.Struct("<4sI")
-_MAGIC = b"MTW1"
-_STAGES = ("steady", "ramp", "drain")
-SCHEME = "log-linear-64"
+_EDGES = {number: edge for edge, number in EDGES.items()}
+_PHASES = {number: kind for kind, number in PHASES.items()}
 
 
 class RunError(RuntimeError):
@@ -23,9 +19,9 @@ class RunError(RuntimeError):
 _at_edge: Callable[[str], None]
 
 
-@_kernels.ffi.def_extern(name="at_edge")  # type: ignore[untyped-decorator]
+@ffi.def_extern(name="at_edge")  # type: ignore[untyped-decorator]
 def _edge(edge: int) -> None:
-    _at_edge("opens" if edge == _kernels.lib.WK_OPENS else "closes")
+    _at_edge(_EDGES[edge])
 
 
 def execute(request: bytes, *, at_edge: Callable[[str], None] | None = None) -> dict[str, Any]:
@@ -39,56 +35,51 @@ def execute(request: bytes, *, at_edge: Callable[[str], None] | None = None) -> 
     want of threads or memory), and ValueError if the bytes are no request.
     """
     global _at_edge
-    ffi, native = _kernels.ffi, _kernels.lib
     header, tables = _split(request)
     threads = header["threads"]
     keep: list[Any] = []  # cffi memory that the request points to
-    asked = _request(ffi, native, header, tables, keep)
+    asked = _request(header, tables, keep)
     result = ffi.new("struct wk_result *")
     arrays = {
         "per_thread": ffi.new("uint64_t[]", threads),
         "digests": ffi.new("uint64_t[]", threads),
-        "malloc_counts": ffi.new("uint64_t[]", native.WK_BUCKETS),
-        "free_counts": ffi.new("uint64_t[]", native.WK_BUCKETS),
-        "samples": ffi.new("struct wk_sample[]", native.WK_SAMPLES),
-        "stages": ffi.new("struct wk_stage_memory[]", native.WK_STAGES),
+        "malloc_counts": ffi.new("uint64_t[]", lib.WK_BUCKETS),
+        "free_counts": ffi.new("uint64_t[]", lib.WK_BUCKETS),
+        "samples": ffi.new("struct wk_sample[]", lib.WK_SAMPLES),
+        "stages": ffi.new("struct wk_stage_memory[]", lib.WK_STAGES),
     }
     for name, array in arrays.items():
         setattr(result, name, array)
     if at_edge is not None:
         _at_edge = at_edge
-        asked.at_edge = native.at_edge
-    if native.wk_run(asked, result):
-        raise RunError(_text(ffi, result.error))
-    return _answer(ffi, native, header, result)
+        asked.at_edge = lib.at_edge
+    if lib.wk_run(asked, result):
+        raise RunError(_text(result.error))
+    return _answer(header, result)
 
 
-def _split(request: bytes) -> tuple[dict[str, Any], memoryview]:
-    if len(request) < _HEAD.size:
+def _split(request: bytes) -> tuple[Header, memoryview]:
+    if len(request) < HEAD.size:
         raise ValueError("not a workload request: too short")
-    magic, length = _HEAD.unpack_from(request)
-    if magic != _MAGIC:
-        raise ValueError(f"not a workload request: starts with {magic!r}, not {_MAGIC!r}")
-    start = _HEAD.size + length
+    magic, length = HEAD.unpack_from(request)
+    if magic != MAGIC:
+        raise ValueError(f"not a workload request: starts with {magic!r}, not {MAGIC!r}")
+    start = HEAD.size + length
     tables = memoryview(request)[start:]
-    native = _kernels.lib
-    wanted = 4 * native.WK_SIZES + native.WK_CALLS + native.WK_ALIGNMENTS
+    wanted = 4 * lib.WK_SIZES + lib.WK_CALLS + lib.WK_ALIGNMENTS
     if len(tables) != wanted:
         raise ValueError(f"not a workload request: {len(tables)} bytes of tables, not {wanted}")
-    return json.loads(request[_HEAD.size : start]), tables
+    return json.loads(request[HEAD.size : start]), tables
 
 
-def _request(
-    ffi: Any, native: Any, header: dict[str, Any], tables: memoryview, keep: list[Any]
-) -> Any:
-    ends = (4 * native.WK_SIZES, native.WK_CALLS)
+def _request(header: Header, tables: memoryview, keep: list[Any]) -> Any:
+    ends = (4 * lib.WK_SIZES, lib.WK_CALLS)
     asked = ffi.new("struct wk_request *")
     kernel = ffi.new("char[]", header["kernel"].encode())
     asked.kernel = kernel
-    for name in ("threads", "duration", "warmup", "seed", "verify", "latency_every", "chunk"):
-        setattr(asked, name, header[name])
-    for name in ("operation_limit", "life", "work", "touch", "plain", "unit", "loop"):
-        setattr(asked, name, header[name])
+    for name, value in header.items():
+        if name not in ("kernel", "affinity", "parameters", "stages"):
+            setattr(asked, name, value)
     asked.sizes = ffi.from_buffer("uint32_t[]", tables[: ends[0]])
     asked.calls = ffi.from_buffer("uint8_t[]", tables[ends[0] : ends[0] + ends[1]])
     asked.alignments = ffi.from_buffer("uint8_t[]", tables[ends[0] + ends[1] :])
@@ -105,12 +96,12 @@ def _request(
     return asked
 
 
-def _text(ffi: Any, array: Any) -> str:
+def _text(array: Any) -> str:
     return str(ffi.string(array).decode(errors="replace"))
 
 
-def _counted(ffi: Any, counted: Any) -> int | dict[str, str]:
-    reason = _text(ffi, counted.reason)
+def _counted(counted: Any) -> int | dict[str, str]:
+    reason = _text(counted.reason)
     return {"missing": reason} if reason else int(counted.value)
 
 
@@ -118,13 +109,13 @@ def _sparse(counts: Any, length: int) -> list[list[int]]:
     return [[place, counts[place]] for place in range(length) if counts[place]]
 
 
-def _answer(ffi: Any, native: Any, header: dict[str, Any], result: Any) -> dict[str, Any]:
+def _answer(header: Header, result: Any) -> dict[str, Any]:
     per_thread = list(result.per_thread[0 : header["threads"]])
     total, squares = sum(per_thread), sum(count * count for count in per_thread)
     latency = None
     if header["latency_every"]:
         latency = {
-            name: {"scheme": SCHEME, "counts": _sparse(counts, native.WK_BUCKETS)}
+            name: {"scheme": SCHEME, "counts": _sparse(counts, lib.WK_BUCKETS)}
             for name, counts in (("malloc", result.malloc_counts), ("free", result.free_counts))
         }
     answer = {
@@ -149,21 +140,21 @@ def _answer(ffi: Any, native: Any, header: dict[str, Any], result: Any) -> dict[
             "involuntary": int(result.usage.involuntary),
             "minor_faults": int(result.usage.minor_faults),
             "major_faults": int(result.usage.major_faults),
-            "migrations": _counted(ffi, result.migrations),
-            "run_delay_ns": _counted(ffi, result.run_delay),
+            "migrations": _counted(result.migrations),
+            "run_delay_ns": _counted(result.run_delay),
         },
         "perf": {
-            "cycles": _counted(ffi, result.cycles),
-            "instructions": _counted(ffi, result.instructions),
-            "cache_misses": _counted(ffi, result.cache_misses),
+            "cycles": _counted(result.cycles),
+            "instructions": _counted(result.instructions),
+            "cache_misses": _counted(result.cache_misses),
         },
-        "futex_calls": _counted(ffi, result.futex_calls),
+        "futex_calls": _counted(result.futex_calls),
         "total_operations": result.total_operations,
         "failed_allocations": result.failed_allocations,
         "failed_successors": result.failed_successors,
         "lives": result.lives,
         "fallback_frees": result.fallback_frees,
-        "verify": {"checked": result.checked, "violation": _violation(ffi, result.violation)},
+        "verify": {"checked": result.checked, "violation": _violation(result.violation)},
     }
     if header["operation_limit"]:
         answer["digests"] = [f"{digest:016x}" for digest in result.digests[0 : header["threads"]]]
@@ -189,23 +180,23 @@ def _memory(result: Any) -> dict[str, Any]:
     if result.stage_count:
         memory["phases"] = [
             {
-                "kind": _STAGES[row.kind],
+                "kind": _PHASES[row.kind],
                 "start_s": row.start,
                 "end_s": row.end,
                 "rss_peak": row.resident_peak,
                 "rss_end": row.resident_end,
                 "live_bytes_peak": row.live_peak,
             }
-            for row in result.stages[0 : min(result.stage_count, 64)]
+            for row in result.stages[0 : min(result.stage_count, lib.WK_STAGES)]
         ]
     return memory
 
 
-def _violation(ffi: Any, violation: Any) -> dict[str, Any] | None:
+def _violation(violation: Any) -> dict[str, Any] | None:
     if not violation.found_one:
         return None
     return {
-        "what": _text(ffi, violation.what),
+        "what": _text(violation.what),
         "thread": violation.thread,
         "operation": violation.operation,
         "address": f"{violation.address:#x}",

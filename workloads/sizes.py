@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workloads import histogram
+from workloads.engine import lib
 from workloads.errors import number, one_of, refuse, whole
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 LARGEST = 1 << 30
 """The largest size a workload may ask for, in bytes."""
 
-TABLE = 65536
+TABLE: int = lib.WK_SIZES
 """Entries of a size table."""
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -161,7 +162,7 @@ def _takes(kind: str) -> str:
 
 
 def amount(size: int) -> str:
-    """A size in words: `64 B`, `8 KiB`, `1 MiB`."""
+    """A size in words: `64 B`, `8 KiB`, `1 MiB`. Exact, as a spec's is: `1536 B`, not `1.5 KiB`."""
     for unit, bytes_each in (("MiB", 1 << 20), ("KiB", 1 << 10)):
         if size >= bytes_each and size % bytes_each == 0:
             return f"{size // bytes_each} {unit}"

@@ -9,25 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workloads.engine import CALLS, PHASES, STAGES, TOUCHES
 from workloads.errors import SpecError, number, one_of, refuse, whole
 from workloads.kernels import KERNELS
 from workloads.sizes import Sizes
-
-CALLS = (
-    "malloc",
-    "calloc",
-    "realloc_grow",
-    "realloc_shrink",
-    "realloc_random",
-    "aligned_alloc",
-)
-"""The calls a mix is made of, in the engine's order."""
-
-TOUCHES = ("none", "first", "ends", "pages", "all")
-"""What is written into a new block, in the engine's order."""
-
-PHASES = ("steady", "ramp", "drain")
-"""What a phase does, in the engine's order."""
 
 LARGEST_ALIGNMENT = 1 << 20
 LONGEST_LIFE = 1 << 40
@@ -210,8 +195,8 @@ def _alignments(given: object) -> dict[int, float]:
 
 
 def _phases(given: object) -> tuple[Phase, ...]:
-    allowed = "a list of at most 64 tables with kind and seconds, one of them steady"
-    if not isinstance(given, (list, tuple)) or len(given) > 64:
+    allowed = f"a list of at most {STAGES} tables with kind and seconds, one of them steady"
+    if not isinstance(given, (list, tuple)) or len(given) > STAGES:
         raise refuse("phases", given, allowed)
     phases = []
     for item in given:

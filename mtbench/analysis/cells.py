@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from mtbench.analysis import histograms
 from mtbench.analysis.metrics import READ, NoNumberError, Read
-from mtbench.analysis.statistics import FEWEST, Estimate, bootstrap_median
+from mtbench.analysis.statistics import FEWEST, bootstrap_median
 from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.record import Around, Identity, Record, Status
 from mtbench.runs.result import Counters, Latency, Lock, Memory, Result, given
+from plots.data import Estimate, LockRates
 from workloads import unserved
+from workloads.latency import percentiles
 
 Floats = NDArray[np.float64]
 PERCENTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
@@ -41,18 +43,6 @@ class LockTotals(NamedTuple):
     hold_samples: float
     max_waiters: float
     owner_switches: float
-
-
-class LockRates(NamedTuple):
-    """One lock of one trial: per operation, shares of acquisitions or of thread time, ns."""
-
-    acquisitions_per_op: float
-    contended: float
-    wait_share: float
-    max_wait_ns: float
-    hold_ns: float
-    max_waiters: float
-    owner_switches_per_op: float
 
 
 @dataclass
@@ -220,7 +210,7 @@ def _add_latency(data: CellData, block: int, latency: Latency) -> None:
                 data.missing.setdefault(f"{call}_{name}_ns", "not sampled")
             continue
         places, counts = histograms.decoded(histogram)
-        found = histograms.percentiles(places, counts, tuple(PERCENTILES.values()))
+        found = percentiles(places, counts, tuple(PERCENTILES.values()))
         for name, value in zip(PERCENTILES, found, strict=True):
             data.put(f"{call}_{name}_ns", block, float(value))
         if call not in data.latency:

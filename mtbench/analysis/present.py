@@ -7,12 +7,10 @@ import math
 import numpy as np
 
 from mtbench.analysis import findings, histograms, programs, scaling
-from mtbench.analysis.cells import CALLS, PERCENTILES, CellData, LockRates, Results
+from mtbench.analysis.cells import CALLS, PERCENTILES, CellData, Results
 from mtbench.analysis.metrics import METRICS
 from mtbench.analysis.statistics import (
-    MISSING,
     NOISE_THRESHOLD,
-    Estimate,
     Verdict,
     bootstrap_median,
     far_out,
@@ -20,7 +18,6 @@ from mtbench.analysis.statistics import (
     paired_ratio,
 )
 from mtbench.base.table import printable
-from mtbench.machine.checks import Fact
 from mtbench.mallocs.allocators import Allocator
 from mtbench.mallocs.ladder import LADDER
 from mtbench.plan.plan import Plan
@@ -28,6 +25,7 @@ from mtbench.runs.directory import RunDirectory
 from mtbench.runs.manifest import Manifest
 from mtbench.runs.record import SCHEMA, Identity, Record
 from plots import data as plots_data
+from plots.data import Estimate
 
 _CURVE = np.array(
     [*range(0, 90, 5), *range(90, 99), 99, 99.3, 99.5, 99.7, 99.9, 99.95, 99.99, 99.999, 100],
@@ -71,10 +69,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
         cores=plan.cores,
         seed=plan.seed,
         allocators=tuple(_allocator(entry, results) for entry in manifest.allocators),
-        workloads=tuple(
-            plots_data.WorkloadInfo(entry.name, entry.description, entry.unit)
-            for entry in manifest.workloads
-        ),
+        workloads=manifest.workloads,
         threads=plan.threads,
         cells=tuple(_cell(data, results, plan, base) for data in results.cells.values()),
         source=printable(run.path.name),
@@ -91,7 +86,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
         latency_every=plan.latency_every,
         complete=results.trials >= len(plan.cells) * plan.trials,
         failures=tuple(_failure(record) for record in results.failures),
-        facts=tuple(_fact(entry) for entry in manifest.facts),
+        facts=manifest.facts,
         findings=tuple(told),
         ladder=rungs,
         locks=tuple(row for data in results.cells.values() for row in lock_rows(data)),
@@ -100,7 +95,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
             for workload in plan.workloads
             for allocator in plan.allocators
         ),
-        **programs.presented(run, plan, base),
+        **programs.presented(run, plan, base)._asdict(),
     )
 
 
@@ -121,14 +116,6 @@ def _title(plan: Plan, manifest: Manifest) -> str:
         f"{plan.threads[0]} to {plan.threads[-1]}" if len(plan.threads) > 1 else plan.threads[0]
     )
     return f"{len(plan.allocators)} allocators, {counts} threads, {plan.cores} cores"
-
-
-def _interval(estimate: Estimate) -> plots_data.Interval:
-    """An estimate as drawn: a value outside its interval (merged percentiles) widens it."""
-    value, low, high = estimate
-    if math.isfinite(low):
-        low, high = min(low, value), max(high, value)
-    return plots_data.Interval(value, low, high)
 
 
 def _allocator(entry: Allocator, results: Results) -> plots_data.Allocator:
@@ -153,23 +140,22 @@ def _allocator(entry: Allocator, results: Results) -> plots_data.Allocator:
 def _cell(data: CellData, results: Results, plan: Plan, base: str) -> plots_data.Cell:
     good = np.isfinite(data.throughput)
     rates = data.throughput[good]
-    metrics = {name: _interval(data.estimate(name)) for name in _OWN}
+    metrics = {name: data.estimate(name) for name in _OWN}
     merged = _merged_percentiles(data)
     for call in CALLS:
         for name in PERCENTILES:
             key = f"{call}_{name}_ns"
-            _, low, high = data.estimate(key)
-            metrics[key] = _interval(Estimate(merged.get(key, math.nan), low, high))
-    metrics |= {
-        name: _interval(value) for name, value in compared(data, results, plan, base).items()
-    }
+            # A value outside the interval of the trials' own widens it.
+            value, (_, low, high) = merged.get(key, math.nan), data.estimate(key)
+            metrics[key] = Estimate(value, min(low, value), max(high, value))
+    metrics |= compared(data, results, plan, base)
     return plots_data.Cell(
         allocator=data.cell.allocator,
         workload=data.cell.workload,
         threads=data.cell.threads,
         trials=int(good.sum()),
         failed=data.failed,
-        throughput=_interval(data.estimate()),
+        throughput=data.estimate(),
         metrics={name: value for name, value in metrics.items() if value.present},
         missing=data.missing,
         trial_throughput=rates,
@@ -248,9 +234,9 @@ def lock_rows(data: CellData, *, most: int = 12) -> list[plots_data.LockRow]:
     """The cell's locks, hottest first: by wait, then by acquisitions; at most `most`."""
     rows = []
     for name, rates in data.locks.items():
-        medians = LockRates(*np.median(np.array(rates), axis=0).tolist())
-        rows.append(plots_data.LockRow(*data.cell, lock=name, **medians._asdict()))
-    rows.sort(key=lambda row: (-row.wait_share, -row.acquisitions_per_op))
+        medians = plots_data.LockRates(*np.median(np.array(rates), axis=0).tolist())
+        rows.append(plots_data.LockRow(*data.cell, name, medians))
+    rows.sort(key=lambda row: (-row.rates.wait_share, -row.rates.acquisitions_per_op))
     return rows[:most]
 
 
@@ -268,16 +254,6 @@ def _failure(record: Record) -> plots_data.Failure:
     )
 
 
-def _fact(fact: Fact) -> plots_data.Fact:
-    return plots_data.Fact(
-        fact.name,
-        fact.found,
-        fact.harm,
-        fact.remedy,
-        fact.severity,  # type: ignore[arg-type]
-    )
-
-
 def _law(allocator: str, workload: str, plan: Plan, results: Results) -> plots_data.UslFit:
     trials = {
         count: list(data.throughput[np.isfinite(data.throughput)])
@@ -288,15 +264,14 @@ def _law(allocator: str, workload: str, plan: Plan, results: Results) -> plots_d
     if law.reason:
         return plots_data.UslFit(allocator, workload, law.reason)
     counts = np.array(law.threads, dtype=np.float64)
-    touching = law.peak_note.startswith("no peak")
     return plots_data.UslFit(
         allocator,
         workload,
-        rate=_interval(law.scale),
-        sigma=_interval(law.sigma),
-        kappa=_interval(law.kappa),
-        peak=_interval(MISSING if touching else law.peak),
-        extrapolated="extrapolated" in law.peak_note,
+        rate=law.scale,
+        sigma=law.sigma,
+        kappa=law.kappa,
+        peak=law.peak,
+        extrapolated=law.extrapolated,
         superlinear=bool(law.superlinear),
         threads=counts,
         observed=np.array([median(trials[count]) for count in law.threads]),

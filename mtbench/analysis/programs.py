@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mtbench.analysis.cells import Floats, Results
-from mtbench.analysis.statistics import Estimate, Ratio, Verdict, bootstrap_median, paired_ratio
+from mtbench.analysis.statistics import Ratio, Verdict, bootstrap_median, paired_ratio
 from mtbench.base.table import bytes_, number, ratio, text_table
 from mtbench.plan.plan import Plan
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.record import Identity, Record
 from mtbench.runs.result import ProgramUse
-from plots import data as plots_data
-from plots.data import PROGRAM_MEASURES, Finding, Metric, ProgramCell, Run
+from plots.data import PROGRAM_MEASURES, Estimate, Finding, Metric, ProgramCell, Run, Tone
 
 _UNSEEN_SHARE = 0.05
 Measured = dict[str, dict[str, Floats]]
@@ -50,11 +49,19 @@ def gather(records: Iterable[Record], plan: Plan) -> Measured:
     return found
 
 
-def presented(run: RunDirectory, plan: Plan, base: str) -> dict[str, Any]:
-    """What `plots.data.Run` holds of a program; {} for a sweep."""
+class Shown(NamedTuple):
+    """What `plots.data.Run` holds of a program; nothing for a sweep."""
+
+    program: str = ""
+    program_numbers: tuple[Metric, ...] = ()
+    programs: tuple[ProgramCell, ...] = ()
+
+
+def presented(run: RunDirectory, plan: Plan, base: str) -> Shown:
+    """The program of a run, with what it used under each allocator."""
     manifest = run.manifest.shown()
     if manifest.program is None:
-        return {}
+        return Shown()
     numbers = tuple(
         Metric(entry.name, entry.name, "", "lower" if entry.lower else "higher",
                f"the program's own: {entry.pattern}")
@@ -67,14 +74,11 @@ def presented(run: RunDirectory, plan: Plan, base: str) -> dict[str, Any]:
     for record in records:
         failed[record.allocator] += not record.good
         left[record.allocator].update(record.identity.left if record.identity else ())
-    return {
-        "program": manifest.workloads[0].description,
-        "program_numbers": numbers,
-        "programs": tuple(
-            _cell(label, measured, failed[label], tuple(sorted(left[label])), base, numbers)
-            for label in plan.allocators
-        ),
-    }
+    cells = tuple(
+        _cell(label, measured, failed[label], tuple(sorted(left[label])), base, numbers)
+        for label in plan.allocators
+    )
+    return Shown(manifest.workloads[0].description, numbers, cells)
 
 
 def _cell(
@@ -100,11 +104,11 @@ def _cell(
         trials=int(good.sum()),
         failed=failed,
         measures={
-            metric.key: _interval(bootstrap_median(mine[metric.key]))
+            metric.key: bootstrap_median(mine[metric.key])
             for metric in metrics
             if metric.key in mine
         },
-        ratios={key: _interval(found.estimate) for key, found in ratios.items()},
+        ratios={key: found.estimate for key, found in ratios.items()},
         verdict=_verdict(ratios.get(leading.key), leading),
         wall_s=wall[good],
         order=mine["order"][good] if "order" in mine else np.empty(0),
@@ -113,10 +117,6 @@ def _cell(
         unseen=float(np.nanmedian(mine["unseen"])) if good.any() else 0.0,
         left=left,
     )
-
-
-def _interval(estimate: Estimate) -> plots_data.Interval:
-    return plots_data.Interval(*estimate)
 
 
 def _verdict(found: Ratio | None, metric: Metric) -> str:
@@ -130,29 +130,28 @@ def _verdict(found: Ratio | None, metric: Metric) -> str:
 def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list[Finding]:
     """A sentence an allocator against the baseline, the clearest difference first."""
     parts = presented(run, plan, base)
-    cells: tuple[ProgramCell, ...] = parts["programs"]
-    leading = (*parts["program_numbers"], PROGRAM_MEASURES[0])[0]
+    leading = (*parts.program_numbers, PROGRAM_MEASURES[0])[0]
     name = plan.workloads[0]
     told = []
-    for cell in cells:
+    for cell in parts.programs:
         found = cell.ratio(leading.key)
         if cell.allocator == base or not found.present:
             continue
         ratio_text = f"{found.value:.2f} x the {leading.label} of {base}"
-        evidence = f"{ratio(Estimate(found.value, found.low, found.high))} x, n = {cell.trials}"
+        evidence = f"{ratio(found)} x, n = {cell.trials}"
         memory = cell.ratio("rss_peak")
         if memory.present:
             evidence += f"; peak memory {memory.value:.2f} x"
         if cell.verdict in ("better", "worse"):
-            tone = "good" if cell.verdict == "better" else "bad"
+            tone: Tone = "good" if cell.verdict == "better" else "bad"
             text = f"{name} under {cell.allocator}: {ratio_text}, {cell.verdict}."
-            told.append((abs(math.log(found.value)), Finding(text, evidence, tone)))  # type: ignore[arg-type]
+            told.append((abs(math.log(found.value)), Finding(text, evidence, tone)))
         else:
             seen = cell.verdict or Verdict.SAME
             text = f"{name} under {cell.allocator}: {seen} in {leading.label} to {base}."
             told.append((-1.0, Finding(text, evidence)))
     told.sort(key=lambda entry: -entry[0])
-    sentences = [*_of_the_proof(cells, name), *(finding for _, finding in told)]
+    sentences = [*_of_the_proof(parts.programs, name), *(finding for _, finding in told)]
     if (plain := run.manifest.without_preload) is not None:
         sentences.insert(0, _takes_none(name, plain, results))
     if results.failures:
@@ -222,7 +221,7 @@ def table(run: Run) -> str:
                 cell.allocator,
                 *numbers,
                 _bounded(cell.measure("wall_s")),
-                ratio(Estimate(against.value, against.low, against.high)),
+                ratio(against),
                 cell.verdict or "-",
                 number(cell.measure("user_s").value),
                 number(cell.measure("system_s").value),
@@ -248,7 +247,7 @@ def table(run: Run) -> str:
     return text_table(header, rows)
 
 
-def _bounded(found: plots_data.Interval) -> str:
+def _bounded(found: Estimate) -> str:
     if not found.bounded:
         return number(found.value)
     return f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"
@@ -276,7 +275,5 @@ def document(run: Run) -> dict[str, Any]:
     }
 
 
-def _triple(found: plots_data.Interval) -> list[float | None]:
-    return [
-        value if math.isfinite(value) else None for value in (found.value, found.low, found.high)
-    ]
+def _triple(found: Estimate) -> list[float | None]:
+    return [value if math.isfinite(value) else None for value in found]

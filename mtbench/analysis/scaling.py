@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mtbench.analysis.statistics import CONFIDENCE, MISSING, Estimate, finite, median
+from mtbench.analysis.statistics import CONFIDENCE, finite, median
+from plots.data import MISSING, Estimate
 
 MINIMUM_POINTS = 6
 Floats = NDArray[np.float64]
@@ -38,14 +39,17 @@ def karp_flatt(speedup_n: float, threads: int) -> float:
 class Law:
     """A fitted X(N) = scale N / (1 + sigma (N - 1) + kappa N (N - 1)) (Gunther 1993).
 
+    Numbers alone; `plots.data.UslFit` has their place in a run and the points they are drawn with.
     `reason` says why there is no fit; then every estimate is nan. `scale` is in units per second.
+    `peak` is the N where X is largest, nan where the interval of kappa reaches zero, and
+    `extrapolated` if that is beyond the largest of `threads`.
     """
 
     scale: Estimate = MISSING
     sigma: Estimate = MISSING
     kappa: Estimate = MISSING
     peak: Estimate = MISSING
-    peak_note: str = ""
+    extrapolated: bool = False
     threads: tuple[int, ...] = ()
     superlinear: tuple[int, ...] = ()
     reason: str = ""
@@ -73,7 +77,7 @@ def fit(
     usable = {n: values for n, values in usable.items() if values.size and np.all(values > 0)}
     beyond = sorted(n for n in trials if n > cores)
     if len(usable) < MINIMUM_POINTS:
-        return Law(reason=_too_few(len(usable), cores, bool(beyond)))
+        return Law(reason=_too_few(len(usable), cores, beyond))
     counts = np.array(list(usable), dtype=np.float64)
     medians = np.array([median(values) for values in usable.values()])
     best = _least_squares(counts, medians)
@@ -90,12 +94,11 @@ def fit(
         drawn[row] = _least_squares(counts, resampled[row])
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0)
-    estimates = [Estimate(float(best[i]), float(low[i]), float(high[i])) for i in range(3)]
-    peaks = _peaks(drawn)
-    peak = Estimate(
-        float(_peaks(best[None])[0]),
-        *(float(p) for p in np.quantile(peaks, [tail, 1 - tail], method="nearest")),
-    )
+    estimates = [_holding(*map(float, bounds)) for bounds in zip(best, low, high, strict=True)]
+    peak = MISSING
+    if estimates[2].low > 1e-12:
+        bounds = np.quantile(_peaks(drawn), [tail, 1 - tail], method="nearest")
+        peak = _holding(float(_peaks(best[None])[0]), *map(float, bounds))
     ones = usable.get(1)
     base = median(ones) if ones is not None else math.nan
     return Law(
@@ -103,7 +106,7 @@ def fit(
         sigma=estimates[1],
         kappa=estimates[2],
         peak=peak,
-        peak_note=_peak_note(estimates[2], peak, int(counts.max())),
+        extrapolated=peak.value > max(usable),
         threads=tuple(usable),
         superlinear=tuple(
             int(n) for n, x in zip(counts, medians, strict=True) if x > 1.02 * n * base
@@ -111,7 +114,7 @@ def fit(
     )
 
 
-def _too_few(points: int, cores: int, beyond: bool) -> str:
+def _too_few(points: int, cores: int, beyond: Sequence[int]) -> str:
     plural = "" if cores == 1 else "s"
     text = (
         f"no fit: {points} thread count{'' if points == 1 else 's'} up to the {cores} usable "
@@ -130,11 +133,9 @@ def _peaks(rows: Floats) -> Floats:
         )
 
 
-def _peak_note(kappa: Estimate, peak: Estimate, largest: int) -> str:
-    if not kappa.low > 1e-12:
-        return f"no peak up to N = {largest}"
-    note = f"peak at N = {peak.value:.1f}"
-    return note + " (extrapolated)" if peak.value > largest else note
+def _holding(value: float, low: float, high: float) -> Estimate:
+    """An estimate whose interval holds it: that of the resamples need not."""
+    return Estimate(value, min(low, value), max(high, value))
 
 
 def _least_squares(counts: Floats, throughput: Floats) -> Floats:

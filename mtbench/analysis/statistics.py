@@ -1,7 +1,7 @@
 """Statistics of trials: medians, bootstrap intervals, paired ratios, tests and noise flags.
 
-Pure numpy, every function deterministic for a given seed. Intervals are triples
-`(value, low, high)` of floats; `nan` means "not enough data". SciPy is the oracle in the tests.
+Pure numpy, every function deterministic for a given seed. An interval is an
+`Estimate`; `nan` means "not enough data". SciPy is the oracle in the tests.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from plots.data import MISSING, Estimate
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
@@ -38,17 +40,6 @@ class Verdict(str, Enum):
     FEW = "too few trials"
 
     __str__ = str.__str__
-
-
-class Estimate(NamedTuple):
-    """A value with its interval, all in the unit of the data; nan where it is missing."""
-
-    value: float
-    low: float
-    high: float
-
-
-MISSING = Estimate(math.nan, math.nan, math.nan)
 
 
 def finite(values: ArrayLike) -> Floats:
@@ -98,7 +89,7 @@ def bootstrap_median(
         return MISSING
     value = float(np.median(array))
     if array.size == 1:
-        return Estimate(value, math.nan, math.nan)
+        return Estimate(value)
     lower, upper, weights = _median_resamples(array.size, resamples, seed)
     medians = (array[lower] + array[upper]) / 2
     order = np.argsort(medians, kind="stable")
@@ -126,7 +117,7 @@ def bootstrap_ratio_of_medians(
         return MISSING
     value = float(np.median(top) / np.median(bottom))
     if top.size == 1 or bottom.size == 1:
-        return Estimate(value, math.nan, math.nan)
+        return Estimate(value)
     generator = np.random.default_rng([seed, top.size, bottom.size])
     tops = np.median(top[generator.integers(0, top.size, (resamples, top.size))], axis=1)
     bottoms = np.median(
@@ -178,7 +169,8 @@ def paired_ratio(
     confidence = 1 - (1 - CONFIDENCE) / comparisons
     low, high = student_interval(np.log(ratios), confidence=confidence)
     agreed = low > 0 or high < 0
-    return Ratio(estimate, _verdict(estimate, threshold, agreed), int(ratios.size))
+    verdict = _verdict(estimate, threshold) if agreed else Verdict.SAME
+    return Ratio(estimate, verdict, int(ratios.size))
 
 
 def independent_ratio(
@@ -205,13 +197,14 @@ def independent_ratio(
     else:
         low, high = welch_interval(np.log(top), np.log(bottom))
         agreed = low > 0 or high < 0
-    return Ratio(estimate, _verdict(estimate, threshold, agreed), trials)
+    verdict = _verdict(estimate, threshold) if agreed else Verdict.SAME
+    return Ratio(estimate, verdict, trials)
 
 
-def _verdict(estimate: Estimate, threshold: float, agreed: bool) -> Verdict:
-    if agreed and estimate.low > 1 and estimate.value > 1 + threshold:
+def _verdict(estimate: Estimate, threshold: float) -> Verdict:
+    if estimate.low > 1 and estimate.value > 1 + threshold:
         return Verdict.FASTER
-    if agreed and estimate.high < 1 and estimate.value < 1 - threshold:
+    if estimate.high < 1 and estimate.value < 1 - threshold:
         return Verdict.SLOWER
     return Verdict.SAME
 
@@ -357,7 +350,7 @@ def geometric_mean_interval(
         return MISSING
     value = geometric_mean([median(cell) for cell in cells])
     if any(cell.size < 2 for cell in cells):
-        return Estimate(value, math.nan, math.nan)
+        return Estimate(value)
     generator = np.random.default_rng([seed, len(cells)])
     logs = np.zeros(resamples)
     for cell in cells:

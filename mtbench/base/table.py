@@ -6,18 +6,22 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from plots.numbers import BYTE_UNITS, PREFIXES, scaled
+
 if TYPE_CHECKING:
-    from mtbench.analysis.statistics import Estimate
+    from plots.data import Estimate
 
 
-def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
-    """Columns aligned by spaces; the first `left` columns to the left, the rest to the right."""
+def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = "lr") -> str:
+    """Columns aligned by spaces. align: l or r, left or right, for each; the last letter is for all
+    that follow, as for `plots.pages.table.markdown_table`."""
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    sides = align.ljust(len(header), align[-1])[: len(header)]
     return "\n".join(
         "  ".join(
-            text.ljust(width) if i < left else text.rjust(width)
-            for i, (text, width) in enumerate(zip(line, widths, strict=True))
+            text.ljust(width) if side == "l" else text.rjust(width)
+            for text, width, side in zip(line, widths, sides, strict=True)
         ).rstrip()
         for line in lines
     )
@@ -44,23 +48,16 @@ def one_line(message: str) -> str:
     return text if len(text) <= 2000 else f"{text[:1000]} ... {text[-500:]}"
 
 
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
-    """The same as a GitHub-flavoured Markdown table."""
-    rule = ["---" if i < left else "---:" for i in range(len(header))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *rows))
-
-
 def number(value: float, *, digits: int = 3) -> str:
     """A number with `digits` significant digits and an SI letter above 1000; `-` if missing."""
     if not math.isfinite(value):
         return "-"
-    for factor, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor:
-            return f"{_significant(value / factor, digits)}{letter}"
-    return _significant(value, digits)
+    size, letter = scaled(value, PREFIXES)
+    return f"{_significant(size, digits)}{letter}"
 
 
 def _significant(value: float, digits: int) -> str:
+    """As many digits in each row, zeros at the end too: in a column they stand below each other."""
     if value == 0:
         return "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
@@ -71,10 +68,8 @@ def bytes_(value: float) -> str:
     """A size in KiB, MiB or GiB; `-` if missing."""
     if not math.isfinite(value):
         return "-"
-    for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if abs(value) >= factor:
-            return f"{_significant(value / factor, 3)} {unit}"
-    return f"{value:.0f} B"
+    size, unit = scaled(value, BYTE_UNITS)
+    return f"{_significant(size, 3)} {unit}" if unit else f"{value:.0f} B"
 
 
 def ratio(estimate: Estimate) -> str:

@@ -23,12 +23,14 @@ from mtbench.analysis.statistics import (
     geometric_mean_interval,
     independent_ratio,
 )
-from mtbench.base.table import markdown_table, named, ratio, text_table
+from mtbench.base.table import named, ratio, text_table
 from mtbench.errors import Exit, UsageError
 from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.conditions import differences
 from mtbench.runs.hosts import is_fleet, opened
 from mtbench.runs.manifest import Manifest
+from plots.data import MISSING
+from plots.pages.table import markdown_table
 
 ABSENT = "not in the run"
 
@@ -75,7 +77,7 @@ def command(args: argparse.Namespace) -> int:
         raise UsageError(f"{args.runs[0]} has one host only; compare needs two runs, or two hosts")
     base, rest = loaded[0], loaded[1:]
     across = args.across_machines or hosts
-    notes = [note for other in rest for note in _check(base, other, across)]
+    notes = [note for other in rest for note in _check(base, other, across=across)]
     if empty := [cell for cell, data in base.results.cells.items() if not data.good]:
         notes.append(f"{base.name} has no number for {_places(empty)}: not compared")
     if not any(base.results.cells.keys() & other.results.cells.keys() for other in rest):
@@ -142,7 +144,7 @@ def _load(path: Path) -> list[_Loaded]:
     ]
 
 
-def _check(base: _Loaded, other: _Loaded, across: bool) -> list[str]:
+def _check(base: _Loaded, other: _Loaded, *, across: bool) -> list[str]:
     """What makes the comparison weaker. Raises UsageError for another machine."""
     notes = []
     here, there = base.manifest.fingerprint, other.manifest.fingerprint
@@ -215,7 +217,7 @@ def rows_of(base: Results, other: _Loaded, threshold: float) -> list[Row]:
             continue
         data = other.results.cells.get(cell)
         if data is None:
-            rows.append(Row(other.name, *cell, math.nan, math.nan, math.nan, ABSENT, 0, True))
+            rows.append(Row(other.name, *cell, *MISSING, ABSENT, 0, regression=True))
             continue
         result = independent_ratio(
             data.throughput, rival.throughput, threshold=min(threshold, NOISE_THRESHOLD)
@@ -271,14 +273,14 @@ def _cells(row: Row) -> list[str]:
 
 def _text(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     print(f"throughput over {base.name}\n")
-    print(text_table(_HEADER, map(_cells, rows), left=3))
-    print("\n" + text_table(_MEANS, _means(base, rest), left=2))
+    print(text_table(_HEADER, map(_cells, rows), align="lllr"))
+    print("\n" + text_table(_MEANS, _means(base, rest), align="llr"))
 
 
 def _markdown(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:
     print(f"Throughput over `{base.name}`.\n")
-    print(markdown_table(_HEADER, map(_cells, rows), left=3))
-    print("\n" + markdown_table(_MEANS, _means(base, rest), left=2))
+    print(markdown_table(_HEADER, map(_cells, rows), align="lllr"))
+    print("\n" + markdown_table(_MEANS, _means(base, rest), align="llr"))
 
 
 def _json(rows: list[Row], base: _Loaded, rest: list[_Loaded]) -> None:

@@ -25,9 +25,9 @@ from mtbench.plan.plan import Plan, grid
 from mtbench.plan.program import Program
 from mtbench.runs import conditions
 from mtbench.runs.directory import RunDirectory, new_path
-from mtbench.runs.manifest import Workload
 from mtbench.trial import proctree, progress, session, signals
 from mtbench.trial.program import ProgramTrial, shell
+from plots.data import WorkloadInfo
 
 DEFAULT_TRIALS = 10
 
@@ -151,7 +151,7 @@ def _created(
     manifest = session.manifest(Job(plan, chosen, {}), args.title)
     manifest = msgspec.structs.replace(
         manifest,
-        workloads=(Workload(task.name, task.text(), task.unit),),
+        workloads=(WorkloadInfo(task.name, task.text(), task.unit),),
         program=task,
         conditions=manifest.conditions | conditions.of_program(task.command, task.client),
     )

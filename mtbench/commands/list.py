@@ -42,7 +42,7 @@ def command(args: argparse.Namespace) -> int:
                 text_table(
                     [name[:-1], *header[1:]],
                     [[row[key] for key in header] for row in rows],
-                    left=len(header),
+                    align="l",
                 )
             )
     return Exit.FINE

@@ -6,12 +6,24 @@ Handlers are named, not imported, so that `--help` costs only argparse.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NoReturn
 
 from mtbench.base.table import one_line
-from mtbench.errors import Exit
-from mtbench.plan.bounds import COUNT, EVERY, PAUSE, RATIO, SECONDS, SEED, SHARE, TRIALS, WINDOW
+from mtbench.errors import Exit, UsageError
+from mtbench.plan.bounds import (
+    COUNT,
+    EVERY,
+    PAUSE,
+    RATIO,
+    SECONDS,
+    SEED,
+    SHARE,
+    TRIALS,
+    WINDOW,
+    Number,
+)
 from mtbench.plan.plan import PINS
 
 _SWEEP_EXAMPLES = """examples:
@@ -84,6 +96,19 @@ def _word(text: str) -> str:
     return text
 
 
+def _read(number: Number) -> Callable[[str], Any]:
+    """A number as argparse reads it, which tells of a wrong one in its own words."""
+
+    def read(text: str) -> Any:
+        try:
+            return number.read(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    read.__name__ = number.name
+    return read
+
+
 def _bytes(text: str) -> int:
     units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     number, unit = text.upper().removesuffix("IB").removesuffix("B"), ""
@@ -117,16 +142,21 @@ def _subcommand(
 
 def _add_measuring(parser: _Parser) -> None:
     add = parser.add_argument
-    add("-n", "--trials", type=TRIALS, metavar="N", help="trials per cell (default 8)")
-    add("--duration", type=WINDOW, metavar="S", help="measuring window, seconds (default 0.5)")
-    add("--warmup", type=PAUSE, metavar="S", help="before the window, seconds (default 0.1)")
+    add("-n", "--trials", type=_read(TRIALS), metavar="N", help="trials per cell (default 8)")
+    add(
+        "--duration",
+        type=_read(WINDOW),
+        metavar="S",
+        help="measuring window, seconds (default 0.5)",
+    )
+    add("--warmup", type=_read(PAUSE), metavar="S", help="before the window, seconds (default 0.1)")
     add(
         "--timeout",
-        type=SECONDS,
+        type=_read(SECONDS),
         metavar="S",
         help="end a trial after S seconds (default 10 x the expected time, at least 20)",
     )
-    add("--seed", type=SEED, metavar="N", help="of the order and the workloads (default 1)")
+    add("--seed", type=_read(SEED), metavar="N", help="of the order and the workloads (default 1)")
     add(
         "--pin",
         choices=PINS,
@@ -139,7 +169,7 @@ def _add_measuring(parser: _Parser) -> None:
     )
     add(
         "--latency-every",
-        type=EVERY,
+        type=_read(EVERY),
         metavar="N",
         help="time one call in N (default 256), or fewer so that it costs < 1 %%; 0: none",
     )
@@ -162,7 +192,7 @@ def _add_program(parser: _Parser) -> None:
         metavar="LIST",
         help="as for sweep (default all but null)",
     )
-    add("-n", "--trials", type=TRIALS, metavar="N", help="runs per allocator (default 10)")
+    add("-n", "--trials", type=_read(TRIALS), metavar="N", help="runs per allocator (default 10)")
     add("--server", metavar="CMD", help="run this under the allocator, and the client beside it")
     add(
         "--client", metavar="CMD", help="what is timed with --server; the system's malloc serves it"
@@ -187,11 +217,11 @@ def _add_program(parser: _Parser) -> None:
     add("--ignore-exit-code", action="store_true", help="any exit code is fine")
     add(
         "--timeout",
-        type=SECONDS,
+        type=_read(SECONDS),
         metavar="S",
         help="end a run, or a command around it, after S seconds (default 600)",
     )
-    add("--seed", type=SEED, metavar="N", help="of the order (default 1)")
+    add("--seed", type=_read(SEED), metavar="N", help="of the order (default 1)")
     add("--name", help="of the program in tables (default its file name)")
     add("-o", "--output", metavar="DIR", help="run directory (default runs/TIME-HOST)")
     add("--resume", metavar="RUN", help="finish what is missing in RUN; nothing is repeated")
@@ -260,7 +290,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add = run.add_argument
     add("-a", "--allocator", default="hakmem", metavar="NAME", help="default hakmem")
     add("-w", "--workload", default="mid_gap", metavar="NAME", help="default mid_gap")
-    add("-t", "--threads", type=COUNT, default=1, metavar="N", help="default 1")
+    add("-t", "--threads", type=_read(COUNT), default=1, metavar="N", help="default 1")
     add("--locks", action="store_true", help="the allocator's lock table, hottest first")
     add("--json", action="store_true", help="every record and the summary as JSON")
     _add_measuring(run)
@@ -309,7 +339,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add("runs", nargs="+", metavar="RUN", help="the first is the base")
     add(
         "--threshold",
-        type=SHARE,
+        type=_read(SHARE),
         default=0.05,
         metavar="SHARE",
         help="a slower cell beyond this is a regression, exit 3 (default 0.05)",
@@ -330,7 +360,9 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
     add("run", metavar="RUN", help="run directory")
     add("--of", default="hakmem", metavar="NAME", help="the allocator to rank (default hakmem)")
     add("--against", metavar="LIST", help="only these (default all but null and its own variants)")
-    add("--fail-below", type=RATIO, metavar="X", help="exit 3 if any cell's ratio is below X")
+    add(
+        "--fail-below", type=_read(RATIO), metavar="X", help="exit 3 if any cell's ratio is below X"
+    )
     add("--json", action="store_true", help="print the cells as JSON instead of a table")
     add("--markdown", action="store_true", help="a table for documents")
 

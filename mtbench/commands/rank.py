@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,17 +15,18 @@ from numpy.typing import NDArray
 
 from mtbench.analysis.cells import CellData, Results, gather
 from mtbench.analysis.statistics import (
-    Estimate,
     Verdict,
     bootstrap_median,
     geometric_mean_interval,
     median,
     paired_ratio,
 )
-from mtbench.base.table import bytes_, markdown_table, named, number, ratio, text_table
+from mtbench.base.table import bytes_, named, number, ratio, text_table
 from mtbench.errors import Exit, UsageError
 from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.hosts import opened_one
+from plots.data import Estimate
+from plots.pages.table import markdown_table
 
 FASTEST = 3
 """Memory is held against the leanest of so many fastest others: slow and lean is no rival."""
@@ -66,7 +68,7 @@ def command(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_document(args.of, others, rows, absent), indent=1))
     else:
-        _print(args.of, rows, absent, args.markdown)
+        _print(args.of, rows, absent, markdown_table if args.markdown else text_table)
     if args.fail_below is None:
         return Exit.FINE
     return _gate(args.of, args.fail_below, rows, shortfalls(args.of, rows, absent, results))
@@ -188,8 +190,12 @@ def _workloads(rows: list[Standing]) -> list[str]:
     return sorted({row.workload for row in rows})
 
 
-def _print(of: str, rows: list[Standing], absent: list[str], markdown: bool) -> None:
-    table = markdown_table if markdown else text_table
+def _print(
+    of: str,
+    rows: list[Standing],
+    absent: list[str],
+    table: Callable[[Sequence[str], list[list[str]]], str],
+) -> None:
     header = [
         "workload",
         "threads",
@@ -208,8 +214,8 @@ def _print(of: str, rows: list[Standing], absent: list[str], markdown: bool) -> 
             for name in _workloads(rows)
         ]
         means.append(["all cells", ratio(mean_of(rows))])
-        print(table(header, [_cells(row) for row in rows], left=1) + "\n")
-        print(table(["geometric mean over the best other", "ratio [95 %]"], means, left=1) + "\n")
+        print(table(header, [_cells(row) for row in rows]) + "\n")
+        print(table(["geometric mean over the best other", "ratio [95 %]"], means) + "\n")
     won = sum(row.verdict is Verdict.FASTER for row in rows)
     lost = sum(row.verdict is Verdict.SLOWER for row in rows)
     print(

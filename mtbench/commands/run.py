@@ -119,13 +119,13 @@ def _print_locks(data: CellData) -> None:
             [
                 [
                     row.lock,
-                    number(row.acquisitions_per_op),
-                    f"{row.contended * 100:.2f} %",
-                    f"{row.wait_share * 100:.3f} %",
-                    f"{number(row.max_wait_ns)} ns",
-                    f"{number(row.hold_ns)} ns",
-                    number(row.max_waiters),
-                    number(row.owner_switches_per_op),
+                    number(row.rates.acquisitions_per_op),
+                    f"{row.rates.contended * 100:.2f} %",
+                    f"{row.rates.wait_share * 100:.3f} %",
+                    f"{number(row.rates.max_wait_ns)} ns",
+                    f"{number(row.rates.hold_ns)} ns",
+                    number(row.rates.max_waiters),
+                    number(row.rates.owner_switches_per_op),
                 ]
                 for row in rows
             ],

@@ -258,6 +258,7 @@ class Fleet:
         found.running = future, trial, worker
 
     def _failed(self, found: Host, error: BaseException) -> None:
+        # By name: where these classes lie differs between versions of Dask.
         if type(error).__name__ in ("KilledWorker", "CommClosedError", "FutureCancelledError"):
             self._lose(found, str(error).splitlines()[0])
             return

@@ -17,24 +17,20 @@ from typing import Any
 
 from mtbench.machine import readings
 from mtbench.machine.environment import settings
+from plots import data
 
 Check = Callable[[], Iterator["Fact"]]
 _ORDER = {"warning": 0, "unknown": 1, "note": 2, "ok": 3}
 
 
 @dataclass(frozen=True)
-class Fact:
+class Fact(data.Fact):
     """One fact. harm: what it does to numbers, "" if nothing. remedy: the command that mends it.
 
     severity: "warning" spoils numbers, "note" must be known to read them, "unknown" could not be
     read here, "ok" is fine. weight: among warnings, the worst is largest.
     """
 
-    name: str
-    found: str
-    harm: str = ""
-    remedy: str = ""
-    severity: str = "ok"
     weight: int = 0
 
 

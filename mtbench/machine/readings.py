@@ -164,7 +164,7 @@ def packages() -> dict[str, str]:
     from importlib import metadata
 
     found = {"python": platform.python_version()}
-    for name in ("mtbench", "numpy", "cffi", "matplotlib", "psutil"):
+    for name in ("mtbench", "numpy", "cffi", "matplotlib"):
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found

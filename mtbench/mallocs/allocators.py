@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -167,7 +167,7 @@ def resolve(text: str) -> Allocator:
     """
     name, equals, path = text.partition("=")
     if equals and ":" not in name:
-        return _library(name, path)
+        return library(name, path)
     base, colon, options = text.partition(":")
     if base in FLAVOURS:
         chosen = _flavour(base)
@@ -192,49 +192,55 @@ def resolve(text: str) -> Allocator:
     )
 
 
-def resolve_all(texts: Sequence[str]) -> list[Allocator]:
-    """Every allocator of several comma-separated lists, each once, `all` being all installed.
+def resolve_all(wanted: Sequence[str | Allocator]) -> list[Allocator]:
+    """Every allocator of several comma-separated lists, each once, `all` being all installed; an
+    allocator stands for itself.
 
     Raises UsageError for two of one name.
     """
     found: dict[str, Allocator] = {}
-    for text in texts:
-        for part in split(text):
-            chosen = installed() if part == "all" else [resolve(part)]
-            for entry in chosen:
-                known = found.setdefault(entry.label, entry)
-                if known != entry:
-                    raise UsageError(
-                        f"two allocators are called '{entry.label}': {known.path} and "
-                        f"{entry.path}; give one another name: NAME=/path/to/library.so"
-                    )
+    for each in wanted:
+        for entry in [each] if isinstance(each, Allocator) else _named(each):
+            known = found.setdefault(entry.label, entry)
+            if known != entry:
+                raise UsageError(
+                    f"two allocators are called '{entry.label}': {known.path} and "
+                    f"{entry.path}; give one another name: NAME=/path/to/library.so"
+                )
     if not found:
         raise UsageError("no allocator named; accepted: those of `mtbench list allocators`")
     return list(found.values())
 
 
-def _library(label: str, path: str) -> Allocator:
-    library = Path(os.path.expanduser(path))  # noqa: PTH111 - a path that is not there, no error
+def _named(text: str) -> Iterator[Allocator]:
+    for part in split(text):
+        yield from installed() if part == "all" else [resolve(part)]
+
+
+def library(label: str, path: str) -> Allocator:
+    """A library of the user's under a name of its own. Raises UsageError for one that cannot be
+    preloaded here."""
+    file = Path(os.path.expanduser(path))  # noqa: PTH111 - a path that is not there, no error
     if label in RESERVED:
         raise UsageError(
             f"allocator name '{label}' is taken; accepted: any but {', '.join(RESERVED)}"
         )
     if not label or not re.fullmatch(r"[\w.+-]+", label):
         raise UsageError(f"allocator name '{label}' must be letters, digits, '.', '_', '+', '-'")
-    if not os.path.isfile(library):  # noqa: PTH113 - also False for a name that is too long
+    if not os.path.isfile(file):  # noqa: PTH113 - also False for a name that is too long
         raise UsageError(f"allocator '{label}': no library at {path}; give the path of a .so file")
     try:
-        with library.open("rb") as file:
-            head = file.read(20)
+        with file.open("rb") as opened:
+            head = opened.read(20)
     except OSError as error:
         raise UsageError(f"allocator '{label}': {path}: {error.strerror}") from None
     if head[:4] != b"\x7fELF":
         raise UsageError(f"allocator '{label}': {path} is not a shared library (ELF)")
-    with Path("/proc/self/exe").open("rb") as file:
-        own = file.read(20)
+    with Path("/proc/self/exe").open("rb") as opened:
+        own = opened.read(20)
     if (built := _machine(head)) != (here := _machine(own)):
         raise UsageError(f"allocator '{label}': {path} is built for {built}; this Python is {here}")
-    return Allocator(label, "peer", os.path.realpath(library))
+    return Allocator(label, "peer", os.path.realpath(file))
 
 
 def _machine(head: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import numbers
 from collections.abc import Callable
 from typing import Any
@@ -12,19 +11,20 @@ from mtbench.plan.plan import MOST_THREADS, MOST_TRIALS
 
 
 class Number:
-    """A kind of number: `Number(text)` reads it for argparse, `checked` takes it from Python."""
+    """A kind of number: `read` takes it from a text, `checked` from Python. name: in words."""
 
     def __init__(
         self, kind: Callable[[Any], Any], name: str, accepted: str, fits: Callable[[Any], bool]
     ) -> None:
-        self.__name__ = name
+        self.name = name
         self._kind, self._accepted, self._fits = kind, accepted, fits
 
-    def __call__(self, text: str) -> Any:
-        """The number that a text says, as argparse wants it."""
+    def read(self, text: str) -> Any:
+        """The number that a text says. Raises ValueError if it says none, UsageError if that does
+        not fit."""
         value = self._kind(text)
         if not self._fits(value):
-            raise argparse.ArgumentTypeError(f"{text} is not {self._accepted}")
+            raise UsageError(f"{text} is not {self._accepted}")
         return value
 
     def checked(self, name: str, value: object) -> Any:

@@ -1,10 +1,9 @@
-"""From what the user typed to a plan, its allocators and its workloads."""
+"""From a request to its plan, its allocators and its workloads."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,36 +31,55 @@ class Job:
 
 def job(asked: Request) -> Job:
     """The sweep that is asked for. Raises UsageError for anything unknown."""
-    specs = workload_specs(quick.WORKLOADS if asked.workloads is None else asked.workloads)
+    specs, chosen = _specs(asked), _chosen(asked)
+    identified = {entry.label: entry for entry in allocators.identify(chosen)}
+    plan = _plan(asked, chosen, specs)
+    for workload, threads in dict.fromkeys((cell.workload, cell.threads) for cell in plan.cells):
+        _sampled(specs[workload], plan, threads)
+    return Job(plan, identified, specs)
+
+
+def plan_of(asked: Request) -> Plan:
+    """The plan of that job, without a look at whether it can be run here."""
+    return _plan(asked, _chosen(asked), _specs(asked))
+
+
+def _specs(asked: Request) -> dict[str, workloads.Workload]:
+    return workload_specs(quick.WORKLOADS if asked.workloads is None else asked.workloads)
+
+
+def _chosen(asked: Request) -> list[Allocator]:
+    if asked.allocators is None and asked.quick:
+        return quick.default_allocators()
+    return allocators.resolve_all(["all"] if asked.allocators is None else asked.allocators)
+
+
+def _plan(
+    asked: Request, chosen: Sequence[Allocator], specs: Mapping[str, workloads.Workload]
+) -> Plan:
+    labels, names, cores = [entry.label for entry in chosen], list(specs), readings.usable_cores()
     if asked.quick:
-        chosen = (
-            quick.default_allocators()
-            if asked.allocators is None
-            else allocators.resolve_all(asked.allocators)
-        )
         counts = asked.threads or quick.THREADS
-        cells: list[Cell] = quick.cells(chosen, list(specs), counts)
+        cells = _within(quick.cells(chosen, names, counts), asked.cells)
         trials = asked.trials or quick.TRIALS
-        duration = asked.duration or quick.window(cells, trials, readings.usable_cores())
+        duration = asked.duration or quick.window(cells, trials, cores)
         warmup = quick.WARMUP_S if asked.warmup is None else asked.warmup
     else:
-        chosen = allocators.resolve_all(asked.allocators or ["all"])
         counts = asked.threads or thread_counts("1-64")
-        cells = list(grid([entry.label for entry in chosen], list(specs), counts))
+        cells = _within(grid(labels, names, counts), asked.cells)
         trials = asked.trials or DEFAULT_TRIALS
         duration = asked.duration or DEFAULT_DURATION
         warmup = DEFAULT_WARMUP if asked.warmup is None else asked.warmup
-    identified = allocators.identify(chosen)
-    plan = Plan(
-        allocators=tuple(entry.label for entry in identified),
+    return Plan(
+        allocators=tuple(labels),
         workloads=tuple(specs),
         threads=counts,
         trials=trials,
         duration=duration,
         warmup=warmup,
         seed=DEFAULT_SEED if asked.seed is None else asked.seed,
-        cores=readings.usable_cores(),
-        cells=tuple(cells),
+        cores=cores,
+        cells=cells,
         timeout=asked.timeout or 0.0,
         pin=asked.pin or "none",
         verify=asked.verify,
@@ -70,10 +88,16 @@ def job(asked: Request) -> Job:
         turns=quick.TURNS if asked.quick else TURNS,
         sources=tuple((name, spec.to_toml()) for name, spec in specs.items()),
     )
-    for spec in specs.values():
-        for count in counts:
-            _sampled(spec, plan, count)
-    return Job(plan, {entry.label: entry for entry in identified}, specs)
+
+
+def _within(whole: tuple[Cell, ...], wanted: tuple[Cell, ...] | None) -> tuple[Cell, ...]:
+    """The wanted cells of a grid. Raises UsageError for one that is not in it."""
+    if wanted is None:
+        return whole
+    known = set(whole)
+    if strange := next((cell for cell in wanted if cell not in known), None):
+        raise UsageError(f"cell {', '.join(map(str, strange))} is none of this sweep")
+    return wanted
 
 
 def one_cell(asked: Request) -> Job:
@@ -202,17 +226,11 @@ def job_of(plan: Plan, kept: Sequence[Allocator]) -> Job:
 
 def specs_of(plan: Plan) -> dict[str, workloads.Workload]:
     """The workloads that a plan keeps as text."""
-    specs = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, text in plan.sources:
-            file = Path(folder) / "workload.toml"
-            file.write_text(text, encoding="utf-8", errors="backslashreplace")
-            specs[name] = workloads.load(file)
-    return specs
+    return {name: workloads.loads(text) for name, text in plan.sources}
 
 
 def again(kept: Allocator) -> Allocator:
     """An allocator of a manifest, found anew on this machine. Raises UsageError."""
     if kept.kind == "peer" and kept.path and Path(kept.path).exists():
-        return allocators.resolve(f"{kept.label}={kept.path}")
+        return allocators.library(kept.label, kept.path)
     return allocators.resolve(kept.label)

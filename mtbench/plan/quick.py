@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from mtbench.errors import UsageError
@@ -42,11 +43,13 @@ def default_allocators() -> list[Allocator]:
     return [*found[:place], *rungs, *found[place:]]
 
 
-def cells(chosen: list[Allocator], workloads: list[str], threads: tuple[int, ...]) -> list[Cell]:
+def cells(
+    chosen: Sequence[Allocator], workloads: Sequence[str], threads: tuple[int, ...]
+) -> tuple[Cell, ...]:
     """The grid, thinned where it tells least: variants of hakmem run only where the registry is
     asked, and only the main workloads at every thread count. Counts that the user gave are all
     kept."""
-    found = []
+    found: list[Cell] = []
     for workload in workloads:
         main = workload in LADDER_WORKLOADS or workload not in WORKLOADS
         for entry in chosen:
@@ -56,10 +59,10 @@ def cells(chosen: list[Allocator], workloads: list[str], threads: tuple[int, ...
             thinned = LADDER_THREADS if variant else MAIN_THREADS if main else SIDE_THREADS
             counts = thinned if threads == THREADS else threads
             found += [Cell(entry.label, workload, count) for count in counts]
-    return found
+    return tuple(found)
 
 
-def window(planned: list[Cell], trials: int, cores: int) -> float:
+def window(planned: Sequence[Cell], trials: int, cores: int) -> float:
     """Seconds to measure in each trial so that the whole keeps its budget."""
     floors = [least_window(cell.threads, cores, TURNS) for cell in planned]
     spare = TOTAL_S - OVERHEAD_S * len(planned) * trials

@@ -1,4 +1,4 @@
-"""What a sweep may be asked for: the one place that checks it, for the command line and Python."""
+"""What a sweep may be asked for: the one place that checks it, whoever asks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from os import PathLike
 from typing import Any, Union
 
 from mtbench.errors import UsageError
+from mtbench.mallocs.allocators import Allocator
 from mtbench.plan.bounds import COUNT, EVERY, PAUSE, SECONDS, SEED, THREADS, TRIALS, WINDOW, Number
-from mtbench.plan.plan import MOST_THREADS, PINS, thread_counts
+from mtbench.plan.plan import MOST_THREADS, PINS, Cell, thread_counts
 from workloads import Workload
 
 _NUMBERS: Mapping[str, Number] = {
@@ -28,15 +29,17 @@ Wanted = Union[str, "PathLike[str]", Workload]
 
 @dataclass(frozen=True)
 class Request:
-    """A sweep as it is asked for; what is None has its default.
+    """A sweep as it is asked for, by whomever; what is None has its default.
 
-    One allocator, workload or number of threads may stand for a list of one, and threads may be
-    text such as "1-64". Raises UsageError, one line that names the parameter and what it takes.
+    allocators: names as on the command line, or allocators themselves. cells: these of the grid
+    alone. One allocator, workload or number of threads may stand for a list of one, and threads may
+    be text such as "1-64". Raises UsageError, one line that names the parameter and what it takes.
     """
 
-    allocators: Sequence[str] | None = None
+    allocators: Sequence[str | Allocator] | None = None
     workloads: Sequence[Wanted] | None = None
     threads: tuple[int, ...] | None = None
+    cells: tuple[Cell, ...] | None = None
     trials: int | None = None
     duration: float | None = None
     warmup: float | None = None
@@ -57,7 +60,7 @@ class Request:
             raise UsageError(f"pin {self.pin!r} is not possible; accepted: {', '.join(PINS)}")
         if not isinstance(self.verify, bool):
             raise UsageError(f"verify {self.verify!r} is not possible; accepted: True, False")
-        put(self, "allocators", _listed("allocators", self.allocators, (str,), "names"))
+        put(self, "allocators", _listed("allocators", self.allocators, (str, Allocator), "names"))
         kinds = (str, PathLike, Workload)
         words = "names, paths of TOML files, Workload objects"
         put(self, "workloads", _listed("workloads", self.workloads, kinds, words))

@@ -17,14 +17,7 @@ from mtbench.plan.plan import MOST_TRIALS, Plan
 from mtbench.plan.program import Program
 from mtbench.runs.record import fault
 from mtbench.runs.result import MOST_THREADS, Amount, Threads
-
-
-class Workload(Struct, frozen=True):
-    """A workload, or the program in its place. unit: what is counted, in the plural."""
-
-    name: str
-    description: str
-    unit: str
+from plots.data import WorkloadInfo
 
 
 class Session(Struct, frozen=True):
@@ -56,7 +49,7 @@ class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
     title: str = ""
     host: str
     plan: Plan
-    workloads: tuple[Workload, ...]
+    workloads: tuple[WorkloadInfo, ...]
     sessions: tuple[Session, ...] = ()
     program: Program | None = None
     without_preload: str | None = None

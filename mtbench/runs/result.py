@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from workloads.latency import BUCKETS, SCHEME
+from workloads.engine import BUCKETS, SCHEME
 
 _MOST, _LEAST = 1e30, 1e-30
 """What lies beyond would be infinite, or zero, after the first division."""

@@ -23,6 +23,7 @@ from typing import Any
 from mtbench.machine import fate, procfs, readings
 from mtbench.mallocs.allocators import Allocator, worker_environment
 from mtbench.runs.record import Status
+from mtbench.trial.worker import Errand
 
 TAIL_BYTES = 2048
 POLL_S = 0.1
@@ -78,16 +79,16 @@ class _Watched:
 
 def run_worker(request: bytes, chosen: Allocator, limits: Limits) -> Outcome:
     """Run one request under one allocator. KeyboardInterrupt ends the worker and passes on."""
-    header: dict[str, Any] = {"expect": chosen.path, "packages": _package_folders()}
-    if chosen.kind == "hakmem":
-        header["config"] = {
-            name.removeprefix("HAKMEM_").lower(): value
-            for name, value in chosen.environment.items()
-        }
+    config = chosen.environment if chosen.kind == "hakmem" else {}
+    errand: Errand = {
+        "expect": chosen.path,
+        "config": {name.removeprefix("HAKMEM_").lower(): value for name, value in config.items()},
+        "packages": _package_folders(),
+    }
     request_file = os.memfd_create("mtbench-request")
     record_file = os.memfd_create("mtbench-record")
     try:
-        for part in (json.dumps(header).encode(), b"\n", request):
+        for part in (json.dumps(errand).encode(), b"\n", request):
             _write_all(request_file, part)
         started = time.monotonic()
         process = _start(chosen, request_file, record_file)

@@ -207,21 +207,24 @@ class ProgramTrial:
             if ready and (listens or (sure and self._task.ready)) and server.alive():
                 return
             if left <= 0:
-                raise self._not_ready(bool(self._task.ready and ready), bound)
+                if self._task.ready and ready:
+                    raise self._another_answers()
+                raise self._not_ready(bound)
 
     def _is_ready(self, timeout_s: float) -> bool | None:
         """Whether --ready succeeds; None if it does not end in time."""
         status, _ = _shell(self._task.ready, timeout_s, {}, keep=False)
         return None if status is None else status == 0
 
-    def _not_ready(self, ready: bool, bound: float) -> _RunError:
-        if ready:
-            return _RunError(
-                Status.ERROR,
-                f"--ready '{self._task.ready}' succeeds, but the server itself listens nowhere: "
-                "another may be answering; accepted: a port of its own, and a --ready that fails "
-                "while there is no server",
-            )
+    def _another_answers(self) -> _RunError:
+        return _RunError(
+            Status.ERROR,
+            f"--ready '{self._task.ready}' succeeds, but the server itself listens nowhere: "
+            "another may be answering; accepted: a port of its own, and a --ready that fails "
+            "while there is no server",
+        )
+
+    def _not_ready(self, bound: float) -> _RunError:
         if self._task.ready:
             reason = f"--ready '{self._task.ready}' did not succeed within {bound:g} s"
             return _RunError(Status.TIMEOUT, reason)

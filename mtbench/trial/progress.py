@@ -83,11 +83,11 @@ class Standing:
 
 
 class Lines:
-    """A plain line every ten seconds and for each failure; with `verbose`, for each trial."""
+    """A plain line for each failure, and after a trial if the last is `every_s` seconds ago."""
 
-    def __init__(self, plan: Plan, done: int, verbose: bool) -> None:
+    def __init__(self, plan: Plan, done: int, every_s: float) -> None:
         self._standing = Standing(plan, done)
-        self._verbose = verbose
+        self._every_s = every_s
         self._last = time.monotonic()
 
     def trial(self, record: Record) -> None:
@@ -96,7 +96,7 @@ class Lines:
         if not record.good:
             _say(_failure(record))
         now = time.monotonic()
-        if self._verbose or now - self._last >= _LINE_EVERY_S:
+        if now - self._last >= self._every_s:
             self._last = now
             s = self._standing
             leader = s.leader(record.cell)
@@ -170,4 +170,4 @@ def shown(plan: Plan, done: int, *, quiet: bool, verbose: bool) -> Progress:
         return Silent()
     if sys.stderr.isatty() and not verbose:
         return Bar(plan, done)
-    return Lines(plan, done, verbose)
+    return Lines(plan, done, 0.0 if verbose else _LINE_EVERY_S)

@@ -21,10 +21,11 @@ from mtbench.plan.jobs import Job
 from mtbench.plan.plan import Cell, Plan, Trial
 from mtbench.runs import conditions
 from mtbench.runs.directory import RunDirectory
-from mtbench.runs.manifest import Manifest, Session, Workload
+from mtbench.runs.manifest import Manifest, Session
 from mtbench.runs.record import SCHEMA, Record
 from mtbench.trial import signals
 from mtbench.trial.progress import Progress
+from plots.data import WorkloadInfo
 
 Done = set[tuple[int, Cell]]
 Records = Generator[Record, None, None]
@@ -103,6 +104,6 @@ def manifest(job: Job, title: str | None) -> Manifest:
         plan=job.plan,
         allocators=tuple(job.allocators.values()),
         workloads=tuple(
-            Workload(name, spec.description, spec.unit) for name, spec in job.specs.items()
+            WorkloadInfo(name, spec.description, spec.unit) for name, spec in job.specs.items()
         ),
     )

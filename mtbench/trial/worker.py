@@ -4,8 +4,7 @@ Started fresh for each trial with the malloc under test preloaded, so it imports
 can. The request is read from a file and the record written to another, both opened by path at
 the moment of use: an allocator that closes or floods descriptors cannot spoil them.
 
-Arguments: REQUEST RECORD. The request file is one line of JSON, {"expect": path or null,
-"config": hakmem's switches, "packages": folders of each package}, and then the bytes of
+Arguments: REQUEST RECORD. The request file is one line of JSON, an `Errand`, and then the bytes of
 `workloads.request`.
 """
 
@@ -14,7 +13,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, TypedDict
+
+
+class Errand(TypedDict):
+    """What a worker is to prove and where it finds the packages.
+
+    expect: the library that is to serve malloc, None for the system's. config: hakmem's switches.
+    packages: the folders of each package.
+    """
+
+    expect: str | None
+    config: dict[str, str]
+    packages: dict[str, list[str]]
 
 
 def main() -> None:
@@ -28,22 +39,22 @@ def main() -> None:
     os._exit(0)
 
 
-def _trial(header: dict[str, Any], request: bytes) -> dict[str, Any]:
+def _trial(errand: Errand, request: bytes) -> dict[str, Any]:
     from mtbench.mallocs import identity
 
-    expected = header["expect"]
+    expected = errand["expect"]
     if wrong := identity.disproof(expected):
         return {"status": "mismatch", "reason": wrong}
     path = identity.serving()
     import workloads
     from mtbench.mallocs import counters
 
-    folders = header["packages"]
+    folders = errand["packages"]
     workloads.__path__[:] = folders["workloads"]
     execute = workloads.execute
     config = identity.settings(path)
     proof = {"path": path, "version": identity.version(path), "config": config or None}
-    if wrong := _configured_otherwise(header.get("config", {}), config):
+    if wrong := _configured_otherwise(errand["config"], config):
         return {"status": "mismatch", "reason": wrong, "identity": proof}
     window = counters.Window(path, folders["allocator"])
     result = execute(request, at_edge=window.at_edge)

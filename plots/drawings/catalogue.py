@@ -95,7 +95,7 @@ def _of(run: Run, name: str, chosen: tuple[int, ...]) -> Iterator[Entry]:
     several = len(run.threads) > 1
     upper = chosen[-2:]
 
-    def entry(kind: str, section: str, title: str, present: bool, draw: Draw) -> Entry:
+    def entry(kind: str, section: str, title: str, draw: Draw, *, present: bool) -> Entry:
         return Entry(f"{kind}-{name}", section, name, title, present, draw)
 
     measured = any(c.throughput.present for c in run.cells if c.workload == name)
@@ -103,97 +103,104 @@ def _of(run: Run, name: str, chosen: tuple[int, ...]) -> Iterator[Entry]:
         "throughput",
         "workload",
         "Throughput",
-        measured,
         lambda width: throughput.throughput(run, name, width=width),
+        present=measured,
     )
     yield entry(
         "throughput-log",
         "workload",
         "Throughput, logarithmic",
-        measured,
         lambda width: throughput.throughput(run, name, scale="log", width=width),
+        present=measured,
     )
     yield entry(
         "scaling",
         "workload",
         "Speedup and efficiency",
-        several and _has(run, name, "speedup"),
         lambda width: scaling.scaling(run, name, width=width),
+        present=several and _has(run, name, "speedup"),
     )
     yield entry(
         "oversubscription",
         "workload",
         "More threads than cores",
-        max(run.threads) > run.cores and _has(run, name, "vs_cores"),
         lambda width: scaling.oversubscription(run, name, width=width),
+        present=max(run.threads) > run.cores and _has(run, name, "vs_cores"),
     )
     yield entry(
         "fairness",
         "workload",
         "Fairness",
-        several and _has(run, name, "fairness"),
         lambda width: fairness(run, name, width=width),
+        present=several and _has(run, name, "fairness"),
     )
     yield entry(
         "usl",
         "workload",
         "Universal Scalability Law",
-        usl.fitted(run, name),
         lambda width: usl.usl(run, name, width=width),
+        present=usl.fitted(run, name),
     )
     yield entry(
         "trials",
         "workload",
         "Every trial",
-        any(c.trial_throughput.size for c in run.cells if c.workload == name),
         lambda width: trials.trials(run, name, width=width),
+        present=any(c.trial_throughput.size for c in run.cells if c.workload == name),
     )
     yield entry(
         "contention",
         "contention",
         "Locks, as the allocators count them",
-        _has(run, name, "lock_wait_share", "lock_acq_per_op"),
         lambda width: contention.contention(run, name, width=width),
+        present=_has(run, name, "lock_wait_share", "lock_acq_per_op"),
     )
     yield entry(
         "kernel",
         "contention",
         "What the system's kernel saw",
-        _has(run, name, "voluntary_per_mop", "futex_per_mop", "system_share"),
         lambda width: contention.kernel(run, name, width=width),
+        present=_has(run, name, "voluntary_per_mop", "futex_per_mop", "system_share"),
     )
     yield entry(
         "percentiles",
         "latency",
         "Service time over threads",
-        _has(run, name, "malloc_p50_ns", "malloc_p99_ns", "free_p99_ns"),
         lambda width: latency.percentiles(run, name, width=width),
+        present=_has(run, name, "malloc_p50_ns", "malloc_p99_ns", "free_p99_ns"),
     )
     yield entry(
         "latency",
         "latency",
         "The tail",
-        latency.has_curves(run, name),
         lambda width: latency.latency_curves(run, name, upper, width=width),
+        present=latency.has_curves(run, name),
     )
     yield entry(
         "memory",
         "memory",
         "What memory costs",
-        _has(run, name, "peak_over_live", "rss_peak", "drained_over_live"),
         lambda width: memory.memory(run, name, width=width),
+        present=_has(run, name, "peak_over_live", "rss_peak", "drained_over_live"),
     )
     yield entry(
         "memory-time",
         "memory",
         "Memory over time",
-        any(c.memory is not None for c in run.cells if c.workload == name),
         lambda width: memory.memory_over_time(run, name, upper, width=width),
+        present=any(c.memory is not None for c in run.cells if c.workload == name),
     )
-    yield entry("ladder", "ladder", "What each rung buys",
-                any(r.label == c.allocator and c.workload == name and c.throughput.present
-                    for r in run.ladder for c in run.cells),
-                lambda width: ladder.ladder(run, name, chosen, width=width))  # fmt: skip
+    yield entry(
+        "ladder",
+        "ladder",
+        "What each rung buys",
+        lambda width: ladder.ladder(run, name, chosen, width=width),
+        present=any(
+            rung.label == cell.allocator and cell.workload == name and cell.throughput.present
+            for rung in run.ladder
+            for cell in run.cells
+        ),
+    )
 
 
 def _has(run: Run, workload: str, *keys: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plots.data import Cell, Interval, Run
+from plots.data import Cell, Estimate, Run
 from plots.numbers import share
 from plots.paper import curves
 from plots.paper.sheet import WIDTH, Drawing, Panel, caption, sheet
@@ -75,8 +75,8 @@ def why(run: Run, key: str) -> str:
 
 
 def _per_million(key: str) -> curves.Reader:
-    def read(cell: Cell) -> Interval:
+    def read(cell: Cell) -> Estimate:
         found = cell.metric(key)
-        return Interval(found.value * MILLION, found.low * MILLION, found.high * MILLION)
+        return Estimate(found.value * MILLION, found.low * MILLION, found.high * MILLION)
 
     return read

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from plots import style
-from plots.data import Cell, Interval, Run
+from plots.data import Cell, Estimate, Run
 from plots.numbers import digits
 from plots.numbers import threads as thread_count
 from plots.paper.sheet import (
@@ -32,7 +32,7 @@ STEPS = (0.0, 0.25, 1.0, 2.0)
 DARK_TEXT, LIGHT_TEXT = "#101418", "#fdfdfd"
 
 
-def seen(ratio: Interval, noise: float, *, doubtful: bool = False) -> str:
+def seen(ratio: Estimate, noise: float, *, doubtful: bool = False) -> str:
     """Return "faster", "slower" or "same": a difference counts only if the interval excludes 1, the
     effect exceeds the noise threshold and it is not doubtful; without an interval it is "same"."""
     if (
@@ -69,7 +69,7 @@ def heatmap(run: Run, threads: tuple[int, ...], *, width: float = WIDTH) -> Draw
         axes = paper.axes[index]
         axes.set_xlim(0, max(1, len(names)))
         axes.set_ylim(len(rows) or 1, 0)
-        axes.grid(False)
+        axes.grid(visible=False)
         axes.spines["bottom"].set_visible(False)
         axes.set_xticks([i + 0.5 for i in range(len(names))], names, size=SMALL)
         axes.tick_params(axis="x", length=0)
@@ -93,7 +93,7 @@ def _square(
 ) -> None:
     figure = axes.figure
     assert isinstance(figure, Drawing)
-    ratio = cell.metric("ratio") if cell else Interval(float("nan"))
+    ratio = cell.metric("ratio") if cell else Estimate(float("nan"))
     text, colour, ink, hatch = "–", "none", style.MUTED, None
     if cell is not None and cell.failed and not cell.throughput.present:
         text, hatch = "failed", "/////"
@@ -117,7 +117,7 @@ def _square(
               parse_math=False)  # fmt: skip
 
 
-def shade(ratio: Interval, noise: float, *, doubtful: bool = False) -> tuple[str, str]:
+def shade(ratio: Estimate, noise: float, *, doubtful: bool = False) -> tuple[str, str]:
     """Return the fill ("none" if no difference was seen) and the text colour of a ratio."""
     verdict = seen(ratio, noise, doubtful=doubtful)
     if verdict == "same" or not isfinite(ratio.value) or ratio.value <= 0:

@@ -58,7 +58,7 @@ def _rungs(
     figure = axes.figure
     assert isinstance(figure, Drawing)
     looks = style.looks(rung.label for rung in run.ladder)
-    axes.grid(False)
+    axes.grid(visible=False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.7)
     axes.set_ylim(-0.6, len(run.ladder) - 0.4)
     first = index % columns == 0

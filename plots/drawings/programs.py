@@ -70,7 +70,7 @@ def _bars(
     show = shown(metric)
     looks = style.looks(entry.label for entry in run.allocators)
     count = len(run.programs)
-    axes.grid(False)
+    axes.grid(visible=False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.7)
     # The first allocator at the top, as in the table.
     axes.set_ylim(count - 0.4, -0.6)

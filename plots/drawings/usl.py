@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from plots import style
 from plots.data import Run, UslFit
-from plots.numbers import digits
+from plots.numbers import digits, share
 from plots.paper import curves
 from plots.paper.sheet import WIDTH, Drawing, Panel, caption, sheet
 
@@ -55,7 +57,8 @@ def usl(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
                                      markeredgecolor=style.WHITE, markeredgewidth=0.6,
                                      zorder=6)  # fmt: skip
         dots.set_gid(f"dots:{fit.allocator}")
-    curves.draw(paper, 1, off, run, scale="symmetric", show=_percent, threads=threads, why=why)
+    percent = partial(share, significant=2)
+    curves.draw(paper, 1, off, run, scale="symmetric", show=percent, threads=threads, why=why)
     if not fits:
         paper.figure.description = f"Scalability law of {workload}: {why}."
         return paper.figure
@@ -77,7 +80,3 @@ def _fits(run: Run, workload: str) -> list[UslFit]:
         and fit.threads.size
         and fit.allocator not in limits
     ]
-
-
-def _percent(value: float) -> str:
-    return f"{digits(value * 100, 2)} %"

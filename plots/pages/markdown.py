@@ -10,6 +10,7 @@ from plots.drawings import catalogue, hosts
 from plots.numbers import threads as thread_count
 from plots.pages import rows
 from plots.pages.sparkline import sparkline
+from plots.pages.table import markdown_table
 
 MARKS = {"good": "▲", "bad": "▼", "neutral": "•"}
 
@@ -58,24 +59,20 @@ def _one(run: Run, name: str) -> str:
 
 def _program_table(run: Run) -> list[str]:
     columns = rows.program_columns(run)
-    rule = ["---:" if column.number else "---" for column in columns]
-    table = ["", f"`{run.program}`", "", _line([escaped(c.heading) for c in columns]), _line(rule)]
-    for cell, values in rows.program_rows(run):
-        texts = [f"{value.text} {value.more}".strip() for value in values]
-        table.append(_line([escaped(text) for text in (style.short(cell.allocator), *texts)]))
-    return table
-
-
-def _line(texts: Sequence[str]) -> str:
-    return f"| {' | '.join(texts)} |"
+    lines = [
+        (style.short(cell.allocator), *(f"{value.text} {value.more}".strip() for value in values))
+        for cell, values in rows.program_rows(run)
+    ]
+    table = markdown_table(
+        [escaped(column.heading) for column in columns],
+        [list(map(escaped, line)) for line in lines],
+        align="".join("r" if column.number else "l" for column in columns),
+    )
+    return ["", f"`{run.program}`", "", table]
 
 
 def _table(run: Run, workload: str, unit: str, *, folded: bool) -> list[str]:
-    head = ["allocator", *(f"{n}" for n in run.threads), "scaling"]
-    table = [
-        f"| {' | '.join(head)} |",
-        f"| --- |{' ---: |' * len(run.threads)} --- |",
-    ]
+    lines = []
     for allocator in run.allocators:
         cells = {cell.threads: cell for cell in run.curve(allocator.label, workload)}
         texts, values = [], []
@@ -83,12 +80,16 @@ def _table(run: Run, workload: str, unit: str, *, folded: bool) -> list[str]:
             value = rows.throughput(cells.get(n))
             texts.append(value.text)
             values.append(cells[n].throughput.value if n in cells else float("nan"))
-        line = " | ".join([escaped(style.short(allocator.label)), *texts, sparkline(values)])
-        table.append(f"| {line} |")
+        lines.append([escaped(style.short(allocator.label)), *texts, sparkline(values)])
+    table = markdown_table(
+        ["allocator", *(f"{n}" for n in run.threads), "scaling"],
+        lines,
+        align=f"l{'r' * len(run.threads)}l",
+    )
     title = f"{workload}: {unit} per second by threads, median"
     if not folded:
-        return [f"**{escaped(title)}**", "", *table]
-    return ["<details><summary>" + escaped(title) + "</summary>", "", *table, "", "</details>"]
+        return [f"**{escaped(title)}**", "", table]
+    return ["<details><summary>" + escaped(title) + "</summary>", "", table, "", "</details>"]
 
 
 def escaped(text: str) -> str:

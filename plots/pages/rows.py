@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from plots.data import Cell, Failure, Interval, LockRow, ProgramCell, Run, UslFit
+from plots.data import Cell, Estimate, Failure, LockRow, ProgramCell, Run, UslFit
 from plots.drawings import programs
 from plots.numbers import ABSENT, compact, digits, interval, nanoseconds, share, times
 
@@ -79,7 +79,7 @@ EXPLAINING: tuple[tuple[str, str, Show], ...] = (
     ("peak_over_live", "Peak / live", times),
     ("fairness", "Fairness", digits),
 )
-KEYS = (Column("Allocator", "label", False), Column("Workload", "name", False))
+KEYS = (Column("Allocator", "label", number=False), Column("Workload", "name", number=False))
 
 
 def columns(run: Run) -> tuple[Column, ...]:
@@ -138,7 +138,7 @@ def throughput(cell: Cell | None) -> Value:
     """Return the throughput of a cell: a number, a failure, or a dash where there is none."""
     if cell is not None and cell.failed and not cell.throughput.present:
         return Value("failed", "", f"{cell.failed} of {cell.failed + cell.trials}", "n lost")
-    found = cell.throughput if cell is not None else Interval(float("nan"))
+    found = cell.throughput if cell is not None else Estimate(float("nan"))
     bounds = f"[{compact(found.low)}, {compact(found.high)}]" if found.bounded else ""
     return Value(compact(found.value), raw(found.value), bounds)
 
@@ -149,7 +149,7 @@ def _trials(cell: Cell) -> Value:
     return Value(str(cell.trials), str(cell.trials))
 
 
-def _value(found: Interval, show: Show) -> Value:
+def _value(found: Estimate, show: Show) -> Value:
     return Value(show(found.value), raw(found.value))
 
 
@@ -160,14 +160,14 @@ def raw(value: float) -> str:
 
 def program_columns(run: Run) -> tuple[Column, ...]:
     """Return the headings of the program table."""
-    found = [Column("Allocator", "label", False)]
+    found, leading = [Column("Allocator", "label", number=False)], programs.leading(run)
     for metric in programs.metrics(run):
         found.append(Column(metric.label.capitalize(), metric.meaning))
         if run.baseline and metric.key in _compared(run):
             found.append(Column(f"× {run.baseline}", f"paired ratio of {metric.label}"))
     return (
         *found,
-        Column("Verdict", f"in {programs.leading(run).label}, against {run.baseline}", False),
+        Column("Verdict", f"in {leading.label}, against {run.baseline}", number=False),
         Column("Processes", "seen in one run with the library mapped"),
         Column("Runs", "good runs; failed ones in red"),
     )
@@ -198,7 +198,7 @@ def _compared(run: Run) -> tuple[str, ...]:
     return programs.leading(run).key, "wall_s", "rss_peak"
 
 
-def _ratio(found: Interval) -> Value:
+def _ratio(found: Estimate) -> Value:
     more = f"[{digits(found.low)}, {digits(found.high)}]" if found.bounded else ""
     return Value(digits(found.value), raw(found.value), more)
 
@@ -222,20 +222,21 @@ def locks(run: Run) -> list[LockLine]:
     """Return the locks with the largest wait share, most waited first, at most LOCKS_SHOWN."""
 
     def weight(row: LockRow) -> float:
-        return row.wait_share if isfinite(row.wait_share) else -1.0
+        return row.rates.wait_share if isfinite(row.rates.wait_share) else -1.0
 
     chosen = sorted(run.locks, key=weight, reverse=True)[:LOCKS_SHOWN]
     return [
         LockLine(row.allocator, row.lock, row.workload, row.threads, (
-            Value(compact(row.acquisitions_per_op * 1e6), raw(row.acquisitions_per_op)),
-            Value(share(row.contended), raw(row.contended)),
-            Value(share(row.wait_share), raw(row.wait_share)),
-            Value(nanoseconds(row.max_wait_ns), raw(row.max_wait_ns)),
-            Value(nanoseconds(row.hold_ns), raw(row.hold_ns)),
-            Value(digits(row.max_waiters), raw(row.max_waiters)),
-            Value(compact(row.owner_switches_per_op * 1e6), raw(row.owner_switches_per_op)),
+            Value(compact(rates.acquisitions_per_op * 1e6), raw(rates.acquisitions_per_op)),
+            Value(share(rates.contended), raw(rates.contended)),
+            Value(share(rates.wait_share), raw(rates.wait_share)),
+            Value(nanoseconds(rates.max_wait_ns), raw(rates.max_wait_ns)),
+            Value(nanoseconds(rates.hold_ns), raw(rates.hold_ns)),
+            Value(digits(rates.max_waiters), raw(rates.max_waiters)),
+            Value(compact(rates.owner_switches_per_op * 1e6), raw(rates.owner_switches_per_op)),
         ))
         for row in chosen
+        for rates in (row.rates,)
     ]  # fmt: skip
 
 

@@ -19,14 +19,14 @@ from matplotlib.ticker import (
 )
 
 from plots import style
-from plots.data import Cell, Floats, Interval, Run
+from plots.data import Cell, Estimate, Floats, Run
 from plots.numbers import bytes_text, compact
 from plots.numbers import threads as thread_count
 from plots.paper.labels import End, beside
 from plots.paper.sheet import BODY, FAMILY, SMALL, Drawing, Sheet, Tips, text_width, wrapped
 
 Format = Callable[[float], str]
-Reader = Callable[[Cell], Interval]
+Reader = Callable[[Cell], Estimate]
 # Beyond this multiple of the best contender a limit line would squeeze everyone else.
 OFF_SCALE = 1.5
 WHY_LINES = 7
@@ -60,7 +60,7 @@ def series(run: Run, workload: str, read: Reader, *, null: bool = False) -> list
         if allocator.kind == "null" and not null:
             continue
         cells = {cell.threads: cell for cell in run.curve(allocator.label, workload)}
-        found = [read(cells[n]) if n in cells else Interval(nan) for n in run.threads]
+        found = [read(cells[n]) if n in cells else Estimate(nan) for n in run.threads]
         line = Series(
             allocator.label,
             "null (limit)" if allocator.kind == "null" else style.short(allocator.label),

@@ -80,7 +80,7 @@ class Sheet:
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Return the width of a line in inches; size in points."""
     font = FontProperties(family=FAMILY, size=size, weight=weight)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, False)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     return float(width) / 72 * HINTED
 
 

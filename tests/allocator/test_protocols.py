@@ -114,7 +114,7 @@ def owner(*works: Callable[[list[int]], Thread]) -> Callable[[], Thread]:
     return run
 
 
-def emptier(settles: bool = True, too_deep: int = 0, asks_slow: bool = True) -> Thread:
+def emptier(*, settles: bool = True, too_deep: int = 0, asks_slow: bool = True) -> Thread:
     """idle.c: suspend, settle, empty (which takes what lies deeper than an operation reaches)."""
     yield Take("lock")
     if not (yield Load("slow")):
@@ -197,7 +197,7 @@ TABLE = {"sequence": 0, "entries": len(ENTRIES)} | {
 }
 
 
-def upper_bound(address: int, acquire: bool) -> Thread:
+def upper_bound(address: int, *, acquire: bool) -> Thread:
     low, high = 0, (yield Load("entries", acquire=True))
     while low < high:
         middle = low + (high - low) // 2
@@ -208,12 +208,12 @@ def upper_bound(address: int, acquire: bool) -> Thread:
     return low
 
 
-def reader(acquire: bool = True, looks_again: bool = True) -> Thread:
+def reader(*, acquire: bool = True, looks_again: bool = True) -> Thread:
     """registry.c: registry_find, two tries; None where the code would go on and take the lock."""
     for _ in range(2):
         before = yield Load("sequence", acquire=True)
         if before & 1 == 0:
-            i = yield from upper_bound(25, acquire)
+            i = yield from upper_bound(25, acquire=acquire)
             found = 0
             if i and (yield Load(f"end{i - 1}", acquire=acquire)) > 25:
                 found = yield Load(f"cls{i - 1}", acquire=acquire)
@@ -222,7 +222,7 @@ def reader(acquire: bool = True, looks_again: bool = True) -> Thread:
     return None
 
 
-def writer(marks: bool = True, release: bool = True) -> Thread:
+def writer(*, marks: bool = True, release: bool = True) -> Thread:
     """registry.c: registry_add of an entry before the one there is."""
     if marks:
         yield Store("sequence", 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mtbench.__main__ import main
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.mallocs import allocators
 from mtbench.plan import jobs
+from mtbench.plan.plan import Cell
 from mtbench.plan.request import Request
 from tests.support.fabricated import fabricate
 
@@ -58,8 +60,9 @@ def test_a_wrong_value_from_python_is_refused_by_its_name_and_nothing_is_measure
     wrong: dict[str, Any], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    asked: dict[str, Any] = {"allocators": "system", "workloads": MINE, "threads": 1} | wrong
     with pytest.raises(UsageError) as refused:
-        mtbench.sweep(**({"allocators": "system", "workloads": MINE, "threads": 1} | wrong))
+        mtbench.sweep(**asked)
     assert words in str(refused.value) and "\n" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -82,12 +85,28 @@ def test_the_command_line_refuses_what_python_refuses(
 def test_one_thing_stands_for_a_list_of_one_and_a_workload_for_its_name(tmp_path: Path) -> None:
     file = tmp_path / "copy.toml"
     file.write_text(MINE.with_options(name="copy").to_toml())
-    asked = Request(allocators="system", workloads=[MINE, file, "mid_gap"], threads=np.int64(2))  # type: ignore[arg-type]
+    asked = Request(allocators="system", workloads=[MINE, file, "mid_gap"], threads=np.int64(2))
     job = jobs.job(asked)
     assert job.plan.allocators == ("system",)
     assert job.plan.workloads == ("mine", "copy", "mid_gap")
     assert job.plan.threads == (2,)
     assert job.specs["mine"] == MINE
+
+
+def test_only_the_cells_that_are_asked_for_are_planned_and_none_beyond_the_grid() -> None:
+    cells = Cell("null", "mine", 2), Cell("system", "mine", 1)
+    asked = Request(["system", "null"], [MINE], (1, 2), cells, trials=1)
+    plan = jobs.plan_of(asked)
+    assert plan.cells == cells
+    assert plan == jobs.job(asked).plan
+    with pytest.raises(UsageError, match="cell system, mine, 4 is none of this sweep"):
+        jobs.plan_of(replace(asked, cells=(Cell("system", "mine", 4),)))
+
+
+def test_a_library_may_be_asked_for_as_an_allocator(library: Library) -> None:
+    good = allocators.library("good", str(library("good")))
+    plan = jobs.plan_of(Request([good, "system"], [MINE], (1,)))
+    assert plan.allocators == ("good", "system")
 
 
 def test_two_libraries_of_one_name_are_refused(tmp_path: Path, library: Library) -> None:

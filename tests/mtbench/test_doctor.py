@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import pytest
 
@@ -73,9 +73,9 @@ def test_settings_of_allocators_in_the_environment_are_told(
 
 
 @pytest.mark.parametrize("package", [allocator, workloads])
-def test_the_hash_recomputed_here_is_the_one_cmake_embedded(package: object) -> None:
+def test_the_hash_recomputed_here_is_the_one_cmake_embedded(package: ModuleType) -> None:
     build = allocator.build() if package is allocator else workloads.BUILD
-    folder = Path(str(package.__file__)).parent  # type: ignore[attr-defined]
+    folder = Path(str(package.__file__)).parent
     if not (folder / "src").is_dir():
         pytest.skip("installed without sources")
     found = checks.source_hash(folder, build.flags)
@@ -86,11 +86,12 @@ def test_native_code_older_than_its_sources_is_a_warning(tmp_path: Path) -> None
     (tmp_path / "src").mkdir()
     (tmp_path / "include").mkdir()
     (tmp_path / "src" / "a.c").write_text("int a;\n")
-    package = SimpleNamespace(__name__="thing", __file__=str(tmp_path / "__init__.py"))
+    package = ModuleType("thing")
+    package.__file__ = str(tmp_path / "__init__.py")
     build = allocator.Build(checks.source_hash(tmp_path, "-O2"), "-O2")
-    assert checks._build(package, lambda: build).severity == "ok"  # type: ignore[arg-type]
+    assert checks._build(package, lambda: build).severity == "ok"
     (tmp_path / "src" / "a.c").write_text("int b;\n")
-    assert checks._build(package, lambda: build).severity == "warning"  # type: ignore[arg-type]
+    assert checks._build(package, lambda: build).severity == "warning"
 
 
 def test_a_cgroup_quota_bounds_the_usable_cores(monkeypatch: pytest.MonkeyPatch) -> None:

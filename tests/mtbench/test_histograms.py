@@ -1,4 +1,4 @@
-"""Many histograms read at once agree with one read alone."""
+"""Histograms of many trials are added up, and read as those of one."""
 
 import numpy as np
 import pytest
@@ -15,10 +15,15 @@ SHARES = (0.0, 0.5, 0.9, 0.99, 0.999, 1.0)
 
 
 @given(counted)
-def test_percentiles_are_those_of_the_workloads_package(counts: dict[int, int]) -> None:
+def test_merged_counts_give_the_percentiles_of_all_calls_as_one_record_does(
+    counts: dict[int, int],
+) -> None:
     sparse = [[place, count] for place, count in sorted(counts.items())]
     histogram = checked({"scheme": "log-linear-64", "counts": sparse}, Histogram)
-    found = histograms.percentiles(*histograms.decoded(histogram), SHARES)
+    places, numbers = histograms.decoded(histogram)
+    merged = histograms.empty()
+    merged[places] += numbers
+    found = histograms.percentiles_of(merged, SHARES)
     expected = [workloads.latency_percentile(sparse, share) for share in SHARES]
     np.testing.assert_allclose(found, expected)
 

@@ -1,6 +1,7 @@
 """The plan: thread lists, rounds, windows."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,8 +11,8 @@ from mtbench.plan.plan import Plan, grid, thread_counts
 from mtbench.runs.record import checked
 
 
-def plan(**changes: object) -> Plan:
-    values: dict[str, object] = {
+def plan(**changes: Any) -> Plan:
+    values: dict[str, Any] = {
         "allocators": ("a", "b"),
         "workloads": ("w",),
         "threads": (1, 2, 64),
@@ -22,7 +23,7 @@ def plan(**changes: object) -> Plan:
         "cores": 2,
         "cells": grid(("a", "b"), ("w",), (1, 2, 64)),
     }
-    return Plan(**(values | changes))  # type: ignore[arg-type]
+    return Plan(**(values | changes))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from mtbench.runs.directory import RunDirectory
 from mtbench.runs.record import Around
 from mtbench.runs.result import Counters, Lock
 from plots import data as plots_data
+from plots.pages.rows import peak
 from tests.support.fabricated import fabricate
 
 
@@ -118,6 +119,7 @@ def test_a_law_is_fitted_where_there_are_cores_enough(tmp_path: Path) -> None:
     law = run.usl[0]
     assert law.reason == "" and law.sigma.value == pytest.approx(0.05, abs=0.01)
     assert math.isnan(law.peak.value)
+    assert peak(law) == "no peak up to N = 16"
 
 
 def test_the_ladder_is_ordered_from_the_fault_to_the_page_map(tmp_path: Path) -> None:
@@ -183,9 +185,9 @@ def test_lock_counters_become_rates_hottest_first(tmp_path: Path) -> None:
     data = gather(records, plan).cells[plan.cells[0]]
     rows = lock_rows(data)
     assert [row.lock for row in rows] == ["hot", "cold"]
-    assert rows[1].acquisitions_per_op == pytest.approx(60_000 / 1_200_000)
-    assert rows[0].wait_share == pytest.approx(0.06 / (2 * 0.6))
-    assert rows[0].contended == pytest.approx(15 / 60)
+    assert rows[1].rates.acquisitions_per_op == pytest.approx(60_000 / 1_200_000)
+    assert rows[0].rates.wait_share == pytest.approx(0.06 / (2 * 0.6))
+    assert rows[0].rates.contended == pytest.approx(15 / 60)
     assert data.estimate("lock_contended_per_op").value == pytest.approx(30 / 1_200_000)
 
 

@@ -95,5 +95,5 @@ def test_a_program_that_the_loader_distrusts_is_refused(
 
 
 def test_a_program_survives_its_manifest() -> None:
-    task = Program("p", ("a", "b c"), numbers=(Number("x", "(.)", True),), codes=())
+    task = Program("p", ("a", "b c"), numbers=(Number("x", "(.)", lower=True),), codes=())
     assert record.checked(json.loads(json.dumps(msgspec.to_builtins(task))), Program) == task

@@ -6,6 +6,7 @@ import json
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ Library = Callable[[str], Path]
 Say = pytest.CaptureFixture[str]
 BIG = workloads.Workload("big", "replace", workloads.Sizes("fixed", size=1 << 20))
 SOME = BIG.with_options(name="some", sizes=workloads.Sizes("uniform", low=1, high=128 << 10))
-SHORT = {"threads": 1, "trials": 2, "duration": 0.03, "warmup": 0.0}
+SHORT: dict[str, Any] = {"threads": 1, "trials": 2, "duration": 0.03, "warmup": 0.0}
 
 
 def steady(label: str, workload: str, threads: int) -> float:
@@ -29,7 +30,7 @@ def steady(label: str, workload: str, threads: int) -> float:
 
 def test_a_malloc_that_refuses_has_no_throughput(tmp_path: Path, library: Library) -> None:
     refuser = f"refuser={library('refuser')}"
-    run = mtbench.sweep([refuser, "system"], [BIG, SOME], output=tmp_path / "run", **SHORT)  # type: ignore[arg-type]
+    run = mtbench.sweep([refuser, "system"], [BIG, SOME], output=tmp_path / "run", **SHORT)
     assert np.isnan(run.throughput[0]).all()
     records = [json.loads(line) for line in (run.path / "trials.jsonl").open()]
     for record in records:
@@ -64,7 +65,7 @@ def test_a_limit_of_memory_that_refuses_is_no_throughput(tmp_path: Path) -> None
     before = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (4 << 30, before[1]))
     try:
-        run = mtbench.sweep("system", hungry, output=tmp_path / "run", **SHORT)  # type: ignore[arg-type]
+        run = mtbench.sweep("system", hungry, output=tmp_path / "run", **SHORT)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, before)
     assert np.isnan(run.throughput).all()

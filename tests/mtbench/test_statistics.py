@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 
 from mtbench.analysis import scaling, statistics
 
+Ints = NDArray[np.int64]
 samples = st.lists(st.floats(0.1, 1e6), min_size=2, max_size=12)
 
 
@@ -155,8 +157,9 @@ def test_jain_is_one_for_equal_shares_and_one_over_n_for_a_hog() -> None:
     assert statistics.jain([8, 0, 0, 0]) == pytest.approx(0.25)
 
 
-def _law(n: np.ndarray, scale: float, sigma: float, kappa: float) -> np.ndarray:
-    return scale * n / (1 + sigma * (n - 1) + kappa * n * (n - 1))
+def _law(n: Ints, scale: float, sigma: float, kappa: float) -> statistics.Floats:
+    found: statistics.Floats = scale * n / (1 + sigma * (n - 1) + kappa * n * (n - 1))
+    return found
 
 
 def test_usl_recovers_a_known_sigma_and_kappa() -> None:
@@ -186,7 +189,7 @@ def test_a_perfect_allocator_on_enough_cores_has_no_peak() -> None:
     trials = {n: list(1e6 * n * generator.normal(1, 0.002, 5)) for n in (1, 2, 3, 4, 6, 8, 12, 16)}
     law = scaling.fit(trials, cores=16)
     assert law.sigma.value < 0.01
-    assert law.peak_note == "no peak up to N = 16"
+    assert not law.peak.present and not law.extrapolated
 
 
 def test_a_peak_beyond_the_data_is_called_extrapolated() -> None:
@@ -194,7 +197,9 @@ def test_a_peak_beyond_the_data_is_called_extrapolated() -> None:
     trials = {
         int(n): [float(x)] * 3 for n, x in zip(counts, _law(counts, 1, 0.02, 2e-3), strict=True)
     }
-    assert "extrapolated" in scaling.fit(trials, cores=8).peak_note
+    law = scaling.fit(trials, cores=8)
+    assert law.extrapolated
+    assert law.peak.value > 8
 
 
 def test_superlinear_points_are_flagged_not_clamped() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import plots
+from plots.data import Estimate
 from tools import specimen
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -31,7 +32,7 @@ def written(folder: Path) -> dict[str, Path]:
     run = specimen.run(LABELS, specimen.WORKLOADS[:2])
     broken = specimen.failing()
     cells = tuple(
-        replace(cell, trials=0, failed=5, throughput=specimen.Interval(float("nan")), metrics={})
+        replace(cell, trials=0, failed=5, throughput=Estimate(float("nan")), metrics={})
         if cell.allocator == "mimalloc" and cell.threads >= 8
         else cell
         for cell in run.cells

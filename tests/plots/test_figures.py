@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 import plots
-from plots.data import Interval, Run
+from plots.data import Estimate, Run
 from plots.drawings import catalogue, hosts
 from plots.drawings.heatmap import seen, shade
 from plots.paper import curves, svg
@@ -133,15 +133,15 @@ def test_svg_keeps_the_text_of_labels_exactly() -> None:
 @pytest.mark.parametrize(
     ("ratio", "verdict"),
     [
-        (Interval(1.5, 1.4, 1.6), "faster"),
-        (Interval(0.5, 0.4, 0.6), "slower"),
-        (Interval(1.5, 0.9, 1.6), "same"),
-        (Interval(1.01, 1.005, 1.015), "same"),
-        (Interval(1.5), "same"),
+        (Estimate(1.5, 1.4, 1.6), "faster"),
+        (Estimate(0.5, 0.4, 0.6), "slower"),
+        (Estimate(1.5, 0.9, 1.6), "same"),
+        (Estimate(1.01, 1.005, 1.015), "same"),
+        (Estimate(1.5), "same"),
     ],
 )
 def test_the_heat_map_colours_only_a_difference_that_was_seen(
-    ratio: Interval, verdict: str
+    ratio: Estimate, verdict: str
 ) -> None:
     assert seen(ratio, 0.02) == verdict
     assert (shade(ratio, 0.02)[0] == "none") == (verdict == "same")

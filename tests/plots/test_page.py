@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 import plots
-from plots.data import Allocator, Failure, Finding, Interval, ProgramCell, Run
+from plots.data import Allocator, Estimate, Failure, Finding, ProgramCell, Run
 from plots.drawings import catalogue
 from plots.paper import svg
 from plots.paper.sheet import WIDTH
@@ -177,7 +177,7 @@ def test_runs_side_by_side_show_contention_latency_and_memory_of_each() -> None:
 
 def test_programs_side_by_side_have_a_table_each() -> None:
     label = specimen.one_cell().allocators[0].label
-    cell = ProgramCell(label, 3, 0, {"wall_s": Interval(1.25, 1.0, 1.5)})
+    cell = ProgramCell(label, 3, 0, {"wall_s": Estimate(1.25, 1.0, 1.5)})
     made = replace(specimen.one_cell(), cells=(), programs=(cell,), program="sort words")
     text = plots.html([made, replace(made, host="elm", program="sort numbers")])
     assert not outline(text).wrong

@@ -11,8 +11,9 @@ from matplotlib.image import imread
 
 import plots
 from plots import numbers
-from plots.data import Finding, Interval
+from plots.data import Estimate, Finding
 from plots.paper import svg
+from plots.paper.sheet import Drawing
 from tools import specimen
 
 
@@ -34,8 +35,8 @@ def test_numbers_have_three_digits_and_a_prefix(value: float, text: str) -> None
 
 
 def test_a_value_without_bounds_shows_none() -> None:
-    assert numbers.interval(Interval(2e6)) == "2 M"
-    assert numbers.interval(Interval(2e6, 1e6, 3e6)) == "2 M [1 M, 3 M]"
+    assert numbers.interval(Estimate(2e6)) == "2 M"
+    assert numbers.interval(Estimate(2e6, 1e6, 3e6)) == "2 M [1 M, 3 M]"
 
 
 def test_bytes_are_binary() -> None:
@@ -101,7 +102,12 @@ def test_a_figure_in_a_file_and_in_the_page_is_rendered_once(
     run = specimen.one_cell()
     rendered: list[object] = []
     once = svg.rendered
-    monkeypatch.setattr(svg, "rendered", lambda figure: rendered.append(figure) or once(figure))
+
+    def noted(figure: Drawing) -> svg.Rendered:
+        rendered.append(figure)
+        return once(figure)
+
+    monkeypatch.setattr(svg, "rendered", noted)
     files = plots.export(run, tmp_path)
     plots.html(run)
     assert len(rendered) == len(files)

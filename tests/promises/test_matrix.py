@@ -32,7 +32,7 @@ SIZES = workloads.Sizes("log_uniform", low=1, high=48 << 10)
 CALLS = {"malloc": 4, "calloc": 1, "realloc_random": 1, "aligned_alloc": 1}
 ALIGNMENTS = {1 << shift: 1.0 for shift in (3, 4, 6, 9, 12, 14)}
 # Working sets that 64 threads fill in a moment.
-FEWER = {
+FEWER: dict[str, dict[str, int | float | str]] = {
     "batch": {"objects": 200},
     "batch_steal": {"slots": 200},
     "exchange": {"slots": 50},

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -134,8 +134,8 @@ def test_table_scores_misuse_apart_from_promises() -> None:
     assert len(broken_lines(report, with_misuse=True)) == 2
 
 
-def test_a_misuse_is_stopped_with_signal_and_message(check: object) -> None:
-    report = check("system", r"^misuse\.double-free-tiny$")  # type: ignore[operator]
+def test_a_misuse_is_stopped_with_signal_and_message(check: Callable[..., Report]) -> None:
+    report = check("system", r"^misuse\.double-free-tiny$")
     (row,) = report.misuse("kept")
     assert row.stop == "purpose"
     assert row.why.startswith("stopped by SIGABRT: free(): double free")

@@ -1,9 +1,8 @@
 """Real programs whose output must not depend on the malloc: what to run, and what to compare.
 
-A program is a function of (folder, environment, quick) that runs everything in the folder with
-the environment and returns what must be equal, as text. It raises UnavailableError, with the
-reason, where the program is missing. Nothing in the text may depend on time, paths or process
-numbers.
+A program is a function that runs everything in a folder with an environment and returns what must
+be equal, as text. It raises UnavailableError, with the reason, where the program is missing.
+Nothing in the text may depend on time, paths or process numbers.
 """
 
 from __future__ import annotations
@@ -16,12 +15,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 Environment = dict[str, str]
-Run = Callable[[Path, Environment, bool], str]
 LIMIT_S = 600.0
+
+
+class Run(Protocol):
+    """Runs everything in a folder with an environment; what must be equal, as text."""
+
+    def __call__(self, folder: Path, environment: Environment, /, *, quick: bool) -> str:
+        """quick: with small inputs."""
 
 
 class UnavailableError(Exception):
@@ -30,12 +36,12 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """name; the distribution packages it needs; whether it belongs to the quick part."""
+    """packages: of the distribution, that it needs. quick: whether it belongs to the quick part."""
 
     name: str
-    packages: tuple[str, ...]
-    quick: bool
     run: Run
+    packages: tuple[str, ...] = ()
+    quick: bool = field(default=False, kw_only=True)
 
 
 def need(*names: str) -> list[str]:
@@ -98,7 +104,7 @@ def lines(count: int) -> str:
 def cpython(modules: Sequence[str]) -> Run:
     """The interpreter's own tests, with every object served by malloc: each test's verdict."""
 
-    def run(folder: Path, environment: Environment, quick: bool) -> str:
+    def run(folder: Path, environment: Environment, *, quick: bool) -> str:
         python = getattr(sys, "_base_executable", sys.executable)
         search = "import test.support, sys; from importlib.util import find_spec as f; "
         search += "print(*[m for m in sys.argv[1:] if f('test.' + m)])"
@@ -128,7 +134,7 @@ def cpython(modules: Sequence[str]) -> Run:
     return run
 
 
-def git(folder: Path, environment: Environment, quick: bool) -> str:
+def git(folder: Path, environment: Environment, *, quick: bool) -> str:
     (program,) = need("git")
     who = {
         f"GIT_{r}_{k}": v
@@ -147,7 +153,7 @@ def git(folder: Path, environment: Environment, quick: bool) -> str:
     return out + call([program, "rev-list", "--objects", "--all"], folder, environment)
 
 
-def gcc(folder: Path, environment: Environment, quick: bool) -> str:
+def gcc(folder: Path, environment: Environment, *, quick: bool) -> str:
     (program,) = need("gcc")
     body = "".join(
         f"int f{i}(int a,int b){{int s=0;for(int i=0;i<a;i++)s+=(i*b)^{i};return s;}}\n"
@@ -158,7 +164,7 @@ def gcc(folder: Path, environment: Environment, quick: bool) -> str:
     return digest(folder / "many.s")
 
 
-def make(folder: Path, environment: Environment, quick: bool) -> str:
+def make(folder: Path, environment: Environment, *, quick: bool) -> str:
     program, _ = need("make", "gcc")
     count = 12 if quick else 120
     for i in range(count):
@@ -169,14 +175,14 @@ def make(folder: Path, environment: Environment, quick: bool) -> str:
     return digest(*(folder / f"u{i}.o" for i in range(count)))
 
 
-def sort(folder: Path, environment: Environment, quick: bool) -> str:
+def sort(folder: Path, environment: Environment, *, quick: bool) -> str:
     (program,) = need("sort")
     (folder / "in").write_text(lines(100_000 if quick else 1_000_000))
     call([program, "--parallel=4", "-S", "8M", "-T", ".", "in", "-o", "out"], folder, environment)
     return digest(folder / "out")
 
 
-def tar(folder: Path, environment: Environment, quick: bool) -> str:
+def tar(folder: Path, environment: Environment, *, quick: bool) -> str:
     (program,) = need("tar")
     (folder / "tree").mkdir()
     for i in range(200 if quick else 3000):
@@ -186,7 +192,7 @@ def tar(folder: Path, environment: Environment, quick: bool) -> str:
     return call([program, "-tvf", "all.tar"], folder, environment | {"TZ": "UTC"})
 
 
-def xz(folder: Path, environment: Environment, quick: bool) -> str:
+def xz(folder: Path, environment: Environment, *, quick: bool) -> str:
     (program,) = need("xz")
     (folder / "in").write_text(lines(60_000 if quick else 500_000))
     before = digest(folder / "in")
@@ -198,7 +204,7 @@ def xz(folder: Path, environment: Environment, quick: bool) -> str:
     return packed
 
 
-def sqlite(folder: Path, environment: Environment, quick: bool) -> str:
+def sqlite(folder: Path, environment: Environment, *, quick: bool) -> str:
     """Four processes write one database at the same time."""
     (program,) = need("sqlite3")
     call([program, "db", "pragma journal_mode=wal; create table t(w, i, s);"], folder, environment)
@@ -221,7 +227,7 @@ def sqlite(folder: Path, environment: Environment, quick: bool) -> str:
     return call([program, "db", question], folder, environment)
 
 
-def perl(folder: Path, environment: Environment, quick: bool) -> str:
+def perl(folder: Path, environment: Environment, *, quick: bool) -> str:
     (program,) = need("perl")
     script = """
 my $n = shift; my (%h, @a); my $s = 1;
@@ -233,7 +239,7 @@ print join(",", map { "$_=$h{$_}" } sort keys %h), "\\n";
     return call([program, "-e", script, "60000" if quick else "600000"], folder, environment)
 
 
-def node(folder: Path, environment: Environment, quick: bool) -> str:
+def node(folder: Path, environment: Environment, *, quick: bool) -> str:
     (program,) = need("node")
     script = """
 const crypto = require('crypto'); const n = Number(process.argv[1]);
@@ -245,7 +251,7 @@ for (const b of bufs) h.update(b); h.update(JSON.stringify([...m])); console.log
     return call([program, "-e", script, "30000" if quick else "300000"], folder, environment)
 
 
-def java(folder: Path, environment: Environment, quick: bool) -> str:
+def java(folder: Path, environment: Environment, *, quick: bool) -> str:
     program, _ = need("java", "javac")
     (folder / "M.java").write_text(
         "import java.util.*;public class M{public static void main(String[] a)throws Exception{"
@@ -258,7 +264,7 @@ def java(folder: Path, environment: Environment, quick: bool) -> str:
     return call([program, "-Xmx256m", "-cp", ".", "M"], folder, environment)
 
 
-def magick(folder: Path, environment: Environment, quick: bool) -> str:
+def magick(folder: Path, environment: Environment, *, quick: bool) -> str:
     (program,) = need("convert")
     size = "256x256" if quick else "1500x1500"
     drawn = ["-size", size, "gradient:red-blue", "-blur", "0x4", "-rotate", "30", "out.ppm"]
@@ -266,7 +272,7 @@ def magick(folder: Path, environment: Environment, quick: bool) -> str:
     return digest(folder / "out.ppm")
 
 
-def ffmpeg(folder: Path, environment: Environment, quick: bool) -> str:
+def ffmpeg(folder: Path, environment: Environment, *, quick: bool) -> str:
     (program,) = need("ffmpeg")
     source = f"testsrc=duration={1 if quick else 8}:size=640x360:rate=25"
     flags = ["-v", "error", "-f", "lavfi", "-i", source, "-c:v", "mpeg4", "-threads", "2"]

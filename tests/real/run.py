@@ -30,35 +30,33 @@ from tests.real import servers as s
 from tests.real import tools as t
 
 CATALOGUE = [
-    p.Program("cpython-data", (), True, p.cpython(["test_json", "test_dict", "test_list"])),
-    p.Program("cpython-threads", (), False, p.cpython(["test_threading", "test_thread"])),
+    p.Program("cpython-data", p.cpython(["test_json", "test_dict", "test_list"]), quick=True),
+    p.Program("cpython-threads", p.cpython(["test_threading", "test_thread"])),
     p.Program(
         "cpython-processes",
-        (),
-        False,
         p.cpython(["test_subprocess", "test_multiprocessing_fork", "test_sqlite3"]),
     ),
-    p.Program("git", ("git",), True, p.git),
-    p.Program("gcc", ("gcc",), True, p.gcc),
-    p.Program("make", ("make", "gcc"), True, p.make),
-    p.Program("sort", ("coreutils",), True, p.sort),
-    p.Program("tar", ("tar",), True, p.tar),
-    p.Program("xz", ("xz-utils",), True, p.xz),
-    p.Program("sqlite3", ("sqlite3",), True, p.sqlite),
-    p.Program("perl", ("perl",), True, p.perl),
-    p.Program("node", ("nodejs",), False, p.node),
-    p.Program("java", ("default-jdk-headless",), False, p.java),
-    p.Program("imagemagick", ("imagemagick",), False, p.magick),
-    p.Program("ffmpeg", ("ffmpeg",), False, p.ffmpeg),
-    p.Program("php", ("php-cli", "php-mbstring", "php-xml"), True, t.php),
-    p.Program("gcore", ("gdb", "util-linux"), True, t.gcore),
-    p.Program("faketime", ("libfaketime",), True, t.faketime),
-    p.Program("qemu", ("qemu-user", "coreutils"), True, t.qemu),
-    p.Program("python-limits", (), True, t.python_limits),
-    p.Program("vsftpd", ("vsftpd",), True, s.vsftpd),
-    p.Program("redis", ("redis-server", "redis-tools"), False, s.redis),
-    p.Program("nginx", ("nginx-light",), False, s.nginx),
-    p.Program("postgresql", ("postgresql",), False, s.postgres),
+    p.Program("git", p.git, ("git",), quick=True),
+    p.Program("gcc", p.gcc, ("gcc",), quick=True),
+    p.Program("make", p.make, ("make", "gcc"), quick=True),
+    p.Program("sort", p.sort, ("coreutils",), quick=True),
+    p.Program("tar", p.tar, ("tar",), quick=True),
+    p.Program("xz", p.xz, ("xz-utils",), quick=True),
+    p.Program("sqlite3", p.sqlite, ("sqlite3",), quick=True),
+    p.Program("perl", p.perl, ("perl",), quick=True),
+    p.Program("node", p.node, ("nodejs",)),
+    p.Program("java", p.java, ("default-jdk-headless",)),
+    p.Program("imagemagick", p.magick, ("imagemagick",)),
+    p.Program("ffmpeg", p.ffmpeg, ("ffmpeg",)),
+    p.Program("php", t.php, ("php-cli", "php-mbstring", "php-xml"), quick=True),
+    p.Program("gcore", t.gcore, ("gdb", "util-linux"), quick=True),
+    p.Program("faketime", t.faketime, ("libfaketime",), quick=True),
+    p.Program("qemu", t.qemu, ("qemu-user", "coreutils"), quick=True),
+    p.Program("python-limits", t.python_limits, quick=True),
+    p.Program("vsftpd", s.vsftpd, ("vsftpd",), quick=True),
+    p.Program("redis", s.redis, ("redis-server", "redis-tools")),
+    p.Program("nginx", s.nginx, ("nginx-light",)),
+    p.Program("postgresql", s.postgres, ("postgresql",)),
 ]
 
 
@@ -86,7 +84,7 @@ def run_once(program: p.Program, allocator: Allocator, *, quick: bool) -> tuple[
             "LD_DEBUG": "files",
             "LD_DEBUG_OUTPUT": str(records / "process"),
         }
-        out = program.run(folder, environment, quick)
+        out = program.run(folder, environment, quick=quick)
         if allocator.path is None:
             return out, 0
         mark = f"file={allocator.path} [0];  generating link map".encode()

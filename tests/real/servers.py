@@ -39,7 +39,7 @@ def serving(command: list[str], folder: Path, environment: Environment) -> Itera
         raise RuntimeError(f"{Path(command[0]).name} ended with {code}")
 
 
-def redis(folder: Path, environment: Environment, quick: bool) -> str:
+def redis(folder: Path, environment: Environment, *, quick: bool) -> str:
     server, bench, client = need("redis-server", "redis-benchmark", "redis-cli")
     path = folder / "redis.sock"
     command = [server, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(folder)]
@@ -47,7 +47,7 @@ def redis(folder: Path, environment: Environment, quick: bool) -> str:
         wait_until(path.exists)
         requests = "5000" if quick else "100000"
         kinds = "set,get,incr,lpush,lpop,sadd,hset,zadd,lrange_100"
-        flags = ["-s", path, "-n", requests, "-c", "20", "-t", kinds, "-r", "1000", "-q"]
+        flags = ["-s", str(path), "-n", requests, "-c", "20", "-t", kinds, "-r", "1000", "-q"]
         call([bench, *flags], folder, environment)
         call([client, "-s", path, "flushall"], folder, environment)
         load = "".join(
@@ -73,7 +73,7 @@ def reachable(port: int) -> bool:
         return one.connect_ex(("127.0.0.1", port)) == 0
 
 
-def nginx(folder: Path, environment: Environment, quick: bool) -> str:
+def nginx(folder: Path, environment: Environment, *, quick: bool) -> str:
     (server,) = need("nginx")
     port = free_port()
     (folder / "www").mkdir()
@@ -103,7 +103,7 @@ def nginx(folder: Path, environment: Environment, quick: bool) -> str:
     return hashlib.sha256(b"".join(bodies)).hexdigest()
 
 
-def vsftpd(folder: Path, environment: Environment, quick: bool) -> str:
+def vsftpd(folder: Path, environment: Environment, *, quick: bool) -> str:
     """Each session is a process that limits its own address space to 200 MiB."""
     (server,) = need("vsftpd")
     port, files = free_port(), 12
@@ -157,7 +157,7 @@ def postgres_folder() -> str:
     return str(found[-1].parent)
 
 
-def postgres(folder: Path, environment: Environment, quick: bool) -> str:
+def postgres(folder: Path, environment: Environment, *, quick: bool) -> str:
     home = postgres_folder()
     prefix: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
@@ -169,7 +169,7 @@ def postgres(folder: Path, environment: Environment, quick: bool) -> str:
         shutil.chown(folder, "postgres", "postgres")
         folder.chmod(0o755)
     data, on = folder / "data", ["-h", str(folder)]
-    initialise = [*prefix, f"{home}/initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"]
+    initialise = [*prefix, f"{home}/initdb", "-D", str(data), "-A", "trust", "-U", "postgres", "-N"]
     call([*initialise, "--no-locale", "-E", "UTF8"], folder, environment)
     command = [
         *prefix,

@@ -30,7 +30,7 @@ echo md5($text), ' ', count($read->row), ' ', count($values), ' ',
 """
 
 
-def php(folder: Path, environment: Environment, quick: bool) -> str:
+def php(folder: Path, environment: Environment, *, quick: bool) -> str:
     """Its extensions are opened with RTLD_DEEPBIND, and hand blocks to and fro."""
     (program,) = need("php")
     loaded = subprocess.run([program, "-m"], capture_output=True, text=True, check=False).stdout
@@ -51,7 +51,7 @@ sys.stdin.read()
 """
 
 
-def gcore(folder: Path, environment: Environment, quick: bool) -> str:
+def gcore(folder: Path, environment: Environment, *, quick: bool) -> str:
     """The core file of a process of some 70 MiB is not much larger."""
     program, limit = need("gcore", "prlimit")
     holder = subprocess.Popen(
@@ -94,7 +94,7 @@ print(datetime.datetime.now(datetime.timezone.utc), found)
 """
 
 
-def faketime(folder: Path, environment: Environment, quick: bool) -> str:
+def faketime(folder: Path, environment: Environment, *, quick: bool) -> str:
     """libfaketime stands before libc's clocks; preloaded before and after the malloc."""
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
@@ -111,7 +111,7 @@ def faketime(folder: Path, environment: Environment, quick: bool) -> str:
 EMULATED_MIB = 512
 
 
-def qemu(folder: Path, environment: Environment, quick: bool) -> str:
+def qemu(folder: Path, environment: Environment, *, quick: bool) -> str:
     """The malloc in a program on an emulated processor, whose memory stays in bounds."""
     emulator, sort = need(f"qemu-{platform.machine()}", "sort")
     (folder / "in").write_text(lines(2000 if quick else 50_000))
@@ -150,7 +150,7 @@ except MemoryError:
 """
 
 
-def python_limits(folder: Path, environment: Environment, quick: bool) -> str:
+def python_limits(folder: Path, environment: Environment, *, quick: bool) -> str:
     """A process that limits its own address space has it to use, and is stopped at its end."""
     environment = environment | {"PYTHONMALLOC": "malloc"}
     return call([PYTHON, "-c", LIMITED], folder, environment, limit_s=HANG_S)

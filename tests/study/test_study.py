@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from mtbench.analysis.statistics import Estimate
 from mtbench.mallocs.ladder import REGISTRIES
+from mtbench.plan.jobs import workload_specs
 from plots import style
+from plots.data import MISSING, Estimate
 from plots.numbers import nanoseconds
 from plots.paper import curves
 from study import alt, analyse, builds, figures, lookups, marks, registry, render, store, words
@@ -24,6 +26,7 @@ from study.plan import (
     SMALL_BUDGET,
     SPIN,
     TRAINED,
+    Scale,
     full,
     locked_with,
     questions,
@@ -35,9 +38,9 @@ from tests.support.fabricated import fabricate
 Gains = Mapping[str, float]
 
 
-def kept(tmp_path: Path, name: str, *arguments: object, **more: object) -> store.Part:
+def kept(tmp_path: Path, name: str, *arguments: Any, **more: Any) -> store.Part:
     """A fabricated run, packed and read as the study does it."""
-    fabricate(tmp_path / "runs" / name, *arguments, **more)  # type: ignore[arg-type]
+    fabricate(tmp_path / "runs" / name, *arguments, **more)
     store.keep(tmp_path / "runs", tmp_path / "data")
     return store.read(tmp_path / "data" / name)
 
@@ -206,7 +209,7 @@ def test_a_pool_is_called_different_only_beyond_noise_and_chance(
     ratios: list[list[float]], verdict: str
 ) -> None:
     found = analyse.pooled(
-        analyse.Ratio(analyse.MISSING, analyse.NONE, 1, tuple(entry)) for entry in ratios
+        analyse.Ratio(MISSING, analyse.NONE, 1, tuple(entry)) for entry in ratios
     )
     assert found.verdict == verdict
     said = words.phrase(found, "this", "that")
@@ -217,11 +220,15 @@ def test_a_pool_is_called_different_only_beyond_noise_and_chance(
 
 
 @pytest.mark.parametrize("scale", [full, quick])
-def test_every_question_asks_for_cells_of_workloads_it_has(scale: Callable[[int], object]) -> None:
+def test_every_question_asks_for_cells_of_workloads_it_has(scale: Callable[[int], Scale]) -> None:
     here = Path(__file__)
-    for question in questions(scale(2), PEERS, here, here):  # type: ignore[arg-type]
-        assert {cell.workload for cell in question.cells} == set(question.workloads)
-        assert len(set(question.cells)) == len(question.cells)
+    for _, sweep in questions(scale(2), PEERS, here, here):
+        cells = sweep.cells or ()
+        labels = {getattr(entry, "label", entry) for entry in sweep.allocators or ()}
+        assert {cell.allocator for cell in cells} == labels
+        assert {cell.workload for cell in cells} == set(workload_specs(sweep.workloads or ()))
+        assert {cell.threads for cell in cells} == set(sweep.threads or ())
+        assert len(set(cells)) == len(cells) > 0
 
 
 def everything(
@@ -288,7 +295,7 @@ def test_trials_without_an_operation_have_no_ratio_and_are_counted(
     assert "Trials that finished no operation in their window" in page
     assert ("hakmem has no number beside a peer's." in page) == (idle == "hakmem")
     assert "nan" not in page and "inf " not in page
-    pool = analyse.pooled([analyse.Ratio(analyse.MISSING, analyse.NONE, 1, (1.2, 0.0, 1.2))])
+    pool = analyse.pooled([analyse.Ratio(MISSING, analyse.NONE, 1, (1.2, 0.0, 1.2))])
     assert pool.estimate.value == pytest.approx(1.2)
 
 

@@ -3,6 +3,7 @@ told."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_a_stale_document_is_named_with_exit_code_3_and_left_as_it_is(
     monkeypatch.setattr(
         maker,
         "DOCUMENTS",
-        {name: maker.with_parts(one=lambda text=text: text) for name, text in made.items()},
+        {name: maker.with_parts(one=partial(str, text)) for name, text in made.items()},
     )
     assert maker.main(["--check"]) == Exit.GATE
     assert capsys.readouterr().err == "stale: stale.md; run make docs\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtbench.analysis.statistics import Estimate
+from plots.data import Estimate
 from tests.support.fabricated import fabricate
 from tools.documents import targets
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,10 @@ def told(*runs: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_runs_are_kept_by_cell_the_last_run_first(tmp_path: Path) -> None:
-    of_both = {"workloads": ["w"], "threads": [2], "noise": 0.0}
-    one = fabricate(tmp_path / "one", lambda *_: 1e6, allocators=("a", "b"), trials=2, **of_both)
-    two = fabricate(tmp_path / "two", lambda *_: 4e6, allocators=("b", "c"), trials=3,
-                    failing=[("c", 0), ("c", 1), ("c", 2)], **of_both)  # fmt: skip
+    made = partial(fabricate, workloads=["w"], threads=[2], noise=0.0)
+    one = made(tmp_path / "one", lambda *_: 1e6, allocators=("a", "b"), trials=2)
+    gone = [("c", block) for block in range(3)]
+    two = made(tmp_path / "two", lambda *_: 4e6, allocators=("b", "c"), trials=3, failing=gone)
     done = told(one, two)
     assert done.returncode == 0
     kept = tmp_path / "kept.csv"

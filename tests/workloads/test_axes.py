@@ -8,7 +8,7 @@ import pytest
 
 import workloads
 from tests.support.workload_trial import run_trial
-from workloads.spec import CALLS, TOUCHES
+from workloads.engine import CALLS, TOUCHES
 
 SIZES = workloads.Sizes("uniform", low=16, high=4096)
 SPEC = workloads.Workload("w", "replace", SIZES)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workloads
-from workloads.latency import BUCKETS, bucket_edges
+from workloads.engine import BUCKETS
+from workloads.latency import bucket_edges
 
 CATALOGUE = workloads.catalogue()
 Sizes = workloads.Sizes
@@ -101,6 +102,27 @@ def test_percentiles_are_within_a_bucket_of_the_truth() -> None:
     for quantile in (0.5, 0.9, 0.99, 0.999):
         truth = float(np.quantile(times, quantile))
         assert workloads.latency_percentile(counts, quantile) == pytest.approx(truth, rel=0.03)
+
+
+@given(st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(0, 2) | st.integers(0, 1000)))
+@settings(deadline=None)
+def test_percentile_lies_where_its_share_of_the_calls_is_reached(counts: dict[int, int]) -> None:
+    edges = bucket_edges()
+    calls = sum(counts.values())
+    for share in (0.0, 0.5, 0.9, 0.999, 1.0):
+        found = workloads.latency_percentile(sorted(counts.items()), share)
+        if not calls:
+            assert np.isnan(found)
+            continue
+        below = 0
+        for place in sorted(place for place, count in counts.items() if count):
+            reached = below + counts[place]
+            if reached >= share * calls:
+                break
+            below = reached
+        part = (share * calls - below) / counts[place]
+        expected = edges[place] + part * (edges[place + 1] - edges[place])
+        assert found == pytest.approx(expected)
 
 
 def test_buckets_are_at_most_three_percent_wide() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 
-from mtbench.base.table import markdown_table
+from plots.pages.table import markdown_table
 from tools.workload_costs import load, ranking
 
 CLASSICS = (
@@ -76,7 +76,8 @@ def order() -> str:
         for workload in CLASSICS
         for threads in THREADS
     ]
-    return f"{text}\n\n{markdown_table(['workload', 'threads', 'order'], rows, left=3)}"
+    table = markdown_table(["workload", "threads", "order"], rows, align="l")
+    return f"{text}\n\n{table}"
 
 
 def _medians() -> Callable[..., float]:
@@ -132,4 +133,4 @@ def only_free() -> str:
         for threads in THREADS
         for allocator in ("tcmalloc", "jemalloc", "mimalloc", "hakmem")
     ]
-    return markdown_table(header, rows, left=5)
+    return markdown_table(header, rows, align="l")

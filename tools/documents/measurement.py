@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
-from mtbench.base.table import markdown_table
+from plots.pages.table import markdown_table
 from tools import own_cost
-from tools.repository import DATA
+from tools.repository import DATA, Json
 
 VERDICTS = ("faster", "slower", "no difference seen")
 VIEWS = {
@@ -17,9 +16,9 @@ VIEWS = {
 }
 
 
-def kept(name: str) -> dict[str, Any]:
+def kept(name: str) -> Json:
     """docs/data/NAME.json."""
-    document: dict[str, Any] = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+    document: Json = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
     return document
 
 
@@ -36,7 +35,7 @@ def experiment(name: str) -> str:
         f"is {found['spread_of_a_trial'] * 100:.1f} %, the median effect "
         f"{found['effect'] * 100:+.2f} %, by processor time "
         f"{found['processor_effect'] * 100:+.2f} %.\n\n"
-        + markdown_table(["verdicts", *VERDICTS], rows, left=1)
+        + markdown_table(["verdicts", *VERDICTS], rows)
     )
 
 
@@ -47,7 +46,7 @@ def by_trials() -> str:
         [trials, f"{(1 - right) * 100:.1f} %", f"{planted['share_by_trials'][trials] * 100:.1f} %"]
         for trials, right in aa["share_by_trials"].items()
     ]
-    return markdown_table(["trials per side", "false claims", "5 % slowdown found"], rows, left=1)
+    return markdown_table(["trials per side", "false claims", "5 % slowdown found"], rows)
 
 
 def promises() -> str:
@@ -61,13 +60,13 @@ def promises() -> str:
         share = found["paired"][found["wanted"]] / found["comparisons"]
         state = "kept" if share >= least else "not kept on this machine"
         rows.append([text, f"{share * 100:.1f} %", state])
-    return markdown_table(["promise", "found", ""], rows, left=1)
+    return markdown_table(["promise", "found", ""], rows)
 
 
 def cost() -> str:
     """What the tool costs, against what is promised."""
     found = kept("cost")
-    table = markdown_table(own_cost.HEADER, own_cost.cells(found, "not kept"), left=1)
+    table = markdown_table(own_cost.HEADER, own_cost.cells(found, "not kept"))
     return f"{found['machine']}; load average {found['load1']:.1f} at the end.\n\n{table}"
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from mtbench.__main__ import main as command
 from mtbench.analysis.statistics import median
-from mtbench.base.table import markdown_table, number
+from mtbench.base.table import number
 from mtbench.commands.report import Report, load, print_tables
 from mtbench.plan.plan import Cell
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.result import Counters
 from plots.data import MISSING, Run
+from plots.pages.table import markdown_table
 from tools.documents import reasons, targets
 from tools.learner import report
 from tools.repository import DATA

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 
-from mtbench.analysis.statistics import Estimate
-from mtbench.base.table import markdown_table, ratio
+from mtbench.base.table import ratio
+from plots.data import Estimate
+from plots.pages.table import markdown_table
 from tools.repository import DATA
 
 HEADER = ("program", "allocator", "median", "/ system", "verdict", "CPU s", "peak MiB", "runs")
@@ -36,4 +37,4 @@ def table() -> str:
                 ]
             )
     machines = ", ".join(sorted({entry["machine"] for entry in kept.values()}))
-    return f"Measured on {machines}.\n\n{markdown_table(HEADER, rows, left=2)}"
+    return f"Measured on {machines}.\n\n" + markdown_table(HEADER, rows, align="llrrlr")

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mtbench.analysis.statistics import median
-from mtbench.base.table import markdown_table, number
+from mtbench.base.table import number
 from mtbench.commands.report import load
 from mtbench.plan.plan import Cell
 from mtbench.runs.record import Record
 from mtbench.runs.result import Memory, Result, cpu_seconds, given
+from plots.pages.table import markdown_table
 from tools.documents.targets import ranked, records_of
 
 BEHIND = 0.9

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from mtbench.base.table import markdown_table
 from mtbench.runs.schema import fields
+from plots.pages.table import markdown_table
 
 
 def table() -> str:
     """A row per field."""
     rows = [[f"`{path}`", told] for path, told in fields()]
-    return markdown_table(["field", "holds"], rows, left=2)
+    return markdown_table(["field", "holds"], rows, align="l")

@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from mtbench.base.table import markdown_table
+from plots.pages.table import markdown_table
 from tools.exceptions import EXCEPTIONS
-from tools.keep import FULL, Json, load
+from tools.keep import FULL, load
+from tools.repository import Json
 
 LAST_K = 200
 SIZES = ("tiny", "small", "mid", "large", "huge")
@@ -18,7 +19,7 @@ MARKS = {"kept": "✓", "broken": "**✗**", "inapplicable": "–"}
 def grid(rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, every column to the left; the first row is its head."""
     head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return markdown_table(head, body, left=len(head))
+    return markdown_table(head, body, align="l")
 
 
 def verified() -> list[Json]:

@@ -15,15 +15,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mtbench.__main__ import main as command
-from mtbench.analysis.statistics import Estimate, geometric_mean, geometric_mean_interval, median
-from mtbench.base.table import markdown_table
+from mtbench.analysis.statistics import geometric_mean, geometric_mean_interval, median
 from mtbench.base.table import ratio as interval
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.record import Record
 from mtbench.runs.result import Counters, Result
+from plots.data import Estimate
+from plots.pages.table import markdown_table
+from tools.repository import Json
 
 MID = ("mid_gap", "mid_replace", "mid_exchange", "larson", "larson_mid", "producer_consumer")
 TINY = ("random_mixed", "tiny_exchange")
@@ -96,12 +97,12 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def ranked(run: Path) -> dict[str, Any]:
+def ranked(run: Path) -> Json:
     """What `mtbench rank RUN --of hakmem --json` prints."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         command(["rank", str(run), "--of", "hakmem", "--json"])
-    found: dict[str, Any] = json.loads(printed.getvalue())
+    found: Json = json.loads(printed.getvalue())
     return found
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from mtbench.base.table import markdown_table
+from plots.pages.table import markdown_table
 from tools.documents import classics
 from tools.documents.workload_figures import FOLDER
 from tools.repository import DOCS
+from workloads.engine import CALLS, PHASES, TOUCHES
 from workloads.kernels import KERNELS
 from workloads.named import catalogue
 from workloads.sizes import KINDS
-from workloads.spec import CALLS, PHASES, TOUCHES, Workload
+from workloads.spec import Workload
 
 
 def names() -> str:
     """A row per workload: what it counts and does."""
     rows = [[f"`{w.name}`", w.unit, w.description] for w in catalogue().values()]
-    return markdown_table(["name", "unit", "what a thread does"], rows, left=3)
+    return markdown_table(["name", "unit", "what a thread does"], rows, align="l")
 
 
 def settings() -> str:
@@ -24,7 +25,7 @@ def settings() -> str:
         [f"`{w.name}`", f"`{w.kernel}`", w.sizes.describe(), w.touch, _differences(w)]
         for w in catalogue().values()
     ]
-    return markdown_table(["name", "kernel", "sizes", "touch", "settings"], rows, left=5)
+    return markdown_table(["name", "kernel", "sizes", "touch", "settings"], rows, align="l")
 
 
 def _differences(workload: Workload) -> str:
@@ -52,7 +53,7 @@ def kernels() -> str:
         sections.append(
             f"### `{kernel.name}`\n\n{kernel.description}. Counts {kernel.unit}.\n\n"
             f"![{kernel.unit} per second of CPU time against threads]({figure})\n\n"
-            f"{markdown_table(header, rows, left=5)}"
+            + markdown_table(header, rows, align="l")
         )
     return "\n\n".join(sections)
 
@@ -78,13 +79,13 @@ def axes() -> str:
         ),
         ("`parameters`", "the kernel's, see above", "the kernel's"),
     )
-    return markdown_table(["key", "values", "default"], rows, left=3)
+    return markdown_table(["key", "values", "default"], rows, align="l")
 
 
 def kinds() -> str:
     """A row per distribution of sizes: the keys it needs."""
     rows = [[f"`{kind}`", ", ".join(f"`{key}`" for key in keys)] for kind, keys in KINDS.items()]
-    return markdown_table(["kind", "keys"], rows, left=2)
+    return markdown_table(["kind", "keys"], rows, align="l")
 
 
 def example() -> str:

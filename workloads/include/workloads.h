@@ -13,7 +13,8 @@ enum {
     WK_SIZES = 65536,     /* entries of the size table */
     WK_CALLS = 4096,      /* entries of the call table */
     WK_ALIGNMENTS = 4096, /* entries of the alignment table */
-    WK_BUCKETS = 2240,    /* buckets of a latency histogram: see histogram.h */
+    WK_OCTAVE = 64,       /* buckets of a latency histogram for each doubling: see histogram.h */
+    WK_BUCKETS = 2240,    /* its buckets */
     WK_SAMPLES = 200,     /* rows of the memory record */
     WK_STAGES = 64,       /* stages that are reported one by one */
     WK_FINEST = 256,      /* the finest sampling of latencies that is lengthened */
@@ -41,6 +42,19 @@ enum wk_loop {
 };
 enum wk_stage_kind { WK_STEADY, WK_RAMP, WK_DRAIN };
 enum wk_edge { WK_OPENS, WK_CLOSES };
+
+/* What a kernel's parameter of that name may be, where it is a choice. */
+enum wk_lifetime {
+    WK_LIFETIME_SLOTS,
+    WK_LIFETIME_LIFO,
+    WK_LIFETIME_FIFO,
+    WK_LIFETIME_GENERATIONAL
+};
+enum wk_handoff { WK_HANDOFF_NONE, WK_HANDOFF_SHARED, WK_HANDOFF_RING };
+enum wk_consumers { WK_CONSUMERS_ALLOCATED_ONCE, WK_CONSUMERS_ONLY_FREE };
+enum wk_first_object { WK_FIRST_OBJECT_OWN, WK_FIRST_OBJECT_MAIN };
+enum wk_objects_of { WK_OBJECTS_OF_THREAD, WK_OBJECTS_OF_ALL };
+enum wk_order { WK_ORDER_IN_ORDER, WK_ORDER_REVERSE, WK_ORDER_RANDOM };
 
 struct wk_parameter {
     const char *name;

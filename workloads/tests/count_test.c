@@ -53,10 +53,25 @@ static uint64_t per_thread[4], digests[4], mallocs[WK_BUCKETS], frees[WK_BUCKETS
 static struct wk_sample samples[WK_SAMPLES];
 static struct wk_stage_memory stages[WK_STAGES];
 static const struct wk_parameter parameters[] = {
-    {"slots", 64},  {"total_slots", 0},  {"share", 0.5},  {"long_lived", 0.2}, {"lifetime", 3},
-    {"handoff", 2}, {"ring", 64},        {"batch", 100},  {"queue", 3},        {"producers", 0.5},
-    {"blocks", 4},  {"writes", 4},       {"objects", 9},  {"objects_of", 0},   {"order", 2},
-    {"limit", 999}, {"first_object", 0}, {"consumers", 1}};
+    {"slots", 64},
+    {"total_slots", 0},
+    {"share", 0.5},
+    {"long_lived", 0.2},
+    {"lifetime", WK_LIFETIME_GENERATIONAL},
+    {"handoff", WK_HANDOFF_RING},
+    {"ring", 64},
+    {"batch", 100},
+    {"queue", 3},
+    {"producers", 0.5},
+    {"blocks", 4},
+    {"writes", 4},
+    {"objects", 9},
+    {"objects_of", WK_OBJECTS_OF_THREAD},
+    {"order", WK_ORDER_RANDOM},
+    {"limit", 999},
+    {"first_object", WK_FIRST_OBJECT_OWN},
+    {"consumers", WK_CONSUMERS_ONLY_FREE},
+};
 
 static uint64_t run(const char *kernel, double duration) {
     struct wk_request request = {.kernel = kernel,

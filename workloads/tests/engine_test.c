@@ -17,11 +17,25 @@
 static uint32_t sizes[WK_SIZES];
 static uint8_t calls[WK_CALLS], alignments[WK_ALIGNMENTS];
 static struct wk_parameter parameters[] = {
-    {"slots", 64},       {"total_slots", 100}, {"share", 0.5},  {"long_lived", 0.2},
-    {"lifetime", 3},     {"handoff", 2},       {"ring", 64},    {"batch", 100},
-    {"queue", 3},        {"producers", 0.5},   {"blocks", 100}, {"writes", 4},
-    {"objects", 100},    {"objects_of", 0},    {"order", 2},    {"limit", 100000},
-    {"first_object", 1}, {"consumers", 0}};
+    {"slots", 64},
+    {"total_slots", 100},
+    {"share", 0.5},
+    {"long_lived", 0.2},
+    {"lifetime", WK_LIFETIME_GENERATIONAL},
+    {"handoff", WK_HANDOFF_RING},
+    {"ring", 64},
+    {"batch", 100},
+    {"queue", 3},
+    {"producers", 0.5},
+    {"blocks", 100},
+    {"writes", 4},
+    {"objects", 100},
+    {"objects_of", WK_OBJECTS_OF_THREAD},
+    {"order", WK_ORDER_RANDOM},
+    {"limit", 100000},
+    {"first_object", WK_FIRST_OBJECT_MAIN},
+    {"consumers", WK_CONSUMERS_ALLOCATED_ONCE},
+};
 
 static struct wk_request request_for(const char *kernel, uint32_t threads) {
     struct wk_request request;

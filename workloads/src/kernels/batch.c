@@ -1,8 +1,6 @@
 /* Allocate n objects, then free them all: in order, in reverse, or at random. */
 #include "block.h"
 
-enum order { IN_ORDER, REVERSE, AT_RANDOM };
-
 struct batch {
     struct block *objects;
     uint32_t used; /* objects[freed .. used) are allocated, or [0, used) in reverse */
@@ -13,7 +11,7 @@ struct batch {
 
 struct plan {
     uint32_t objects;
-    enum order order;
+    enum wk_order order;
 };
 
 static bool prepare(struct run *run) {
@@ -22,9 +20,9 @@ static bool prepare(struct run *run) {
     if (!plan || !batches)
         return false;
     run->shared = plan;
-    plan->order = (enum order)run_parameter(run, "order");
+    plan->order = (enum wk_order)run_parameter(run, "order");
     plan->objects = (uint32_t)run_parameter(run, "objects");
-    if (run_parameter(run, "objects_of") > 0) /* the number is of all threads together */
+    if (run_parameter(run, "objects_of") == WK_OBJECTS_OF_ALL)
         plan->objects = plan->objects / run->threads ? plan->objects / run->threads : 1;
     struct block *all = run_take(run, (size_t)run->threads * plan->objects * sizeof *all);
     if (!all)
@@ -45,8 +43,8 @@ static void shuffle(struct worker *worker, struct batch *batch) {
     }
 }
 
-static void free_one(struct worker *worker, struct batch *batch, enum order order) {
-    uint32_t at = order == REVERSE ? --batch->used : batch->freed++;
+static void free_one(struct worker *worker, struct batch *batch, enum wk_order order) {
+    uint32_t at = order == WK_ORDER_REVERSE ? --batch->used : batch->freed++;
     block_release(worker, &batch->objects[at], worker->index);
     if (batch->freed >= batch->used) {
         batch->freed = batch->used = 0;
@@ -66,7 +64,7 @@ static void general(struct worker *worker, uint64_t count) {
         if (batch->used < plan->objects)
             continue;
         batch->freeing = true;
-        if (plan->order == AT_RANDOM)
+        if (plan->order == WK_ORDER_RANDOM)
             shuffle(worker, batch);
     }
 }

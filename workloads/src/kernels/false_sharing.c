@@ -22,7 +22,7 @@ static bool prepare(struct run *run) {
         return false;
     run->shared = shared;
     shared->writes = (uint64_t)run_parameter(run, "writes");
-    bool passive = run_parameter(run, "first_object") > 0;
+    bool passive = run_parameter(run, "first_object") == WK_FIRST_OBJECT_MAIN;
     for (uint32_t i = 0; i < run->threads; i++) {
         run->workers[i].state = &writers[i];
         if (passive && !(writers[i].inherited = malloc(run->request->sizes[0])))

@@ -5,15 +5,12 @@
 #include "ring.h"
 #include "shared_slots.h"
 
-enum lifetime { SLOTS, LIFO, FIFO, GENERATIONAL };
-enum handoff { NONE, SHARED_SLOTS, RING };
-
 enum { RING_WORDS = 4096 };
 
 struct mixed {
     struct own_slots shape; /* first: own_slots_count() reads it */
-    enum lifetime lifetime;
-    enum handoff handoff;
+    enum wk_lifetime lifetime;
+    enum wk_handoff handoff;
     uint32_t share;      /* of 65536: what another thread frees */
     uint32_t long_lived; /* of 65536: what joins the old generation */
     struct ring *rings;
@@ -34,8 +31,8 @@ static bool prepare(struct run *run) {
     if (!mixed || !owners)
         return false;
     mixed->shape.count = own_slots_count(run);
-    mixed->lifetime = (enum lifetime)run_parameter(run, "lifetime");
-    mixed->handoff = (enum handoff)run_parameter(run, "handoff");
+    mixed->lifetime = (enum wk_lifetime)run_parameter(run, "lifetime");
+    mixed->handoff = (enum wk_handoff)run_parameter(run, "handoff");
     mixed->share = (uint32_t)(run_parameter(run, "share") * 65536);
     mixed->long_lived = (uint32_t)(run_parameter(run, "long_lived") * 65536);
     run->shared = mixed;
@@ -43,9 +40,9 @@ static bool prepare(struct run *run) {
         owners[i].slots = run->workers[i].state;
         run->workers[i].state = &owners[i];
     }
-    if (mixed->handoff == RING)
+    if (mixed->handoff == WK_HANDOFF_RING)
         return (mixed->rings = rings_take(run, RING_WORDS));
-    return mixed->handoff != SHARED_SLOTS ||
+    return mixed->handoff != WK_HANDOFF_SHARED ||
            shared_slots_prepare(run, &mixed->exchange, 256.0 * run->threads);
 }
 
@@ -68,9 +65,9 @@ static struct block displace(struct worker *worker, struct block in) {
     struct owner *owner = worker->state;
     uint32_t count = mixed->shape.count, old = count - count / 8;
     switch (mixed->lifetime) {
-    case FIFO:
+    case WK_LIFETIME_FIFO:
         return swap(queue_place(owner, 0, count), in);
-    case GENERATIONAL:
+    case WK_LIFETIME_GENERATIONAL:
         /* Old generation: slots[0 .. old), replaced at random; young: a short queue behind it. */
         if (old == count || random_below(&worker->random, 65536) < mixed->long_lived)
             return swap(&owner->slots[random_below(&worker->random, old)], in);
@@ -97,8 +94,8 @@ static void give_up(struct worker *worker, struct block block) {
     uint32_t owner = worker->index;
     if (!block.address)
         return;
-    if (mixed->handoff != NONE && random_below(&worker->random, 65536) < mixed->share) {
-        if (mixed->handoff == SHARED_SLOTS) {
+    if (mixed->handoff != WK_HANDOFF_NONE && random_below(&worker->random, 65536) < mixed->share) {
+        if (mixed->handoff == WK_HANDOFF_SHARED) {
             uint32_t place = random_below(&worker->random, mixed->exchange.count);
             block = shared_slots_swap(run, &mixed->exchange, place, block);
             owner = ANYONE;
@@ -114,9 +111,9 @@ static void give_up(struct worker *worker, struct block block) {
 static void general(struct worker *worker, uint64_t count) {
     struct mixed *mixed = worker->run->shared;
     for (; count && !run_stopping(worker->run); count--) {
-        if (mixed->handoff == RING)
+        if (mixed->handoff == WK_HANDOFF_RING)
             ring_release_all(worker, &mixed->rings[worker->index]);
-        if (mixed->lifetime == LIFO)
+        if (mixed->lifetime == WK_LIFETIME_LIFO)
             give_up(worker, rise_or_fall(worker));
         else
             give_up(worker, displace(worker, block_make(worker)));
@@ -129,11 +126,11 @@ static void drain(struct worker *worker) {
     for (uint32_t i = 0; i < mixed->shape.count; i++)
         block_release(worker, &owner->slots[i], worker->index);
     owner->position = 0;
-    if (mixed->handoff == RING) {
+    if (mixed->handoff == WK_HANDOFF_RING) {
         ring_release_unshown(worker, &mixed->rings[ring_next(worker)]);
         ring_release_all(worker, &mixed->rings[worker->index]);
     }
-    if (mixed->handoff == SHARED_SLOTS)
+    if (mixed->handoff == WK_HANDOFF_SHARED)
         shared_slots_drain(worker, &mixed->exchange);
 }
 

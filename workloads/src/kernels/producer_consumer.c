@@ -30,7 +30,7 @@ static bool prepare(struct run *run) {
     run->shared = shared;
     shared->batch_size = (uint32_t)run_parameter(run, "batch");
     double producers = run_parameter(run, "producers") * run->threads + 0.5;
-    shared->consumers_only_free = run_parameter(run, "consumers") > 0;
+    shared->consumers_only_free = run_parameter(run, "consumers") == WK_CONSUMERS_ONLY_FREE;
     double queue = run_parameter(run, "queue");
     uint32_t most = run->threads > 1 ? run->threads - 1 : 1;
     shared->producers = producers < 1 ? 1 : producers > most ? most : (uint32_t)producers;
