@@ -66,13 +66,22 @@ aarch64: .venv/tested
 sanitize: .venv/tested
 	$(BIN)/python -m tools.sanitize
 
-## Style, types and order: ruff, mypy --strict, clang-format, who may import whom.
+TIDY := $(BIN)/clang-tidy --quiet --experimental-custom-checks
+UNLESS_FAILED := 2> build/tidy.log || { cat build/tidy.log; false; }
+# What CMake does not build, tests compile.
+## Style, types and order: ruff, mypy --strict, clang-format, clang-tidy, import-linter.
 lint: .venv/linted
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	$(BIN)/cmake --preset release $(NINJA) > /dev/null
+	$(BIN)/cmake --build --preset release --target hakmem_hash workloads_hash > /dev/null
+	git ls-files 'allocator/*.c' 'workloads/*.c' 'mtbench/*.c' | \
+		xargs -P $(JOBS) -n 4 $(TIDY) -p build/release $(UNLESS_FAILED)
+	git ls-files 'tests/*.c' 'tools/*.c' | \
+		xargs -P $(JOBS) -I {} $(TIDY) {} -- -std=gnu11 -D_GNU_SOURCE= $(UNLESS_FAILED)
 	$(BIN)/python -m pytest -q tests/allocator/test_rooms.py
 
 ## Formats Python and C as lint wants them.

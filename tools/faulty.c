@@ -1,17 +1,12 @@
 /*
- * A malloc with one fault, chosen by FAULTY: the tests of the tests. Small power-of-two classes
- * over a bump pointer, one lock, headers of 32 bytes before each block; large blocks are mappings.
- * Without a fault it is slow and plain, and right.
- *
- * FAULTY is one of: none, twice, dirty-calloc, lossy-realloc, misaligned, leak, racy, hang,
- * silent-null, short-class, errno-free, wrap-calloc, bad-alignment, output, fork, zero-null,
- * huge-stays, realloc-frees, stale-usable, enomem-crash, not-unique, aligned-zero, reserves,
- * shared-pages, asks-pid, counts-cycles, deep-stack, raw-fork, early-tls, not-reentrant,
- * foreign-names, deep-bind, shrink-keeps, thread-hoard, list, copies, clock-wraps.
+ * A malloc with one fault, which fault.h chooses: the tests of the tests. Small power-of-two
+ * classes over a bump pointer, one lock, headers of 32 bytes before each block; large blocks are
+ * mappings. Without a fault it is slow and plain, and right.
  */
+#include "fault.h"
+
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
@@ -23,25 +18,6 @@
 #include <unistd.h>
 
 enum { HEADER = 32, CLASSES = 12, LARGEST = 16 << (CLASSES - 1) };
-
-// clang-format off
-enum fault {
-    NONE, TWICE, DIRTY_CALLOC, LOSSY_REALLOC, MISALIGNED, LEAK, RACY, HANG, SILENT_NULL,
-    SHORT_CLASS, ERRNO_FREE, WRAP_CALLOC, BAD_ALIGNMENT, OUTPUT, FORK, ZERO_NULL, HUGE_STAYS,
-    REALLOC_FREES, STALE_USABLE, ENOMEM_CRASH, NOT_UNIQUE, ALIGNED_ZERO, RESERVES, SHARED_PAGES,
-    ASKS_PID, COUNTS_CYCLES, DEEP_STACK, RAW_FORK, EARLY_TLS, NOT_REENTRANT, FOREIGN_NAMES,
-    DEEP_BIND, SHRINK_KEEPS, THREAD_HOARD, LIST, COPIES, CLOCK_WRAPS, FAULTS,
-};
-
-static const char *const names[FAULTS] = {
-    "none", "twice", "dirty-calloc", "lossy-realloc", "misaligned", "leak", "racy", "hang",
-    "silent-null", "short-class", "errno-free", "wrap-calloc", "bad-alignment", "output", "fork",
-    "zero-null", "huge-stays", "realloc-frees", "stale-usable", "enomem-crash", "not-unique",
-    "aligned-zero", "reserves", "shared-pages", "asks-pid", "counts-cycles", "deep-stack",
-    "raw-fork", "early-tls", "not-reentrant", "foreign-names", "deep-bind", "shrink-keeps",
-    "thread-hoard", "list", "copies", "clock-wraps",
-};
-// clang-format on
 
 struct header {
     void *base;    /* of the mapping, for large blocks; else NULL */
@@ -59,46 +35,12 @@ static struct chunk *lists[CLASSES];
 static char *bump, *bump_end;
 static size_t calls;
 
-static int only_in_threads;
-
-/* Read once, from the kernel: getenv may not be called this early, and environ is not yet set. */
-static enum fault chosen_fault(void) {
-    static int chosen = -1;
-    static char text[1 << 17];
-    if (chosen >= 0)
-        return (enum fault)chosen;
-    int found = NONE, fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/environ", O_RDONLY);
-    size_t length = 0;
-    for (long got = 1; got > 0; length += got > 0 ? (size_t)got : 0)
-        got = syscall(SYS_read, fd, text + length, sizeof text - 1 - length);
-    syscall(SYS_close, fd);
-    for (const char *entry = text; entry < text + length; entry += strlen(entry) + 1) {
-        for (int i = 0; strncmp(entry, "FAULTY=", 7) == 0 && i < FAULTS; i++)
-            if (strcmp(entry + 7, names[i]) == 0)
-                found = i;
-        if (strcmp(entry, "FAULTY_IN=threads") == 0)
-            only_in_threads = 1;
-    }
-    chosen = found;
-    return (enum fault)chosen;
-}
-
-/* With FAULTY_IN=threads the main thread (of an interpreter, say) is served without fault. */
-static enum fault fault(void) {
-    static _Thread_local int is_main;
-    enum fault chosen = chosen_fault();
-    if (chosen == NONE || !only_in_threads)
-        return chosen;
-    if (is_main == 0)
-        is_main = syscall(SYS_gettid) == getpid() ? 1 : -1;
-    return is_main == 1 ? NONE : chosen;
-}
-
 /* In a page that a child finds zeroed, that is unlocked, however it was forked. */
 static pthread_mutex_t *lock(void) {
     static pthread_mutex_t kept, *wiped;
-    if (fault() == RAW_FORK || fault() == FORK)
+    if (fault() == RAW_FORK || fault() == FORK) {
         return &kept;
+    }
     if (wiped == NULL) {
         void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         madvise(page, 4096, MADV_WIPEONFORK);
@@ -108,13 +50,15 @@ static pthread_mutex_t *lock(void) {
 }
 
 static void enter(void) {
-    if (fault() != RACY)
+    if (fault() != RACY) {
         pthread_mutex_lock(lock());
+    }
 }
 
 static void leave(void) {
-    if (fault() != RACY)
+    if (fault() != RACY) {
         pthread_mutex_unlock(lock());
+    }
 }
 
 static void unlock_child(void) {
@@ -122,17 +66,20 @@ static void unlock_child(void) {
 }
 
 __attribute__((constructor)) static void guard_fork(void) {
-    if (fault() != FORK)
+    if (fault() != FORK) {
         pthread_atfork(enter, leave, unlock_child);
+    }
 }
 
 static void *map(size_t bytes) {
     int sharing = fault() == SHARED_PAGES ? MAP_SHARED : MAP_PRIVATE;
     void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
-    if (pages != MAP_FAILED)
+    if (pages != MAP_FAILED) {
         return pages;
-    if (fault() == ENOMEM_CRASH)
+    }
+    if (fault() == ENOMEM_CRASH) {
         abort();
+    }
     errno = fault() == SILENT_NULL ? 0 : ENOMEM;
     return NULL;
 }
@@ -151,24 +98,29 @@ static void *take_small(uint32_t order) {
     size_t bytes = (size_t)16 << order;
     struct chunk *chunk = lists[order];
     /* So that a fork meets the lock held, and a race its rival, not once in a thousand runs. */
-    if (fault() == FORK || (fault() == RACY && ++calls % 16 == 0))
+    if (fault() == FORK || (fault() == RACY && ++calls % 16 == 0)) {
         sched_yield();
+    }
     if (chunk != NULL) {
         calls++;
-        if (fault() != TWICE || calls % 512 != 0)
+        if (fault() != TWICE || calls % 512 != 0) {
             lists[order] = chunk->next;
+        }
         return chunk;
     }
     size_t step = HEADER + bytes - (fault() == SHORT_CLASS && order == 2 ? 1 : 0);
     step = fault() == MISALIGNED && order == 3 ? step + 8 : step;
     if (bump == NULL || (size_t)(bump_end - bump) < step) {
-        if (fault() != NOT_REENTRANT)
+        if (fault() != NOT_REENTRANT) {
             leave(); /* whoever hooks mmap may allocate */
+        }
         char *fresh = map(1 << 20);
-        if (fault() != NOT_REENTRANT)
+        if (fault() != NOT_REENTRANT) {
             enter();
-        if (fresh == NULL)
+        }
+        if (fresh == NULL) {
             return NULL;
+        }
         bump = fresh;
         bump_end = bump + (1 << 20);
     }
@@ -189,9 +141,10 @@ static void misbehave(void) {
     static void *reserved;
     switch (fault()) {
     case RESERVES:
-        if (reserved == NULL)
+        if (reserved == NULL) {
             reserved = mmap(NULL, (size_t)256 << 30, PROT_NONE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        }
         break;
     case ASKS_PID:
         syscall(SYS_getpid);
@@ -205,12 +158,14 @@ static void misbehave(void) {
         use_deep_stack();
         break;
     case EARLY_TLS:
-        if (!ready)
+        if (!ready) {
             abort();
+        }
         break;
     case THREAD_HOARD:
-        if (!hoarding++)
+        if (!hoarding++) {
             memset(map(512 << 10), 1, 512 << 10);
+        }
         break;
     default:
         break;
@@ -223,17 +178,19 @@ static void *live[TABLE];
 static size_t live_count;
 
 static void note(void *block) {
-    if (live_count < TABLE)
+    if (live_count < TABLE) {
         live[live_count++] = block;
+    }
 }
 
 static void forget(void *block) {
     void *base = header_of(block)->base;
-    for (size_t i = 0; i < live_count; i++)
+    for (size_t i = 0; i < live_count; i++) {
         if (header_of(live[i])->base == base) {
             live[i] = live[--live_count];
             return;
         }
+    }
 }
 
 /* Milliseconds since the first call, in 32 bits. */
@@ -256,8 +213,9 @@ static void *take(size_t bytes, size_t alignment) {
     int before = errno;
     if (alignment <= 16 && bytes <= LARGEST) {
         uint32_t order = 0;
-        while (((size_t)16 << order) < bytes)
+        while (((size_t)16 << order) < bytes) {
             order++;
+        }
         enter();
         void *block = take_small(order);
         leave();
@@ -271,33 +229,43 @@ static void *take(size_t bytes, size_t alignment) {
     alignment = alignment < page ? page : alignment;
     size_t mapped = room + page + alignment;
     char *base = map(mapped);
-    if (base == NULL)
+    if (base == NULL) {
         return NULL;
+    }
     errno = before;
-    if (fault() == CLOCK_WRAPS)
+    if (fault() == CLOCK_WRAPS) {
         age_ms();
+    }
     uintptr_t at = ((uintptr_t)base + HEADER + alignment - 1) / alignment * alignment;
-    if (fault() == LIST)
+    if (fault() == LIST) {
         note((void *)at);
+    }
     return with_header((char *)at, base, mapped, room, CLASSES);
 }
 
 void free(void *block) {
-    if (block == NULL)
+    if (block == NULL) {
         return;
+    }
     struct header *header = header_of(block);
-    if (fault() == ERRNO_FREE)
+    if (fault() == ERRNO_FREE) {
         errno = EINVAL;
-    if (fault() == HANG && ++calls >= 3000)
-        for (;;)
+    }
+    if (fault() == HANG && ++calls >= 3000) {
+        for (;;) {
             pause();
-    if (fault() == LEAK)
+        }
+    }
+    if (fault() == LEAK) {
         return;
+    }
     if (header->order == CLASSES) {
-        if (fault() == HUGE_STAYS || (fault() == CLOCK_WRAPS && age_ms() < 0))
+        if (fault() == HUGE_STAYS || (fault() == CLOCK_WRAPS && age_ms() < 0)) {
             return;
-        if (fault() == LIST)
+        }
+        if (fault() == LIST) {
             forget(block);
+        }
         int before = errno;
         munmap(header->base, header->mapped);
         errno = before;
@@ -311,10 +279,12 @@ void free(void *block) {
 
 void *malloc(size_t bytes) {
     static char nothing[64] __attribute__((aligned(64)));
-    if (bytes == 0 && fault() == ZERO_NULL)
+    if (bytes == 0 && fault() == ZERO_NULL) {
         return NULL;
-    if (bytes == 0 && fault() == NOT_UNIQUE)
+    }
+    if (bytes == 0 && fault() == NOT_UNIQUE) {
         return with_header(nothing + HEADER, NULL, 0, 16, 0);
+    }
     return take(bytes, 16);
 }
 
@@ -325,27 +295,31 @@ void *calloc(size_t count, size_t each) {
         return NULL;
     }
     void *block = take(bytes, 16);
-    if (block != NULL && fault() != DIRTY_CALLOC)
+    if (block != NULL && fault() != DIRTY_CALLOC) {
         memset(block, 0, bytes);
+    }
     return block;
 }
 
 size_t malloc_usable_size(void *block) {
-    if (block == NULL)
+    if (block == NULL) {
         return 0;
+    }
     return header_of(block)->usable + (fault() == STALE_USABLE ? 16 : 0);
 }
 
 void *realloc(void *block, size_t bytes) {
-    if (block == NULL)
+    if (block == NULL) {
         return malloc(bytes);
+    }
     if (bytes == 0) {
         free(block);
         return NULL;
     }
     size_t old = header_of(block)->usable;
-    if (bytes <= old && (bytes > old / 2 || fault() == SHRINK_KEEPS))
+    if (bytes <= old && (bytes > old / 2 || fault() == SHRINK_KEEPS)) {
         return block;
+    }
     if (header_of(block)->order == CLASSES && bytes > LARGEST && fault() != LOSSY_REALLOC &&
         fault() != COPIES) {
         struct header *header = header_of(block);
@@ -365,8 +339,9 @@ void *realloc(void *block, size_t bytes) {
     }
     void *moved = take(bytes, 16);
     if (moved == NULL) {
-        if (fault() == REALLOC_FREES)
+        if (fault() == REALLOC_FREES) {
             free(block);
+        }
         return NULL;
     }
     size_t kept = old < bytes ? old : bytes;
@@ -389,17 +364,20 @@ void *memalign(size_t alignment, size_t bytes) {
 
 int posix_memalign(void **output, size_t alignment, size_t bytes) {
     if (alignment < sizeof(void *) || (alignment & (alignment - 1)) != 0) {
-        if (fault() == OUTPUT)
+        if (fault() == OUTPUT) {
             *output = NULL;
+        }
         return EINVAL;
     }
-    if (fault() == ALIGNED_ZERO && bytes == 0 && alignment >= (64 << 20))
+    if (fault() == ALIGNED_ZERO && bytes == 0 && alignment >= (64 << 20)) {
         return ENOMEM;
+    }
     int before = errno;
     void *block = take(bytes, alignment);
     errno = before;
-    if (block == NULL)
+    if (block == NULL) {
         return ENOMEM;
+    }
     *output = block;
     return 0;
 }

@@ -4,6 +4,7 @@
  */
 #include <malloc.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ struct chunk {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct chunk *lists[CLASSES];
-static int hoards;
+static bool hoards;
 
 __attribute__((constructor)) static void choose(void) {
     const char *fault = getenv("FAULTY");
@@ -37,14 +38,16 @@ static size_t bytes_of(size_t class) {
 }
 
 void *malloc(size_t bytes) {
-    if (!hoards || bytes > bytes_of(CLASSES - 2))
+    if (!hoards || bytes > bytes_of(CLASSES - 2)) {
         return __libc_malloc(bytes);
+    }
     size_t class = class_within(bytes < 16 ? 16 : bytes);
     class += bytes_of(class) < bytes;
     pthread_mutex_lock(&lock);
     struct chunk *chunk = lists[class];
-    if (chunk != NULL)
+    if (chunk != NULL) {
         lists[class] = chunk->next;
+    }
     pthread_mutex_unlock(&lock);
     return chunk != NULL ? chunk : __libc_malloc(bytes_of(class));
 }

@@ -56,7 +56,8 @@ HAK_EXPORT const char *hak_build_flags(void);
 
 /* The configuration in force. Switches are numbered from 0; hak_config_name is NULL beyond the
  * last. hak_config_value and _default write a text to `text` (64 bytes are always enough) and
- * return it. */
+ * return it. hak_config_allowed is every value with blanks between, or in words from what " to "
+ * what a number goes. */
 HAK_EXPORT const char *hak_config_name(int index);
 HAK_EXPORT const char *hak_config_value(int index, char *text, size_t bytes);
 HAK_EXPORT const char *hak_config_allowed(int index);

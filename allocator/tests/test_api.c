@@ -1,7 +1,6 @@
 /* api: what glibc's documentation promises of malloc and its family. */
 #include "base/os.h"
 #include "base/sizeclass.h"
-#include "boxes/elo.h"
 #include "hakmem.h"
 #include "parcel.h"
 

@@ -6,7 +6,6 @@
 #include "hakmem.h"
 #include "parcel.h"
 #include "stores/cache.h"
-#include "stores/central.h"
 #include "stores/room.h"
 #include "stores/shelf.h"
 
@@ -16,7 +15,7 @@
 static size_t floor_bytes(void) {
     size_t sum = 0;
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
-        size_t two = 2 * sizeclass[cls].size;
+        size_t two = (size_t)2 * sizeclass[cls].size;
         sum += two > 128 ? two : 128;
     }
     return sum;
@@ -266,7 +265,7 @@ static void give_gigabyte(void) {
 }
 
 PROMISE(the_automatic_budget_follows_the_memory_in_use) {
-    if (config.budget != BUDGET_AUTO) {
+    if (config.budget != CONFIG_AUTO) {
         CHECK_EQUAL(room_budget(), config.budget);
         return;
     }
@@ -279,7 +278,7 @@ PROMISE(the_automatic_budget_follows_the_memory_in_use) {
 }
 
 PROMISE(a_cache_at_its_limit_notices_that_the_budget_has_grown) {
-    if (config.budget != BUDGET_AUTO) {
+    if (config.budget != CONFIG_AUTO) {
         return;
     }
     use_every_class(0); /* from here on there is a cache */
@@ -365,9 +364,9 @@ static void *left[64][64];
 
 static void leave_blocks(int index) {
     for (int i = 0; i < 64; i++) {
-        left[index][i] = hak_malloc((size_t)(16 + 40 * i));
+        left[index][i] = hak_malloc(16 + 40 * (size_t)i);
         CHECK(left[index][i] != NULL);
-        memset(left[index][i], index, (size_t)(16 + 40 * i));
+        memset(left[index][i], index, 16 + 40 * (size_t)i);
     }
 }
 

@@ -4,7 +4,6 @@
 #include "child.h"
 #include "crew.h"
 #include "pages/pagemap.h"
-#include "pages/pages.h"
 #include "pages/span.h"
 #include "stores/central.h"
 #include "stores/spans.h"

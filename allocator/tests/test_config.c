@@ -1,5 +1,4 @@
 /* config: what the environment says holds, and what it says wrongly is said aloud. */
-#include "base/config.h"
 #include "child.h"
 #include "hakmem.h"
 
@@ -50,9 +49,21 @@ PROMISE(without_settings_every_switch_has_its_default_and_nothing_is_said) {
     CHECK(strstr(end.said, "hakmem:") == NULL);
 }
 
+PROMISE(every_default_is_a_value_that_can_be_set) {
+    for (int i = 0; hak_config_name(i) != NULL; i++) {
+        char text[64], setting[160];
+        const char *preset = hak_config_default(i, text, sizeof text);
+        spell(setting, sizeof setting, hak_config_name(i), preset);
+        struct ending end = print_with(setting);
+        CHECK(says_value(&end, hak_config_name(i), preset));
+        CHECK(strstr(end.said, "hakmem:") == NULL);
+    }
+}
+
 PROMISE(every_listed_value_of_every_named_switch_can_be_set) {
     for (int i = 0; hak_config_name(i) != NULL; i++) {
-        if (strchr(hak_config_allowed(i), ',') != NULL || strstr(hak_config_allowed(i), " to ")) {
+        if (strchr(hak_config_allowed(i), ',') != NULL ||
+            strstr(hak_config_allowed(i), " to ") != NULL) {
             continue;
         }
         char values[128], setting[160];

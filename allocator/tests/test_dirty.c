@@ -3,10 +3,8 @@
 #include "base/config.h"
 #include "crew.h"
 #include "hakmem.h"
-#include "pages/bigcache.h"
 #include "pages/growth.h"
 #include "pages/pages.h"
-#include "stores/central.h"
 #include "stores/dirty.h"
 #include "stores/spans.h"
 

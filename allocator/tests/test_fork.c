@@ -3,10 +3,9 @@
 #include "child.h"
 #include "crew.h"
 #include "hakmem.h"
-#include "pages/pages.h"
 #include "pages/runs.h"
 #include "parcel.h"
-#include "stores/cache.h"
+#include "stores/bins.h"
 
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -92,7 +91,7 @@ static struct parcel inherited[100];
 
 PROMISE(a_child_of_a_busy_process_allocates_and_keeps_what_it_inherited) {
     for (uint32_t i = 0; i < 100; i++) {
-        inherited[i] = parcel_make(i * 91, 3, i);
+        inherited[i] = parcel_make((size_t)i * 91, 3, i);
     }
     busy_begin();
     for (int round = 0; round < (SANITIZED ? 5 : 12); round++) {
@@ -213,7 +212,7 @@ static void start_afresh(int first) {
 
 PROMISE(a_child_that_nobody_announced_starts_afresh_and_keeps_what_it_inherited) {
     for (uint32_t i = 0; i < 100; i++) {
-        inherited[i] = parcel_make(i * 911, 3, i);
+        inherited[i] = parcel_make((size_t)i * 911, 3, i);
     }
     inherited_huge = (struct parcel){hak_malloc(50 << 20), PAGE, 3, 100};
     inherited_run = (struct parcel){hak_malloc(4 << 20), PAGE, 3, 101};

@@ -8,7 +8,7 @@ extern void *__libc_malloc(size_t);
 
 PROMISE(blocks_of_ours_are_known_and_strangers_are_not) {
     static const size_t sizes[] = {1, 1000, 5000, 40000, 1 << 20, 3 << 20, 40 << 20};
-    int local;
+    int local = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         void *block = hak_malloc(sizes[i]);
         CHECK(!guard_knows(block));

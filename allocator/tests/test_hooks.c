@@ -11,7 +11,6 @@
 #include "parcel.h"
 
 #include <stdatomic.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
 

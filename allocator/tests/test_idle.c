@@ -3,11 +3,13 @@
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"
-#include "child.h"
 #include "crew.h"
 #include "hakmem.h"
 #include "parcel.h"
 #include "stores/cache.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define BLOCKS 400
 #define SIZE 2000

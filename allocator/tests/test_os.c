@@ -1,6 +1,5 @@
 /* os: a system that agrees and does nothing is not believed. */
 #include "base/os.h"
-#include "base/syscall.h"
 #include "check.h"
 
 #include <errno.h>

@@ -2,7 +2,6 @@
 #include "crew.h"
 #include "pages/pages.h"
 #include "pages/span.h"
-#include "stores/cache.h"
 #include "tables/announce.h"
 #include "tables/registry.h"
 
@@ -65,7 +64,7 @@ PROMISE(the_registry_agrees_with_a_model_through_random_entries_and_removals) {
 }
 
 PROMISE(the_registry_does_not_know_strangers) {
-    int local;
+    int local = 0;
     CHECK_EQUAL(registry_find(NULL), CLASS_NONE);
     CHECK_EQUAL(registry_find(&local), CLASS_NONE);
     CHECK_EQUAL(registry_find((void *)strlen), CLASS_NONE);

@@ -6,7 +6,6 @@
 #include "hakmem.h"
 #include "pages/pagemap.h"
 #include "parcel.h"
-#include "tables/registry.h"
 
 static struct hak_stats *stats_now(void) {
     static struct hak_stats stats;

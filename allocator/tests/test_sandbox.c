@@ -44,7 +44,7 @@ static void allow_only_what_glibc_needs(void) {
         ALLOW(SYS_write),
         RETURN(SECCOMP_RET_KILL_PROCESS),
     };
-    install(filter, sizeof filter / sizeof *filter);
+    install(filter, sizeof filter / sizeof filter[0]);
 }
 
 static void turn_over(int index) {
@@ -101,7 +101,7 @@ static void refuse_what_is_optional(void) {
         IF_CALL(SYS_clock_gettime, SECCOMP_RET_ERRNO | EPERM),
         RETURN(SECCOMP_RET_ALLOW),
     };
-    install(filter, sizeof filter / sizeof *filter);
+    install(filter, sizeof filter / sizeof filter[0]);
 }
 
 PART(refused) {

@@ -171,7 +171,8 @@ PROMISE(the_bitmaps_of_a_long_run_hold_no_memory_once_it_was_purged) {
     struct span *before = pages_take(1, 1, RUN_SPARSE, &zero);
     struct span *span = pages_take(GRANULES, 1, RUN_SPARSE, &zero);
     CHECK(before != NULL && span != NULL);
-    struct bitmaps *bits = &pagemap.bits[(span - pagemap.spans + GRANULES / 2) / BITMAPS];
+    struct range *range = pagemap_range((void *)span->start);
+    struct bitmaps *bits = &range->bits[(span - range->spans + GRANULES / 2) / BITMAPS];
     memset(bits, 1, sizeof *bits);
     pages_give(span);
     CHECK(bits->few[0][0] != 0 && bits->many[BITMAPS - 1][SPAN_WORDS - 1] != 0);

@@ -138,7 +138,7 @@ PROMISE(blocks_outlive_the_threads_that_made_them_through_thread_churn) {
 }
 
 static void live_briefly(int index) {
-    struct parcel parcel = parcel_make((size_t)(index * 300 + 50), (uint32_t)index, 1);
+    struct parcel parcel = parcel_make((size_t)index * 300 + 50, (uint32_t)index, 1);
     parcel_end(&parcel);
 }
 

@@ -23,9 +23,10 @@ static void every_size(enum kind kind) {
         block_take(&held[bytes], kind, bytes, 1);
         aligned(&held[bytes], kind);
     }
-    for (size_t i = 0; i < HELD; i++)
+    for (size_t i = 0; i < HELD; i++) {
         block_drop(&held[i]);
-    for (size_t power = 4096; power <= (size_t)16 * MIB; power *= 2)
+    }
+    for (size_t power = 4096; power <= (size_t)16 * MIB; power *= 2) {
         for (size_t bytes = power - 1; bytes <= power + 1; bytes++) {
             struct block pair[2];
             for (int i = 0; i < 2; i++) {
@@ -35,6 +36,7 @@ static void every_size(enum kind kind) {
             block_drop(&pair[0]);
             block_drop(&pair[1]);
         }
+    }
 }
 
 static void malloc_every_size(void) {
@@ -55,8 +57,9 @@ static void below_sixteen(void) {
         enum kind kind = (enum kind)(i % 3); /* malloc, calloc, realloc */
         block_take(&block, kind, i % 15 + 1, 1);
         aligned(&block, kind);
-        if (i % 4 == 0)
+        if (i % 4 == 0) {
             block_drop(&block);
+        }
     }
 }
 
@@ -66,8 +69,9 @@ static void *by_memalign(size_t alignment, size_t bytes) {
 
 static void *by_posix_memalign(size_t alignment, size_t bytes) {
     void *block = NULL;
-    if (alignment < sizeof(void *))
+    if (alignment < sizeof(void *)) {
         return heap.malloc(bytes); /* those it must refuse; see the refusal area */
+    }
     errno = heap.posix_memalign(&block, alignment, bytes);
     return errno == 0 ? block : NULL;
 }
@@ -79,7 +83,7 @@ static void *by_aligned_alloc(size_t alignment, size_t bytes) {
 /* Right or refused, never wrong. Up to 1 GiB address space is plenty: then it must be right. */
 static void every_power(void *(*take)(size_t, size_t), const char *name) {
     static const size_t sizes[] = {1, 24, 100, 1000, 5000, 40000, 300000, 3000000};
-    for (unsigned power = 0; power <= LAST_POWER; power++)
+    for (unsigned power = 0; power <= LAST_POWER; power++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
             size_t alignment = (size_t)1 << power, bytes = sizes[s];
             errno = 0;
@@ -98,6 +102,7 @@ static void every_power(void *(*take)(size_t, size_t), const char *name) {
             memset(block, 0x5a, bytes);
             heap.free(block);
         }
+    }
 }
 
 static void memalign_powers(void) {
@@ -138,8 +143,9 @@ static void many_aligned_live(void) {
         live[slot].key = pattern_key(at, bytes, 1);
         pattern_fill(at, bytes, live[slot].key);
     }
-    for (size_t slot = 0; slot < LIVE; slot++)
+    for (size_t slot = 0; slot < LIVE; slot++) {
         heap.free(live[slot].at);
+    }
 }
 
 static void valloc_pages(void) {

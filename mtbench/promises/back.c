@@ -6,15 +6,15 @@
 #include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "team.h"
 
 /* "Seconds": long enough for decay in steps, short enough to matter to a service. */
 enum { PATIENCE_MS = 8000, STEP_MS = 20 };
 
 static void need_memory(size_t bytes) {
-    if (memory_available() < 2 * bytes)
+    if (memory_available() < 2 * bytes) {
         inapplicable("needs %zu MiB of free memory", 2 * bytes / MIB);
+    }
 }
 
 /* What any program does: takes and frees a few blocks of a few sizes now and then. */
@@ -24,11 +24,13 @@ static void ordinary_activity(uint64_t *random) {
         for (int i = 0; i < 32; i++) {
             size_t bytes = block_size_draw(random, 64 * KIB);
             held[i] = heap.malloc(bytes);
-            if (held[i] != NULL)
+            if (held[i] != NULL) {
                 memset(held[i], 1, bytes);
+            }
         }
-        for (int i = 0; i < 32; i++)
+        for (int i = 0; i < 32; i++) {
             heap.free(held[i]);
+        }
     }
 }
 
@@ -39,8 +41,9 @@ static void comes_back(size_t before, size_t peak) {
     for (int waited = 0; waited < PATIENCE_MS; waited += STEP_MS) {
         ordinary_activity(&random);
         now = memory_resident();
-        if (now <= allowed)
+        if (now <= allowed) {
             return;
+        }
         sleep_milliseconds(STEP_MS);
     }
     broken("of %zu MiB freed, %zu MiB are still resident after %d seconds of activity",
@@ -70,8 +73,9 @@ static void **fill(size_t count, size_t bytes) {
 }
 
 static void drain(void **held, size_t count) {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         heap.free(held[i]);
+    }
 }
 
 static void many(size_t count, size_t bytes) {
@@ -117,11 +121,14 @@ static void survivors(size_t bytes, size_t every, size_t newer) {
     need_memory(total + newer * bytes);
     size_t tables = (count + newer) * sizeof(void *), before = memory_resident() + tables;
     void **held = fill(count, bytes), **full = newer > 0 ? fill(newer, bytes) : NULL;
-    for (size_t i = 0; i < count; i++)
-        if (i % every != 0)
+    for (size_t i = 0; i < count; i++) {
+        if (i % every != 0) {
             heap.free(held[i]);
-    for (size_t i = 0; i < newer; i += 32)
+        }
+    }
+    for (size_t i = 0; i < newer; i += 32) {
         heap.free(full[i]);
+    }
     heap.malloc_trim(0);
     /* A survivor holds a page, and those beside it a little. */
     size_t allowed = before + count / every * 2 * memory_page() + newer * bytes + 16 * MIB;
@@ -177,8 +184,9 @@ static void threads_of_the_past(void) {
     over.held = memory_pages(over.count * sizeof(void *));
     memset(over.held, 0, over.count * sizeof(void *));
     size_t before = memory_resident();
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 6; i++) {
         thread_join(thread_start(fill_and_drain, &over));
+    }
     size_t peak = before + over.count * over.bytes;
     comes_back(before, peak);
 }
@@ -210,11 +218,13 @@ static void burst(void **held) {
 
 static void *work_and_sleep(void *argument) {
     struct sleeper *sleeper = argument;
-    for (int round = 0; round < 20; round++)
+    for (int round = 0; round < 20; round++) {
         burst(sleeper->held);
+    }
     atomic_fetch_add(sleeper->asleep, 1);
-    while (!atomic_load(sleeper->wake))
+    while (!atomic_load(sleeper->wake)) {
         sleep_milliseconds(STEP_MS);
+    }
     burst(sleeper->held);
     return NULL;
 }
@@ -230,19 +240,22 @@ static void sleeping_threads(void) {
         memset(sleepers[i].held, 0, table);
     }
     size_t before = memory_resident();
-    for (int i = 0; i < SLEEPERS; i++)
+    for (int i = 0; i < SLEEPERS; i++) {
         threads[i] = thread_start(work_and_sleep, &sleepers[i]);
-    while (atomic_load(&asleep) < SLEEPERS)
+    }
+    while (atomic_load(&asleep) < SLEEPERS) {
         sleep_milliseconds(STEP_MS);
+    }
     comes_back(before, before + (size_t)SLEEPERS * SLEEPER_BYTES);
     atomic_store(&wake, 1);
-    for (int i = 0; i < SLEEPERS; i++)
+    for (int i = 0; i < SLEEPERS; i++) {
         thread_join(threads[i]);
+    }
 }
 
 /* The same memory serves another size: what was freed must not be kept for its class alone. */
 static void reused_by_other_sizes(void) {
-    size_t total = (size_t)effort(128, 64) * MIB;
+    size_t total = effort(128, 64) * MIB;
     need_memory(total);
     static const size_t sizes[] = {48, 1000, 5000, 30000, 100000, 700000};
     size_t before = memory_resident(), peak = 0;

@@ -42,8 +42,9 @@ static void *take(enum kind kind, size_t bytes) {
         int error = heap.posix_memalign(&pointer, alignment, bytes);
         REQUIRE(error == 0 || error == ENOMEM, "posix_memalign(%zu, %zu) returned %s", alignment,
                 bytes, strerror(error));
-        if (error != 0)
+        if (error != 0) {
             errno = error;
+        }
         return error == 0 ? pointer : NULL;
     }
     default:
@@ -56,8 +57,9 @@ bool block_try(struct block *block, enum kind kind, size_t bytes, uint32_t owner
     int before = errno;
     errno = 0;
     unsigned char *at = take(kind, bytes);
-    if (at == NULL)
+    if (at == NULL) {
         return false;
+    }
     errno = before;
     if (kind == BY_CALLOC) {
         size_t wrong = pattern_constant(at, bytes, 0);
@@ -108,8 +110,9 @@ void block_resize(struct block *block, size_t bytes, uint32_t owner) {
 }
 
 void block_drop(struct block *block) {
-    if (block->at == NULL)
+    if (block->at == NULL) {
         return;
+    }
     block_check(block);
     heap.free(block->at);
     *block = (struct block){0};
@@ -117,20 +120,19 @@ void block_drop(struct block *block) {
 
 size_t block_size_draw(uint64_t *random, size_t limit) {
     unsigned bits = 1;
-    while (bits < 62 && ((size_t)1 << bits) < limit)
+    while (bits < 62 && ((size_t)1 << bits) < limit) {
         bits++;
-    size_t power = (size_t)1 << random_below(random, bits);
-    size_t bytes = power;
-    switch (random_below(random, 4)) {
-    case 0:
-        bytes = power - 1 + random_below(random, 3); /* 2^k - 1, 2^k, 2^k + 1 */
-        break;
-    default:
-        bytes = (power + random_below(random, power)) | 1;
-        break;
     }
-    if (bytes == 0)
+    size_t power = (size_t)1 << random_below(random, bits);
+    size_t bytes;
+    if (random_below(random, 4) == 0) {
+        bytes = power - 1 + random_below(random, 3); /* 2^k - 1, 2^k, 2^k + 1 */
+    } else {
+        bytes = (power + random_below(random, power)) | 1;
+    }
+    if (bytes == 0) {
         bytes = 1;
+    }
     return bytes < limit ? bytes : limit;
 }
 

@@ -11,15 +11,17 @@ enum { SLOTS = 64 };
 
 static void dirty(size_t bytes, size_t blocks) {
     void *held[SLOTS];
-    if (blocks > SLOTS)
+    if (blocks > SLOTS) {
         blocks = SLOTS;
+    }
     for (size_t i = 0; i < blocks; i++) {
         held[i] = heap.malloc(bytes);
         REQUIRE(held[i] != NULL, "malloc(%zu) = NULL", bytes);
         memset(held[i], 0xa5, heap.malloc_usable_size(held[i]));
     }
-    for (size_t i = 0; i < blocks; i++)
+    for (size_t i = 0; i < blocks; i++) {
         heap.free(held[i]);
+    }
 }
 
 static void zeroed(size_t count, size_t each) {
@@ -35,18 +37,20 @@ static void zeroed(size_t count, size_t each) {
 static void calloc_small(void) {
     for (size_t bytes = 1; bytes <= 4100; bytes++) {
         dirty(bytes, 8);
-        for (int i = 0; i < 8; i++)
+        for (int i = 0; i < 8; i++) {
             zeroed(1, bytes);
+        }
     }
 }
 
 static void calloc_every_power(void) {
-    for (size_t power = 1024; power <= (size_t)32 * MIB; power *= 2)
+    for (size_t power = 1024; power <= (size_t)32 * MIB; power *= 2) {
         for (size_t bytes = power - 1; bytes <= power + 1; bytes++) {
             dirty(bytes, 2);
             zeroed(1, bytes);
             zeroed(bytes, 1);
         }
+    }
 }
 
 /* A dirty block of one size comes back as another: split, merged, purged. */
@@ -64,15 +68,16 @@ static void calloc_after_trim(void) {
     for (size_t bytes = 100; bytes < 4 * MIB; bytes = bytes * 3 + 1) {
         dirty(bytes, 32);
         heap.malloc_trim(0);
-        for (int i = 0; i < 32; i++)
+        for (int i = 0; i < 32; i++) {
             zeroed(1, bytes);
+        }
     }
 }
 
 static void realloc_pairs(void) {
     uint64_t random = 7;
-    for (size_t round = 0; round < effort(60, 10); round++)
-        for (int from = 0; from < RANGES; from++)
+    for (size_t round = 0; round < effort(60, 10); round++) {
+        for (int from = 0; from < RANGES; from++) {
             for (int to = 0; to < RANGES; to++) {
                 struct block block;
                 block_take(&block, BY_MALLOC, range_draw(&random, (enum range)from), 1);
@@ -80,28 +85,35 @@ static void realloc_pairs(void) {
                 block_resize(&block, range_draw(&random, (enum range)from), 3);
                 block_drop(&block);
             }
+        }
+    }
 }
 
 static void realloc_of_aligned(void) {
     uint64_t random = 8;
-    for (size_t round = 0; round < effort(20, 5); round++)
-        for (int kind = 0; kind < KINDS; kind++)
-            for (int from = 0; from < RANGES; from++)
+    for (size_t round = 0; round < effort(20, 5); round++) {
+        for (int kind = 0; kind < KINDS; kind++) {
+            for (int from = 0; from < RANGES; from++) {
                 for (int to = 0; to < RANGES; to++) {
                     struct block block;
                     block_take(&block, (enum kind)kind, range_draw(&random, (enum range)from), 1);
                     block_resize(&block, range_draw(&random, (enum range)to), 2);
                     block_drop(&block);
                 }
+            }
+        }
+    }
 }
 
 static void realloc_step(size_t first, size_t last, size_t step) {
     struct block block;
     block_take(&block, BY_MALLOC, first, 1);
-    for (size_t bytes = first; bytes <= last; bytes += step)
+    for (size_t bytes = first; bytes <= last; bytes += step) {
         block_resize(&block, bytes, 1);
-    for (size_t bytes = last; bytes > first + step; bytes -= step)
+    }
+    for (size_t bytes = last; bytes > first + step; bytes -= step) {
         block_resize(&block, bytes, 1);
+    }
     block_drop(&block);
 }
 
@@ -118,15 +130,17 @@ static void realloc_among_others(void) {
     for (size_t round = 0; round < effort(60000, 12000); round++) {
         struct block *block = &slots[random_below(&random, SLOTS)];
         size_t bytes = block_size_draw(&random, 128 * KIB);
-        if (block->at == NULL)
+        if (block->at == NULL) {
             block_take(block, BY_MALLOC, bytes, 1);
-        else if (random_below(&random, 4) == 0)
+        } else if (random_below(&random, 4) == 0) {
             block_drop(block);
-        else
+        } else {
             block_resize(block, bytes, 1);
+        }
     }
-    for (size_t i = 0; i < SLOTS; i++)
+    for (size_t i = 0; i < SLOTS; i++) {
         block_drop(&slots[i]);
+    }
 }
 
 /* A copy has both blocks resident at once; a remapping has one. */

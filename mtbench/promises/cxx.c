@@ -37,15 +37,17 @@ static void preload_runtime(void) {
 
 static void with_runtime(const char *arm) {
     void *runtime = dlopen("libstdc++.so.6", RTLD_LAZY);
-    if (runtime == NULL)
+    if (runtime == NULL) {
         inapplicable("libstdc++.so.6 is not installed");
+    }
     arm_decides(arm, preload_runtime);
 }
 
 static void *operator_named(const char *symbol) {
     void *address = heap_symbol(symbol);
-    if (address == NULL)
+    if (address == NULL) {
         inapplicable("no library exports %s", symbol);
+    }
     return address;
 }
 
@@ -136,8 +138,8 @@ static void form_give(const struct form *form, void *block, size_t bytes, size_t
 
 static void all_forms_arm(void) {
     static const size_t sizes[] = {0, 1, 8, 24, 100, 1000, 4096, 5000, 40000, 300000, 3000000};
-    for (size_t f = 0; f < FORMS; f++)
-        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
+    for (size_t f = 0; f < FORMS; f++) {
+        for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
             for (size_t alignment = 32; alignment <= 8192; alignment *= 4) {
                 size_t bytes = sizes[s];
                 unsigned char *block = form_take(&forms[f], bytes, alignment);
@@ -151,8 +153,11 @@ static void all_forms_arm(void) {
                 REQUIRE(wrong == bytes, "%s(%zu): byte %zu changed", forms[f].take, bytes, wrong);
                 form_give(&forms[f], block, bytes, alignment);
             }
-    for (size_t f = 0; f < FORMS; f++)
+        }
+    }
+    for (size_t f = 0; f < FORMS; f++) {
         form_give(&forms[f], NULL, 0, 64); /* delete of a null pointer does nothing */
+    }
 }
 
 static size_t handler_calls;
@@ -171,10 +176,12 @@ static void on_terminate(void) {
     } *(*current_type)(void);
     GET(current_type, "__cxa_current_exception_type");
     const struct type_info_layout *type = current_type();
-    if (type == NULL)
+    if (type == NULL) {
         broken("std::terminate without an exception");
-    if (strstr(type->name, "bad_alloc") == NULL)
+    }
+    if (strstr(type->name, "bad_alloc") == NULL) {
         broken("threw %s, not std::bad_alloc", type->name);
+    }
     _exit(EXIT_KEPT);
 }
 
@@ -191,8 +198,9 @@ static void throws(enum shape shape) {
     set(on_terminate);
     signal(SIGABRT, on_abort);
     for (size_t f = 0; f < FORMS; f++) {
-        if (forms[f].shape != shape)
+        if (forms[f].shape != shape) {
             continue;
+        }
         void *block = form_take(&forms[f], too_much, 64);
         broken("%s(2^50) returned %p instead of throwing", forms[f].take, block);
     }
@@ -207,22 +215,25 @@ static void throws_aligned_arm(void) {
 }
 
 static void nothrow_arm(void) {
-    for (size_t f = 0; f < FORMS; f++)
+    for (size_t f = 0; f < FORMS; f++) {
         if (forms[f].shape == NOTHROW || forms[f].shape == ALIGNED_NOTHROW) {
             void *block = form_take(&forms[f], too_much, 64);
             REQUIRE(block == NULL, "%s(2^50) = %p", forms[f].take, block);
         }
+    }
 }
 
 static void give_up(void) {
-    if (++handler_calls == 3)
+    if (++handler_calls == 3) {
         set_new_handler(NULL);
+    }
 }
 
 static void handler_called(enum shape shape) {
     for (size_t f = 0; f < FORMS; f++) {
-        if (forms[f].shape != shape)
+        if (forms[f].shape != shape) {
             continue;
+        }
         handler_calls = 0;
         set_new_handler(give_up);
         void *block = form_take(&forms[f], too_much, 64);
@@ -238,8 +249,9 @@ static void handler_nothrow_arm(void) {
 }
 
 static void handler_then_exit(void) {
-    if (++handler_calls == 3)
+    if (++handler_calls == 3) {
         _exit(EXIT_KEPT);
+    }
 }
 
 static void handler_plain_arm(void) {

@@ -71,8 +71,9 @@ static void *thread_main(void *argument) {
 }
 
 static void untouched_in_threads(void) {
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         thread_join(thread_start_with_stack(thread_main, NULL, 256 * KIB));
+    }
 }
 
 static void free_marked(void *block, size_t bytes) {
@@ -87,11 +88,13 @@ static void free_under_refusal(void) {
     void *held[SLOTS];
     for (int round = 0; round < 8; round++) {
         size_t bytes = (size_t)100 << (2 * round);
-        for (size_t i = 0; i < (size_t)SLOTS >> round; i++)
+        for (size_t i = 0; i < (size_t)SLOTS >> round; i++) {
             held[i] = heap.malloc(bytes);
+        }
         inject_from(REFUSE_MUNMAP | REFUSE_MADVISE | REFUSE_MPROTECT, 1);
-        for (size_t i = 0; i < (size_t)SLOTS >> round; i++)
+        for (size_t i = 0; i < (size_t)SLOTS >> round; i++) {
             free_marked(held[i], bytes);
+        }
         inject_stop();
     }
 }

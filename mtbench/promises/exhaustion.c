@@ -23,8 +23,9 @@ enum { SLOTS = 96, LAST_K = 200, PATIENCE_S = 45 };
 static size_t other_than_enomem;
 
 static void note_refusal(void) {
-    if (errno != ENOMEM)
+    if (errno != ENOMEM) {
         other_than_enomem++;
+    }
 }
 
 /* A little of everything; what is refused stays empty or as it was. */
@@ -34,32 +35,38 @@ static void churn(struct block *slots, size_t rounds, uint64_t *random) {
         size_t limit = round % 4 == 0 ? 3 * MIB : 40 * KIB;
         size_t bytes = block_size_draw(random, limit);
         if (block->at != NULL && random_below(random, 3) == 0) {
-            if (!block_try_resize(block, bytes, 1))
+            if (!block_try_resize(block, bytes, 1)) {
                 note_refusal();
+            }
             continue;
         }
         block_drop(block);
-        if (!block_try(block, (enum kind)random_below(random, KINDS), bytes, 1))
+        if (!block_try(block, (enum kind)random_below(random, KINDS), bytes, 1)) {
             note_refusal();
+        }
     }
-    for (size_t i = 0; i < SLOTS; i++)
-        if (slots[i].at != NULL)
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (slots[i].at != NULL) {
             block_check(&slots[i]);
+        }
+    }
 }
 
 static void drop_all(struct block *slots) {
-    for (size_t i = 0; i < SLOTS; i++)
+    for (size_t i = 0; i < SLOTS; i++) {
         block_drop(&slots[i]);
+    }
 }
 
 /* After the refusals: every size of every kind is served again. */
 static void service_resumes(void) {
-    for (int kind = 0; kind < KINDS; kind++)
+    for (int kind = 0; kind < KINDS; kind++) {
         for (size_t bytes = 1; bytes < (size_t)6 * MIB; bytes = bytes * 7 + 3) {
             struct block block;
             block_take(&block, (enum kind)kind, bytes, 3);
             block_drop(&block);
         }
+    }
 }
 
 struct trial {
@@ -93,16 +100,18 @@ static void *first_allocations(void *argument) {
 static void try_thread(void) {
     struct block block = {0};
     pthread_t thread;
-    if (pthread_create(&thread, NULL, first_allocations, &block) == 0)
+    if (pthread_create(&thread, NULL, first_allocations, &block) == 0) {
         pthread_join(thread, NULL);
+    }
     block_drop(&block);
 }
 
 /* A block that is mapped by itself, or NULL, grows and goes. Its ends alone are written and
  * checked, as whole patterns of this size would take seconds. */
 static void grow_and_free(unsigned char *block, size_t bytes, size_t end, uint64_t salt) {
-    if (block == NULL)
+    if (block == NULL) {
         return;
+    }
     uint64_t key = pattern_key(block, bytes, salt);
     pattern_fill(block, end, key);
     pattern_fill(block + bytes - end, end, key);
@@ -118,7 +127,7 @@ static void grow_and_free(unsigned char *block, size_t bytes, size_t end, uint64
 /* Blocks that most allocators map one by one: they meet mmap, mremap and munmap. */
 static void huge_churn(size_t rounds) {
     for (size_t round = 0; round < rounds; round++) {
-        size_t bytes = (size_t)(33 + 16 * round) * MIB;
+        size_t bytes = (33 + 16 * round) * MIB;
         unsigned char *block = round % 3 == 2 ? heap.memalign(MIB, bytes) : heap.malloc(bytes);
         grow_and_free(block, bytes, 4096, 4);
     }
@@ -157,8 +166,9 @@ static struct tally for_every_k(unsigned calls, void (*begin)(unsigned, size_t),
         child_run(trial_run, &trial, PATIENCE_S, name);
         tally.processes++;
         tally.refusals += inject_refused();
-        if (inject_seen() < k)
+        if (inject_seen() < k) {
             break;
+        }
         tally.last = k;
     }
     return tally;
@@ -176,8 +186,9 @@ static void steady_mapping(size_t round) {
 /* Pages that are given back. */
 static void steady_pages(void) {
     unsigned char *pages = heap.malloc((size_t)3 * MIB);
-    if (pages != NULL)
+    if (pages != NULL) {
         memset(pages, 1, 64 * KIB);
+    }
     heap.free(pages);
     heap.malloc_trim(0);
 }
@@ -185,28 +196,35 @@ static void steady_pages(void) {
 /* What the round is made of follows from the call that is refused; what stays makes an allocator
  * that reserves addresses ask for more to be made usable. */
 static void steady_round(unsigned calls, size_t round, void **staying) {
-    if (calls & (REFUSE_MMAP | REFUSE_MREMAP | REFUSE_MUNMAP))
+    if (calls & (REFUSE_MMAP | REFUSE_MREMAP | REFUSE_MUNMAP)) {
         steady_mapping(round);
-    if (calls & REFUSE_MADVISE)
+    }
+    if (calls & REFUSE_MADVISE) {
         steady_pages();
-    if (calls & REFUSE_MPROTECT)
+    }
+    if (calls & REFUSE_MPROTECT) {
         *staying = heap.malloc((size_t)20 * MIB);
+    }
 }
 
 static void steady_run(void *argument) {
     const struct trial *trial = argument;
     void *staying[STEADY_ROUNDS] = {0};
     struct block slots[8];
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < 8; i++) {
         block_take(&slots[i], (enum kind)(i % KINDS), (size_t)1000 << i, 1);
+    }
     trial->begin(trial->calls, trial->k);
-    for (size_t round = 0; round < STEADY_ROUNDS && inject_seen() <= trial->k; round++)
+    for (size_t round = 0; round < STEADY_ROUNDS && inject_seen() <= trial->k; round++) {
         steady_round(trial->calls, round, &staying[round]);
+    }
     inject_stop();
-    for (size_t i = 0; i < STEADY_ROUNDS; i++)
+    for (size_t i = 0; i < STEADY_ROUNDS; i++) {
         heap.free(staying[i]);
-    for (size_t i = 0; i < 8; i++)
+    }
+    for (size_t i = 0; i < 8; i++) {
         block_drop(&slots[i]);
+    }
     for (size_t bytes = 1; bytes < (size_t)64 * MIB; bytes = bytes * 21 + 3) {
         void *again = heap.malloc(bytes);
         REQUIRE(again != NULL, "malloc(%zu) = NULL though memory is there again", bytes);
@@ -223,8 +241,9 @@ static struct tally each_k_once(unsigned calls) {
         char name[96];
         snprintf(name, sizeof name, "steady work, call %zu of %s refused", k, inject_name(calls));
         child_run(steady_run, &trial, PATIENCE_S, name);
-        if (inject_refused() == 0)
+        if (inject_refused() == 0) {
             break;
+        }
         tally.processes++;
         tally.refusals += inject_refused();
         tally.last = k;
@@ -301,11 +320,13 @@ static void thread_churn(size_t index, void *argument) {
     (void)argument;
     for (size_t round = 0; round < effort(30, 10); round++) {
         churn(slots, 60, &random);
-        if (index == 0)
+        if (index == 0) {
             inject_from(REFUSE_ALL, 1 + round * 3);
+        }
         churn(slots, 60, &random);
-        if (index == 0)
+        if (index == 0) {
             inject_stop();
+        }
     }
     drop_all(slots);
 }
@@ -339,22 +360,27 @@ static void thread_starts(void) {
 static void refill_and_registry(size_t bytes, size_t most) {
     struct block *blocks = memory_pages(most * sizeof *blocks);
     size_t count = 0;
-    while (count < 500)
+    while (count < 500) {
         block_take(&blocks[count++], BY_MALLOC, bytes, 1);
+    }
     inject_from(REFUSE_ALL, 1);
-    while (count < most && block_try(&blocks[count], BY_MALLOC, bytes, 1))
+    while (count < most && block_try(&blocks[count], BY_MALLOC, bytes, 1)) {
         count++;
+    }
     size_t when_full = count;
     for (int i = 0; i < 100; i++) { /* refused again and again: nothing may be left locked */
         struct block extra;
-        if (block_try(&extra, BY_MALLOC, bytes, 1))
+        if (block_try(&extra, BY_MALLOC, bytes, 1)) {
             block_drop(&extra);
+        }
     }
     inject_stop();
-    while (count < when_full + 500 && count < most)
+    while (count < when_full + 500 && count < most) {
         block_take(&blocks[count++], BY_MALLOC, bytes, 1);
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         block_drop(&blocks[i]);
+    }
 }
 
 static void in_refill(void) {

@@ -23,11 +23,14 @@ static const char *const informing[] = {
 };
 
 static void present(void) {
-    for (size_t i = 0; i < sizeof allocating / sizeof allocating[0]; i++)
+    for (size_t i = 0; i < sizeof allocating / sizeof allocating[0]; i++) {
         REQUIRE(heap_symbol(allocating[i]) != NULL, "no library exports %s", allocating[i]);
-    for (size_t i = 0; i < sizeof informing / sizeof informing[0]; i++)
-        if (strcmp(informing[i], "mallinfo2") != 0 || heap_symbol("gnu_get_libc_version") != NULL)
+    }
+    for (size_t i = 0; i < sizeof informing / sizeof informing[0]; i++) {
+        if (strcmp(informing[i], "mallinfo2") != 0 || heap_symbol("gnu_get_libc_version") != NULL) {
             REQUIRE(heap_symbol(informing[i]) != NULL, "no library exports %s", informing[i]);
+        }
+    }
 }
 
 static void one_library(void) {
@@ -58,8 +61,9 @@ static void counts(size_t (*in_use)(void), const char *name) {
             "%s: a 32 MiB block more, but it tells of %zd bytes", name,
             (ssize_t)(with_huge - with_small));
     heap.free(huge);
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < COUNT; i++) {
         heap.free(held[i]);
+    }
     size_t after = in_use();
     REQUIRE(after < before + (size_t)8 * MIB, "%s: all is freed, but it tells of %zu MiB in use",
             name, (after - before) / MIB);
@@ -92,8 +96,9 @@ static void mallinfo_answers(void) {
 }
 
 static void mallinfo2_answers(void) {
-    if (heap_symbol("mallinfo2") == NULL)
+    if (heap_symbol("mallinfo2") == NULL) {
         inapplicable("this libc has no mallinfo2");
+    }
     counts(by_mallinfo2, "mallinfo2");
 }
 
@@ -118,7 +123,7 @@ static void info_is_xml(void) {
 static void stats_speak(void) {
     REQUIRE(heap.malloc_stats != NULL, "no library exports malloc_stats");
     int ends[2], saved = dup(2);
-    REQUIRE(pipe(ends) == 0, "pipe: %s", strerror(errno));
+    REQUIRE(saved >= 0 && pipe(ends) == 0, "dup, pipe: %s", strerror(errno));
     dup2(ends[1], 2);
     void *held = heap.malloc(100);
     heap.malloc_stats();
@@ -150,14 +155,17 @@ static void trim_is_safe(void) {
     struct block blocks[200];
     uint64_t random = 41;
     for (size_t round = 0; round < 50; round++) {
-        for (size_t i = 0; i < 200; i++)
+        for (size_t i = 0; i < 200; i++) {
             block_take(&blocks[i], BY_MALLOC, block_size_draw(&random, 256 * KIB), 1);
-        for (size_t i = 0; i < 200; i += 2)
+        }
+        for (size_t i = 0; i < 200; i += 2) {
             block_drop(&blocks[i]);
+        }
         int result = heap.malloc_trim(round * 1000);
         REQUIRE(result == 0 || result == 1, "malloc_trim returned %d", result);
-        for (size_t i = 1; i < 200; i += 2)
+        for (size_t i = 1; i < 200; i += 2) {
             block_drop(&blocks[i]);
+        }
     }
 }
 
@@ -194,14 +202,16 @@ static void stream_functions(void) {
         size_t length = 0, capacity = 0;
         FILE *stream = open_memstream(&text, &length);
         REQUIRE(stream != NULL, "open_memstream: %s", strerror(errno));
-        for (int j = 0; j < 500; j++)
+        for (int j = 0; j < 500; j++) {
             fprintf(stream, "line %d of a growing stream\n", j);
+        }
         fclose(stream);
         REQUIRE(length > 10000, "open_memstream holds %zu bytes", length);
         stream = fmemopen(text, length, "r");
         size_t lines = 0;
-        while (getline(&line, &capacity, stream) > 0)
+        while (getline(&line, &capacity, stream) > 0) {
             lines++;
+        }
         fclose(stream);
         REQUIRE(lines == 500, "getline saw %zu lines", lines);
         heap.free(line);

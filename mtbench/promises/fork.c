@@ -1,7 +1,6 @@
 /* fork, at any moment, from any thread: the child can allocate, thread and fork again. */
 #include <pthread.h>
 #include <spawn.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -9,27 +8,11 @@
 
 #include "areas.h"
 #include "block.h"
-#include "heap.h"
+#include "busy.h"
 #include "memory.h"
 #include "pattern.h"
 #include "process.h"
 #include "team.h"
-
-static atomic_int stopping;
-
-static void *busy(void *argument) {
-    uint64_t random = (uint64_t)(uintptr_t)argument;
-    struct block held[64] = {0};
-    while (!atomic_load(&stopping)) {
-        struct block *block = &held[random_below(&random, 64)];
-        block_drop(block);
-        block_take(block, (enum kind)random_below(&random, KINDS),
-                   block_size_draw(&random, 32 * KIB), 1);
-    }
-    for (size_t i = 0; i < 64; i++)
-        block_drop(&held[i]);
-    return NULL;
-}
 
 static void churn(void) {
     struct block held[64] = {0};
@@ -40,8 +23,9 @@ static void churn(void) {
         block_take(block, (enum kind)random_below(&random, KINDS),
                    block_size_draw(&random, round % 50 == 0 ? 2 * MIB : 32 * KIB), 2);
     }
-    for (size_t i = 0; i < 64; i++)
+    for (size_t i = 0; i < 64; i++) {
         block_drop(&held[i]);
+    }
 }
 
 static void *churn_thread(void *argument) {
@@ -58,28 +42,27 @@ static void child_allocates(void *argument) {
 static void child_threads(void *argument) {
     (void)argument;
     churn();
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         thread_join(thread_start(churn_thread, NULL));
+    }
 }
 
 static void child_forks(void *argument) {
     size_t depth = (size_t)(uintptr_t)argument;
     churn();
-    if (depth > 0)
+    if (depth > 0) {
         child_run(child_forks, (void *)(depth - 1), 20, "a nested child");
+    }
     churn();
 }
 
-/* Forks in the midst of four busy threads. */
+/* Forks in the midst of busy threads. */
 static void while_busy(void (*work)(void *), void *argument, const char *what) {
-    pthread_t threads[4];
-    for (size_t i = 0; i < 4; i++)
-        threads[i] = thread_start(busy, (void *)(i + 1));
-    for (size_t i = 0; i < effort(100, 25); i++)
+    busy_begin(BUSY_MOST, 32 * KIB);
+    for (size_t i = 0; i < effort(100, 25); i++) {
         child_run(work, argument, 20, what);
-    atomic_store(&stopping, 1);
-    for (size_t i = 0; i < 4; i++)
-        thread_join(threads[i]);
+    }
+    busy_end();
 }
 
 static void from_busy(void) {
@@ -150,10 +133,11 @@ static void child_overwrites(void *argument) {
     (void)argument;
     for (size_t i = 0; i < VIEW; i++) {
         block_check(&shared_view[i]);
-        if (i % 2 == 0)
+        if (i % 2 == 0) {
             memset(shared_view[i].at, 0xee, shared_view[i].bytes);
-        else
+        } else {
             block_drop(&shared_view[i]);
+        }
     }
     churn();
 }
@@ -161,16 +145,19 @@ static void child_overwrites(void *argument) {
 static void own_memory(void) {
     uint64_t random = 12;
     shared_view = memory_pages(VIEW * sizeof *shared_view);
-    for (size_t i = 0; i < VIEW; i++)
+    for (size_t i = 0; i < VIEW; i++) {
         block_take(&shared_view[i], (enum kind)(i % KINDS),
                    block_size_draw(&random, i % 100 == 0 ? 2 * MIB : 16 * KIB), 1);
+    }
     for (int round = 0; round < 5; round++) {
         child_run(child_overwrites, NULL, 20, "a child that writes its own copy");
-        for (size_t i = 0; i < VIEW; i++)
+        for (size_t i = 0; i < VIEW; i++) {
             block_check(&shared_view[i]);
+        }
     }
-    for (size_t i = 0; i < VIEW; i++)
+    for (size_t i = 0; i < VIEW; i++) {
         block_drop(&shared_view[i]);
+    }
 }
 
 static void parent_does_not_grow(void) {
@@ -208,8 +195,6 @@ static void await_true(pid_t process, const char *name) {
     REQUIRE(waitpid(process, &status, 0) == process && status == 0, "%s: status %#x", name,
             (unsigned)status);
 }
-
-extern char **environ;
 
 static void spawn_way(char *const *arguments) {
     pid_t process;

@@ -5,14 +5,11 @@
  */
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/time.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
 #include "pattern.h"
-#include "team.h"
 
 /* The larger of two trials has TIMES as many. */
 enum { TIMES = 16, TRIALS = 3 };
@@ -39,8 +36,10 @@ static void does_not_grow(size_t (*work)(size_t), size_t most, double allowed) {
     double ratio = 0;
     for (int trial = 0; trial < TRIALS && ratio < 2 * allowed; trial++) {
         double few = 0;
-        for (int i = 0; i < TIMES; i++) /* as many calls as among many: no shorter a measurement */
+        for (int i = 0; i < TIMES;
+             i++) { /* as many calls as among many: no shorter a measurement */
             few += cost_of_call(work, most / TIMES) / TIMES;
+        }
         double many = cost_of_call(work, most);
         ratio = many / few;
         if (ratio <= allowed) {
@@ -73,8 +72,9 @@ static size_t take_and_free(size_t count) {
         REQUIRE(held[i] != NULL, "malloc(%zu) = NULL after %zu blocks", bytes, i);
     }
     shuffle(held, count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         heap.free(held[i]);
+    }
     return 2 * count;
 }
 
@@ -95,16 +95,18 @@ static size_t replace(size_t count) {
     size_t bytes = probe_current()->size;
     void **held = memory_pages(count * sizeof *held);
     uint64_t random = 5;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         held[i] = heap.malloc(bytes);
+    }
     for (size_t i = 0; i < count; i++) {
         void **slot = &held[random_below(&random, count)];
         heap.free(*slot);
         *slot = heap.malloc(bytes + random_below(&random, bytes));
         REQUIRE(*slot != NULL, "malloc = NULL among %zu live blocks", count);
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         heap.free(held[i]);
+    }
     return 4 * count;
 }
 
@@ -117,12 +119,13 @@ enum { BUFFERS = 12, STEP = 64 * KIB };
 
 static size_t grow(size_t steps) {
     char *held[BUFFERS] = {NULL};
-    for (size_t step = 1; step <= steps; step++)
+    for (size_t step = 1; step <= steps; step++) {
         for (size_t i = 0; i < BUFFERS; i++) {
             held[i] = heap.realloc(held[i], step * STEP);
             REQUIRE(held[i] != NULL, "realloc to %zu KiB = NULL", step * STEP / KIB);
             memset(held[i] + (step - 1) * STEP, (int)i, STEP);
         }
+    }
     for (size_t i = 0; i < BUFFERS; i++) {
         REQUIRE(held[i][0] == (char)i && held[i][steps * STEP - 1] == (char)i,
                 "a buffer grown to %zu KiB lost a byte", steps * STEP / KIB);

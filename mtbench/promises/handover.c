@@ -1,11 +1,11 @@
 /* Blocks of every kind, freed or resized by another thread than the one that took them. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "areas.h"
 #include "block.h"
-#include "heap.h"
 #include "memory.h"
 #include "pattern.h"
 #include "team.h"
@@ -34,10 +34,11 @@ static void replace_by_malloc(struct block *block, uint64_t *random, size_t limi
 }
 
 static void resize(struct block *block, uint64_t *random, size_t limit, size_t owner) {
-    if (block->at == NULL)
+    if (block->at == NULL) {
         block_take(block, BY_MALLOC, block_size_draw(random, limit), (uint32_t)owner);
-    else
+    } else {
         block_resize(block, block_size_draw(random, limit), (uint32_t)owner);
+    }
 }
 
 static void exchange_work(size_t index, void *argument) {
@@ -45,8 +46,9 @@ static void exchange_work(size_t index, void *argument) {
     uint64_t random = index + 1;
     for (size_t round = 0; round < exchange->rounds; round++) {
         size_t slot = random_below(&random, SLOTS);
-        if (atomic_flag_test_and_set_explicit(&exchange->slots[slot].taken, memory_order_acquire))
+        if (atomic_flag_test_and_set_explicit(&exchange->slots[slot].taken, memory_order_acquire)) {
             continue;
+        }
         exchange->action(&exchange->slots[slot].block, &random, exchange->limit, index);
         atomic_flag_clear_explicit(&exchange->slots[slot].taken, memory_order_release);
     }
@@ -59,8 +61,9 @@ static void exchange_run(size_t threads, size_t operations, size_t limit,
     exchange->limit = limit;
     exchange->action = action;
     team_run(threads, exchange_work, exchange);
-    for (size_t slot = 0; slot < SLOTS; slot++)
+    for (size_t slot = 0; slot < SLOTS; slot++) {
         block_drop(&exchange->slots[slot].block);
+    }
 }
 
 static void two_tiny(void) {
@@ -92,8 +95,8 @@ struct pipe_line {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct block queue[256];
-    size_t head, tail, done;
-    size_t total;
+    size_t head, tail, total;
+    bool done;
 };
 
 static void pipe_produce(struct pipe_line *line) {
@@ -102,14 +105,15 @@ static void pipe_produce(struct pipe_line *line) {
         struct block block;
         block_take(&block, BY_MALLOC, block_size_draw(&random, 8 * KIB), 0);
         pthread_mutex_lock(&line->lock);
-        while (line->head - line->tail == 256)
+        while (line->head - line->tail == 256) {
             pthread_cond_wait(&line->changed, &line->lock);
+        }
         line->queue[line->head++ % 256] = block;
         pthread_cond_broadcast(&line->changed);
         pthread_mutex_unlock(&line->lock);
     }
     pthread_mutex_lock(&line->lock);
-    line->done = 1;
+    line->done = true;
     pthread_cond_broadcast(&line->changed);
     pthread_mutex_unlock(&line->lock);
 }
@@ -117,8 +121,9 @@ static void pipe_produce(struct pipe_line *line) {
 static void pipe_consume(struct pipe_line *line) {
     for (;;) {
         pthread_mutex_lock(&line->lock);
-        while (line->head == line->tail && !line->done)
+        while (line->head == line->tail && !line->done) {
             pthread_cond_wait(&line->changed, &line->lock);
+        }
         if (line->head == line->tail) {
             pthread_mutex_unlock(&line->lock);
             return;
@@ -131,10 +136,11 @@ static void pipe_consume(struct pipe_line *line) {
 }
 
 static void pipe_work(size_t index, void *argument) {
-    if (index == 0)
+    if (index == 0) {
         pipe_produce(argument);
-    else
+    } else {
         pipe_consume(argument);
+    }
 }
 
 static void one_way(void) {
@@ -143,7 +149,7 @@ static void one_way(void) {
     pthread_cond_init(&line->changed, NULL);
     line->total = effort(150000, 50000);
     team_run(4, pipe_work, line); /* fills the caches, which are allowed */
-    line->done = 0;
+    line->done = false;
     size_t before = memory_resident();
     team_run(4, pipe_work, line);
     size_t after = memory_resident();
@@ -163,14 +169,18 @@ static void relay_work(size_t index, void *argument) {
     struct relay *relay = argument;
     uint64_t random = 77;
     for (size_t round = 0; round < relay->rounds; round++) {
-        if (round % 2 == index)
-            for (size_t i = 0; i < relay->count; i++)
+        if (round % 2 == index) {
+            for (size_t i = 0; i < relay->count; i++) {
                 block_take(&relay->blocks[i], (enum kind)(i % KINDS),
                            block_size_draw(&random, 2048), (uint32_t)index);
+            }
+        }
         pthread_barrier_wait(&relay->turn);
-        if (round % 2 != index)
-            for (size_t i = relay->count; i-- > 0;)
+        if (round % 2 != index) {
+            for (size_t i = relay->count; i-- > 0;) {
                 block_drop(&relay->blocks[i]);
+            }
+        }
         pthread_barrier_wait(&relay->turn);
     }
 }

@@ -12,8 +12,9 @@ void *heap_symbol(const char *symbol) {
 const char *heap_origin(const char *symbol) {
     Dl_info information;
     void *address = heap_symbol(symbol);
-    if (address == NULL || dladdr(address, &information) == 0)
+    if (address == NULL || dladdr(address, &information) == 0) {
         return NULL;
+    }
     return information.dli_fname;
 }
 

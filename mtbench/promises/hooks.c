@@ -23,8 +23,9 @@ static void *churn(void *argument) {
         block_take(block, (enum kind)random_below(&random, KINDS),
                    block_size_draw(&random, round % 128 == 0 ? 3 * MIB : 32 * KIB), 1);
     }
-    for (size_t i = 0; i < HELD; i++)
+    for (size_t i = 0; i < HELD; i++) {
         block_drop(&held[i]);
+    }
     return NULL;
 }
 
@@ -33,10 +34,12 @@ static void work_arm(void) {
     churn((void *)1);
     for (size_t round = 0; round < 3; round++) {
         pthread_t threads[2];
-        for (size_t i = 0; i < 2; i++)
+        for (size_t i = 0; i < 2; i++) {
             threads[i] = thread_start(churn, (void *)(2 * round + i + 2));
-        for (size_t i = 0; i < 2; i++)
+        }
+        for (size_t i = 0; i < 2; i++) {
             thread_join(threads[i]);
+        }
         heap.malloc_trim(0);
     }
 }

@@ -1,7 +1,6 @@
 #include "inject.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -14,7 +13,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "memory.h"
 #include "probe.h"
 
 /* Shared between the probe, its children and the supervisor; written by plain atomics. */
@@ -73,23 +71,26 @@ static void answer(const struct seccomp_notif *asked, struct seccomp_notif_resp 
     uintptr_t heap_end = atomic_load(&plan->heap_end);
     if ((call_bit(number) & atomic_load(&plan->calls)) == 0 ||
         (number == SYS_brk && wanted_break <= heap_end)) {
-        if (number == SYS_brk && wanted_break != 0)
+        if (number == SYS_brk && wanted_break != 0) {
             atomic_store(&plan->heap_end, wanted_break);
+        }
         return;
     }
     size_t position = atomic_fetch_add(&plan->seen, 1) + 1;
     size_t first = atomic_load(&plan->first), last = atomic_load(&plan->last);
     if (first == 0 || position < first || position > last) {
-        if (number == SYS_brk)
+        if (number == SYS_brk) {
             atomic_store(&plan->heap_end, wanted_break);
+        }
         return;
     }
     atomic_fetch_add(&plan->refused, 1);
     reply->flags = 0;
-    if (number == SYS_brk)
+    if (number == SYS_brk) {
         reply->val = (int64_t)heap_end; /* brk fails by answering the old break */
-    else
+    } else {
         reply->error = -ENOMEM;
+    }
 }
 
 /* Runs in a process that shares the descriptor table and has a copy of the memory: it must not
@@ -105,14 +106,16 @@ static _Noreturn void supervise(pid_t probe) {
     } given;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int listener;
-    while ((listener = atomic_load(&plan->listener) - 1) < 0 && getppid() == probe)
+    while ((listener = atomic_load(&plan->listener) - 1) < 0 && getppid() == probe) {
         sched_yield();
+    }
     for (;;) {
         memset(&asked, 0, sizeof asked);
         memset(&given, 0, sizeof given);
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) {
-            if ((errno == EINTR || errno == ENOENT) && getppid() == probe)
+            if ((errno == EINTR || errno == ENOENT) && getppid() == probe) {
                 continue; /* else the probe died before the prctl above could tell */
+            }
             _exit(0);
         }
         answer(&asked.notification, &given.reply);
@@ -127,8 +130,9 @@ void inject_begin(void) {
     pid_t probe = getpid();
     long supervisor = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
     REQUIRE(supervisor >= 0, "clone: %s", strerror(errno));
-    if (supervisor == 0)
+    if (supervisor == 0) {
         supervise(probe);
+    }
     static const int asked_about[] = {SYS_mmap,     SYS_munmap, SYS_madvise,
                                       SYS_mprotect, SYS_mremap, SYS_brk};
     enum { CALLS = sizeof asked_about / sizeof asked_about[0] };
@@ -136,9 +140,10 @@ void inject_begin(void) {
     size_t length = 0;
     filter[length++] =
         (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    for (size_t i = 0; i < CALLS; i++)
+    for (size_t i = 0; i < CALLS; i++) {
         filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
                                                         (unsigned)asked_about[i], CALLS - i, 0);
+    }
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
     struct sock_fprog program = {.len = (unsigned short)length, .filter = filter};

@@ -7,30 +7,31 @@
 #include <unistd.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "team.h"
 
 static const size_t five_gib = (size_t)5 << 30;
 
 /* Touches a page every 64 MiB, so that a 5 GiB block costs less than one megabyte. */
 static void mark(unsigned char *block, size_t bytes) {
-    for (size_t at = 0; at < bytes; at += 64 * (size_t)MIB)
+    for (size_t at = 0; at < bytes; at += 64 * (size_t)MIB) {
         memcpy(block + at, &at, sizeof at);
+    }
     block[bytes - 1] = 0x77;
 }
 
 static void marked(const unsigned char *block, size_t bytes) {
-    for (size_t at = 0; at < bytes; at += 64 * (size_t)MIB)
+    for (size_t at = 0; at < bytes; at += 64 * (size_t)MIB) {
         REQUIRE(memcmp(block + at, &at, sizeof at) == 0, "byte %zu of a %zu-byte block changed", at,
                 bytes);
+    }
 }
 
 static unsigned char *beyond(unsigned char *block, const char *name) {
-    if (block == NULL && memory_available() < 8 * five_gib / 5)
+    if (block == NULL && memory_available() < 8 * five_gib / 5) {
         inapplicable("needs 8 GiB of free memory to be granted 5");
+    }
     REQUIRE(block != NULL, "%s of 5 GiB = NULL", name);
     return block;
 }
@@ -52,8 +53,9 @@ static void above_four_gib(void) {
 
 static void calloc_above_four_gib(void) {
     unsigned char *block = beyond(heap.calloc(five_gib / 1024, 1024), "calloc");
-    for (size_t at = 0; at < five_gib; at += 16 * (size_t)MIB)
+    for (size_t at = 0; at < five_gib; at += 16 * (size_t)MIB) {
         REQUIRE(block[at] == 0, "calloc of 5 GiB: byte %zu is not zero", at);
+    }
     heap.free(block);
 }
 
@@ -137,11 +139,13 @@ static void million_live(void) {
 static size_t run_away(void **held, size_t most, size_t bytes) {
     size_t count = 0;
     errno = 0;
-    while (count < most && (held[count] = heap.malloc(bytes)) != NULL)
+    while (count < most && (held[count] = heap.malloc(bytes)) != NULL) {
         *(char *)held[count++] = 1;
+    }
     REQUIRE(count == most || errno == ENOMEM, "refused with errno %d", errno);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         heap.free(held[i]);
+    }
     return count;
 }
 
@@ -187,14 +191,17 @@ static void locked(void) {
     if (setrlimit(RLIMIT_MEMLOCK, &lock) != 0) {
         getrlimit(RLIMIT_MEMLOCK, &lock);
         lock.rlim_cur = lock.rlim_max;
-        if (lock.rlim_max < LEAST || setrlimit(RLIMIT_MEMLOCK, &lock) != 0)
+        if (lock.rlim_max < LEAST || setrlimit(RLIMIT_MEMLOCK, &lock) != 0) {
             inapplicable("an ordinary user may lock less than %d MiB here", LEAST / MIB);
+        }
     }
-    if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
+    if (geteuid() == 0 && (setgid(NOBODY) != 0 || setuid(NOBODY) != 0)) {
         inapplicable("cannot become an ordinary user");
-    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+    }
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0) {
         broken("mlockall of a small process with a limit of %zu MiB: %s",
                (size_t)lock.rlim_cur / MIB, strerror(errno));
+    }
     for (size_t bytes = 100; bytes <= MIB; bytes *= 10) {
         char *block = heap.malloc(bytes);
         REQUIRE(block != NULL, "malloc(%zu) = NULL in a locked process", bytes);

@@ -2,45 +2,24 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
-#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "areas.h"
 #include "block.h"
+#include "busy.h"
 #include "heap.h"
 #include "memory.h"
 #include "pattern.h"
 #include "plugins.h"
 #include "team.h"
 
-enum { WORKERS = 3 };
-
-static atomic_int stopping;
-
-static void *busy(void *argument) {
-    uint64_t random = (uint64_t)(uintptr_t)argument;
-    struct block held[32] = {0};
-    while (!atomic_load(&stopping)) {
-        struct block *block = &held[random_below(&random, 32)];
-        block_drop(block);
-        block_take(block, (enum kind)random_below(&random, KINDS),
-                   block_size_draw(&random, 32 * KIB), 1);
-    }
-    for (size_t i = 0; i < 32; i++)
-        block_drop(&held[i]);
-    return NULL;
-}
-
 static void under_load(void (*work)(void)) {
-    pthread_t threads[WORKERS];
-    for (size_t i = 0; i < WORKERS; i++)
-        threads[i] = thread_start(busy, (void *)(i + 1));
+    busy_begin(3, 32 * KIB);
     work();
-    atomic_store(&stopping, 1);
-    for (size_t i = 0; i < WORKERS; i++)
-        thread_join(threads[i]);
+    busy_end();
 }
 
 static void open_and_close(void) {
@@ -58,8 +37,9 @@ static void dlopen_loop(void) {
 }
 
 static void open_with_constructor(void) {
-    for (size_t i = 0; i < effort(400, 100); i++)
+    for (size_t i = 0; i < effort(400, 100); i++) {
         dlclose(plugin_open("constructor", RTLD_NOW));
+    }
 }
 
 static void constructor_allocates(void) {
@@ -85,8 +65,9 @@ static void open_with_tls(void) {
     for (size_t i = 0; i < effort(60, 20); i++) {
         void *library = plugin_open("tls", RTLD_NOW);
         plugin_function(library, "plugin_words", &words_of_thread);
-        for (int j = 0; j < 8; j++)
+        for (int j = 0; j < 8; j++) {
             thread_join(thread_start(use_words, NULL));
+        }
         use_words(NULL);
         dlclose(library);
     }
@@ -133,10 +114,13 @@ static void *first_in_thread(void *argument) {
     return NULL;
 }
 
+static atomic_int stopping;
+
 static void *opens_and_closes(void *argument) {
     (void)argument;
-    while (!atomic_load(&stopping))
+    while (!atomic_load(&stopping)) {
         dlclose(plugin_open("constructor", RTLD_NOW));
+    }
     return NULL;
 }
 
@@ -155,32 +139,36 @@ static void first_under_loader_lock(void) {
 struct tls_demand {
     ElfW(Addr) inside; /* an address of the library asked about */
     size_t bytes;
-    int is_static;
+    bool is_static;
 };
 
 static int measure_tls(struct dl_phdr_info *information, size_t size, void *argument) {
     struct tls_demand *demand = argument;
     const ElfW(Dyn) *dynamic = NULL;
     size_t bytes = 0;
-    int ours = 0;
+    bool ours = false;
     (void)size;
     for (int i = 0; i < information->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &information->dlpi_phdr[i];
         ElfW(Addr) start = information->dlpi_addr + header->p_vaddr;
         if (header->p_type == PT_LOAD && demand->inside >= start &&
-            demand->inside < start + header->p_memsz)
-            ours = 1;
-        else if (header->p_type == PT_TLS)
+            demand->inside < start + header->p_memsz) {
+            ours = true;
+        } else if (header->p_type == PT_TLS) {
             bytes = header->p_memsz;
-        else if (header->p_type == PT_DYNAMIC)
+        } else if (header->p_type == PT_DYNAMIC) {
             dynamic = (const ElfW(Dyn) *)start;
+        }
     }
-    if (!ours)
+    if (!ours) {
         return 0;
+    }
     demand->bytes = bytes;
-    for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++)
-        if (dynamic->d_tag == DT_FLAGS && (dynamic->d_un.d_val & DF_STATIC_TLS) != 0)
-            demand->is_static = 1;
+    for (; dynamic != NULL && dynamic->d_tag != DT_NULL; dynamic++) {
+        if (dynamic->d_tag == DT_FLAGS && (dynamic->d_un.d_val & DF_STATIC_TLS) != 0) {
+            demand->is_static = true;
+        }
+    }
     return 1;
 }
 
@@ -188,8 +176,9 @@ static int measure_tls(struct dl_phdr_info *information, size_t size, void *argu
  * that takes it leaves none for others, and cannot be opened late itself. */
 static void little_static_tls(void) {
     enum { FEW_DOZEN = 128 };
-    if (probe_served_by() == NULL || strcmp(probe_served_by(), "system") == 0)
+    if (probe_served_by() == NULL || strcmp(probe_served_by(), "system") == 0) {
         inapplicable("nothing is preloaded");
+    }
     struct tls_demand demand = {.inside = (ElfW(Addr))heap_symbol("malloc")};
     dl_iterate_phdr(measure_tls, &demand);
     REQUIRE(!demand.is_static || demand.bytes <= FEW_DOZEN,

@@ -11,8 +11,9 @@
 
 void *memory_pages(size_t bytes) {
     void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED)
+    if (pages == MAP_FAILED) {
         inapplicable("no memory for the probe's own tables");
+    }
     return pages;
 }
 
@@ -24,8 +25,9 @@ size_t memory_page(void) {
 static void read_file(const char *path, char *text, size_t capacity) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t length = fd < 0 ? -1 : read(fd, text, capacity - 1);
-    if (length < 0)
+    if (length < 0) {
         inapplicable("cannot read %s", path);
+    }
     text[length] = '\0';
     close(fd);
 }
@@ -34,8 +36,9 @@ static size_t pages_of(const char *format) {
     char text[256];
     size_t pages = 0;
     read_file("/proc/self/statm", text, sizeof text);
-    if (sscanf(text, format, &pages) != 1)
+    if (sscanf(text, format, &pages) != 1) {
         inapplicable("cannot understand /proc/self/statm");
+    }
     return pages * memory_page();
 }
 
@@ -52,8 +55,9 @@ static size_t kilobytes_after(const char *path, const char *label) {
     size_t kilobytes = 0;
     read_file(path, text, sizeof text);
     const char *line = strstr(text, label);
-    if (line == NULL || sscanf(line + strlen(label), "%zu", &kilobytes) != 1)
+    if (line == NULL || sscanf(line + strlen(label), "%zu", &kilobytes) != 1) {
         inapplicable("%s has no %s line", path, label);
+    }
     return kilobytes * KIB;
 }
 
@@ -67,20 +71,24 @@ size_t memory_available(void) {
 
 void memory_reset_peak(void) {
     int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, "5", 1) != 1)
+    if (fd < 0 || write(fd, "5", 1) != 1) {
         inapplicable("cannot reset the peak of resident memory");
+    }
     close(fd);
 }
 
 size_t memory_mappings(void) {
     static char text[65536];
     int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         inapplicable("cannot read /proc/self/maps");
+    }
     size_t lines = 0;
-    for (ssize_t length; (length = read(fd, text, sizeof text)) > 0;)
-        for (ssize_t i = 0; i < length; i++)
+    for (ssize_t length; (length = read(fd, text, sizeof text)) > 0;) {
+        for (ssize_t i = 0; i < length; i++) {
             lines += text[i] == '\n';
+        }
+    }
     close(fd);
     return lines;
 }

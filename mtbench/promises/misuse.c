@@ -11,8 +11,9 @@
 
 static void first_line(char *text) {
     char *end = strchr(text, '\n');
-    if (end != NULL)
+    if (end != NULL) {
         *end = '\0';
+    }
 }
 
 static void run_arm(const char *which, struct outcome *outcome) {
@@ -20,8 +21,9 @@ static void run_arm(const char *which, struct outcome *outcome) {
     snprintf(row, sizeof row, "misuse_arms.%s-%s", probe_current()->name, which);
     arm_run(row, NULL, outcome);
     first_line(outcome->text);
-    if (WIFEXITED(outcome->status) && WEXITSTATUS(outcome->status) == EXIT_INAPPLICABLE)
+    if (WIFEXITED(outcome->status) && WEXITSTATUS(outcome->status) == EXIT_INAPPLICABLE) {
         inapplicable("%s", outcome->text);
+    }
 }
 
 /* The twin first: a malloc that stops everything would otherwise win. The kept result carries one
@@ -34,14 +36,15 @@ static void judge(void) {
     REQUIRE(outcome.status == 0, "the benign twin ended by %s: %s", how, outcome.text);
     run_arm("bad", &outcome);
     status_describe(outcome.status, how, sizeof how);
-    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_REFUSED)
+    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_REFUSED) {
         remark("refused");
-    else if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_KEPT)
+    } else if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_KEPT) {
         broken("not stopped%s%s", outcome.text[0] != '\0' ? ", only told: " : "", outcome.text);
-    else if (outcome.text[0] != '\0')
+    } else if (outcome.text[0] != '\0') {
         remark("stopped by %s: %s", how, outcome.text);
-    else
+    } else {
         remark("accident: %s without a message", how);
+    }
 }
 
 #define JUDGED(IDENTIFIER, NAME, LINE, BYTES)                                                      \

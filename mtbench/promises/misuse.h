@@ -17,6 +17,24 @@ struct misuse {
  * rather than by a stop. */
 enum { EXIT_REFUSED = 40 };
 
+/* What a program does after its fault, and what gives a checking allocator its chance: it takes
+ * and frees blocks of that size and of others, and gives memory back. */
+void misuse_life_goes_on(size_t bytes);
+
+/* FAULT(identifier, {bad}, {twin}): both bodies see `bytes`, and differ in the fault alone. */
+#define FAULT(IDENTIFIER, BAD, TWIN)                                                               \
+    static void IDENTIFIER##_bad(size_t bytes) {                                                   \
+        (void)bytes;                                                                               \
+        BAD;                                                                                       \
+        misuse_life_goes_on(bytes);                                                                \
+    }                                                                                              \
+    static void IDENTIFIER##_twin(size_t bytes) {                                                  \
+        (void)bytes;                                                                               \
+        TWIN;                                                                                      \
+        misuse_life_goes_on(bytes);                                                                \
+    }                                                                                              \
+    const struct misuse misuse_##IDENTIFIER = {IDENTIFIER##_bad, IDENTIFIER##_twin};
+
 /* EACH_SIZED(X): X(identifier, "name", "line") for the faults that are tried at every size;
  * EACH_SINGLE(X): for those without a size. */
 #define EACH_SIZED(X)                                                                              \

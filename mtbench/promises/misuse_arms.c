@@ -1,36 +1,35 @@
-/* The misuse programs themselves. Every bad() has a twin() that differs in the fault alone. */
-#include <pthread.h>
+/* The misuse programs of a block of some size, and the rows of all. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "areas.h"
 #include "heap.h"
-#include "memory.h"
 #include "misuse.h"
 #include "pattern.h"
 #include "team.h"
 
-/* What a program does after its fault, and what gives a checking allocator its chance: it takes
- * and frees blocks of that size and of others, and gives memory back. */
-static void life_goes_on(size_t bytes) {
+void misuse_life_goes_on(size_t bytes) {
     enum { LIVE = 300 };
     static void *held[LIVE];
     size_t count = bytes > 100000 ? 4 : LIVE;
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < count; i++) {
             held[i] = heap.malloc(bytes);
-            if (held[i] != NULL)
+            if (held[i] != NULL) {
                 memset(held[i], 7, bytes);
+            }
         }
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             heap.free(held[i]);
+        }
     }
-    for (size_t i = 0; i < LIVE; i++)
+    for (size_t i = 0; i < LIVE; i++) {
         held[i] = heap.malloc(i * 17 + 1);
-    for (size_t i = 0; i < LIVE; i++)
+    }
+    for (size_t i = 0; i < LIVE; i++) {
         heap.free(held[i]);
+    }
     heap.malloc_trim(0);
 }
 
@@ -43,29 +42,15 @@ static char *block_among(size_t bytes) {
     return block;
 }
 
-/* FAULT(identifier, {bad}, {twin}): both bodies see `bytes`. */
-#define FAULT(IDENTIFIER, BAD, TWIN)                                                               \
-    static void IDENTIFIER##_bad(size_t bytes) {                                                   \
-        (void)bytes;                                                                               \
-        BAD;                                                                                       \
-        life_goes_on(bytes);                                                                       \
-    }                                                                                              \
-    static void IDENTIFIER##_twin(size_t bytes) {                                                  \
-        (void)bytes;                                                                               \
-        TWIN;                                                                                      \
-        life_goes_on(bytes);                                                                       \
-    }                                                                                              \
-    const struct misuse misuse_##IDENTIFIER = {IDENTIFIER##_bad, IDENTIFIER##_twin};
-
-static void free_with_others(char *block, size_t bytes, int again) {
+static void free_with_others(char *block, size_t bytes) {
     void *others[20];
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         others[i] = heap.malloc(bytes);
+    }
     heap.free(block);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         heap.free(others[i]);
-    if (again)
-        heap.free(block);
+    }
 }
 
 static void *free_in_thread(void *block) {
@@ -86,8 +71,16 @@ FAULT(
     })
 
 FAULT(
-    double_free_delayed, { free_with_others(block_among(bytes), bytes, 1); },
-    { free_with_others(block_among(bytes), bytes, 0); })
+    double_free_delayed,
+    {
+        char *p = block_among(bytes);
+        free_with_others(p, bytes);
+        heap.free(p);
+    },
+    {
+        char *p = block_among(bytes);
+        free_with_others(p, bytes);
+    })
 
 FAULT(
     double_free_interleaved,
@@ -254,8 +247,9 @@ FAULT(
     {
         char *p = block_among(bytes);
         char *q = heap.realloc(p, bytes * 40);
-        if (q == p)
+        if (q == p) {
             inapplicable("realloc did not move the block");
+        }
         memset(p, 0x55, 16);
         heap.free(q);
     },
@@ -271,8 +265,9 @@ static void visible(const char *block, size_t bytes, uint64_t key) {
     char expected[64];
     size_t probe = bytes < sizeof expected ? bytes : sizeof expected;
     pattern_fill(expected, probe, key);
-    if (memcmp(block + 16, expected + 16, probe - 16) != 0)
+    if (memcmp(block + 16, expected + 16, probe - 16) != 0) {
         _exit(EXIT_REFUSED);
+    }
 }
 
 FAULT(
@@ -320,8 +315,9 @@ FAULT(
 static void delete_sized(void *block, size_t bytes) {
     void (*give)(void *, size_t);
     void *address = heap_symbol("_ZdlPvm");
-    if (address == NULL)
+    if (address == NULL) {
         inapplicable("no library exports sized delete");
+    }
     memcpy(&give, &address, sizeof give);
     give(block, bytes);
 }
@@ -329,8 +325,9 @@ static void delete_sized(void *block, size_t bytes) {
 static char *new_block(size_t bytes) {
     char *(*take)(size_t);
     void *address = heap_symbol("_Znwm");
-    if (address == NULL)
+    if (address == NULL) {
         inapplicable("no library exports operator new");
+    }
     memcpy(&take, &address, sizeof take);
     return take(bytes);
 }
@@ -338,83 +335,6 @@ static char *new_block(size_t bytes) {
 FAULT(
     sized_delete, { delete_sized(new_block(bytes), bytes * 4); },
     { delete_sized(new_block(bytes), bytes); })
-
-static _Alignas(64) char global_array[4096] = {1};
-
-FAULT(
-    free_stack,
-    {
-        _Alignas(64) char local[256];
-        memset(local, 1, 256);
-        heap.free(local + 64);
-    },
-    {
-        char *p = heap.malloc(256);
-        heap.free(p);
-    })
-
-FAULT(free_global, { heap.free(global_array + 64); }, { heap.free(heap.malloc(4096)); })
-
-FAULT(
-    free_literal, { heap.free((void *)(uintptr_t)"a string literal in read-only memory"); },
-    { heap.free(strdup("a string")); })
-
-FAULT(
-    free_mapped, { heap.free((char *)memory_pages((size_t)MIB) + 65536); },
-    { heap.free(heap.valloc((size_t)MIB)); })
-
-FAULT(
-    free_wild, { heap.free((void *)(uintptr_t)0x4141414141414140); },
-    { heap.free(heap.malloc(1)); })
-
-FAULT(free_small_number, { heap.free((void *)(uintptr_t)0x10); }, { heap.free(NULL); })
-
-FAULT(
-    free_code,
-    {
-        void *p;
-        void (*f)(void) = (void (*)(void))thread_join;
-        memcpy(&p, &f, sizeof p);
-        heap.free(p);
-    },
-    { heap.free(heap.malloc(1)); })
-
-FAULT(
-    realloc_stack,
-    {
-        _Alignas(64) char local[256];
-        memset(local, 1, 256);
-        heap.free(heap.realloc(local + 64, 500));
-    },
-    {
-        char *p = heap.malloc(256);
-        heap.free(heap.realloc(p, 500));
-    })
-
-FAULT(
-    realloc_mapped, { heap.free(heap.realloc((char *)memory_pages((size_t)MIB) + 65536, 500)); },
-    { heap.free(heap.realloc(heap.valloc((size_t)MIB), 500)); })
-
-static void refused_if_null(void *block) {
-    if (block == NULL)
-        _exit(EXIT_REFUSED);
-}
-
-FAULT(
-    impossible_malloc, { refused_if_null(heap.malloc((size_t)-100)); },
-    { heap.free(heap.malloc(100)); })
-
-FAULT(
-    impossible_calloc, { refused_if_null(heap.calloc(SIZE_MAX / 16 + 2, 16)); },
-    { heap.free(heap.calloc(2, 16)); })
-
-FAULT(
-    impossible_realloc, { refused_if_null(heap.realloc(heap.malloc(100), (size_t)-100)); },
-    { heap.free(heap.realloc(heap.malloc(50), 100)); })
-
-FAULT(
-    impossible_alignment, { refused_if_null(heap.memalign(4096, (size_t)-100)); },
-    { heap.free(heap.memalign(4096, 100)); })
 
 static void run_bad(void) {
     const struct misuse *misuse = probe_current()->subject;

@@ -23,8 +23,9 @@ enum { SIZES = sizeof sizes / sizeof sizes[0], ROUNDS = 8 };
 /* The function of that name into *function, a pointer to a function pointer. */
 static void find(const char *name, void *function) {
     void *address = heap_symbol(name);
-    if (address == NULL)
+    if (address == NULL) {
         inapplicable("this libc has no %s", name);
+    }
     memcpy(function, &address, sizeof address);
 }
 
@@ -43,9 +44,11 @@ static void serves(void *block, size_t bytes, const char *name) {
 }
 
 static void each_size(void (*try)(size_t bytes)) {
-    for (int round = 0; round < ROUNDS; round++)
-        for (size_t s = 0; s < SIZES; s++)
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t s = 0; s < SIZES; s++) {
             try(sizes[s]);
+        }
+    }
 }
 
 static void try_other_malloc(size_t bytes) {
@@ -99,13 +102,14 @@ static void try_other_pages(size_t bytes) {
 
 static void dropped_by(void (*drop)(void *), const char *name) {
     size_t before = memory_resident();
-    for (size_t i = 0; i < effort(1000, 200); i++)
+    for (size_t i = 0; i < effort(1000, 200); i++) {
         for (size_t s = 0; s < SIZES; s++) {
             unsigned char *block = heap.malloc(sizes[s]);
             REQUIRE(block != NULL, "malloc(%zu) = NULL", sizes[s]);
             memset(block, 1, sizes[s]);
             drop(block);
         }
+    }
     size_t after = memory_resident();
     REQUIRE(after < before + (size_t)128 * MIB, "%s does not free: %zu MiB more", name,
             (after - before) / MIB);
@@ -162,16 +166,17 @@ static struct deep open_deep(void) {
 
 static void freed_outside(void) {
     struct deep deep = open_deep();
-    for (int round = 0; round < ROUNDS; round++)
+    for (int round = 0; round < ROUNDS; round++) {
         for (size_t s = 0; s < SIZES; s++) {
             heap.free(deep.copy("a text of the plug-in"));
             serves(deep.take(sizes[s]), sizes[s], "a plug-in's malloc");
         }
+    }
 }
 
 static void freed_inside(void) {
     struct deep deep = open_deep();
-    for (int round = 0; round < ROUNDS; round++)
+    for (int round = 0; round < ROUNDS; round++) {
         for (size_t s = 0; s < SIZES; s++) {
             struct block block;
             block_take(&block, (enum kind)(round % KINDS), sizes[s], 1);
@@ -183,6 +188,7 @@ static void freed_inside(void) {
             REQUIRE(wrong == sizes[s], "a plug-in's realloc lost byte %zu of %zu", wrong, sizes[s]);
             heap.free(moved);
         }
+    }
 }
 
 static const struct probe rows[] = {

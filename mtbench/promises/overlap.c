@@ -1,5 +1,4 @@
 /* Live blocks, taken with their usable size, never overlap. Asked of the addresses themselves. */
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "areas.h"
@@ -16,10 +15,12 @@ struct extent {
 /* Heap sort in place: qsort may allocate. */
 static void sift(struct extent *extents, size_t root, size_t count) {
     for (size_t child; (child = 2 * root + 1) < count; root = child) {
-        if (child + 1 < count && extents[child].from < extents[child + 1].from)
+        if (child + 1 < count && extents[child].from < extents[child + 1].from) {
             child++;
-        if (extents[root].from >= extents[child].from)
+        }
+        if (extents[root].from >= extents[child].from) {
             return;
+        }
         struct extent swap = extents[root];
         extents[root] = extents[child];
         extents[child] = swap;
@@ -27,18 +28,20 @@ static void sift(struct extent *extents, size_t root, size_t count) {
 }
 
 static void disjoint(struct extent *extents, size_t count) {
-    for (size_t i = count / 2; i-- > 0;)
+    for (size_t i = count / 2; i-- > 0;) {
         sift(extents, i, count);
+    }
     for (size_t end = count; end-- > 1;) {
         struct extent swap = extents[0];
         extents[0] = extents[end];
         extents[end] = swap;
         sift(extents, 0, end);
     }
-    for (size_t i = 1; i < count; i++)
+    for (size_t i = 1; i < count; i++) {
         REQUIRE(extents[i - 1].to <= extents[i].from, "blocks overlap: %#zx - %#zx and %#zx - %#zx",
                 (size_t)extents[i - 1].from, (size_t)extents[i - 1].to, (size_t)extents[i].from,
                 (size_t)extents[i].to);
+    }
 }
 
 static void churn(size_t live, size_t rounds, size_t limit, size_t alignments) {
@@ -47,8 +50,9 @@ static void churn(size_t live, size_t rounds, size_t limit, size_t alignments) {
     uint64_t random = 31;
     for (size_t round = 0; round < rounds; round++) {
         for (size_t i = 0; i < live; i++) {
-            if (random_below(&random, 2) == 0 && slots[i] != NULL)
+            if (random_below(&random, 2) == 0 && slots[i] != NULL) {
                 continue;
+            }
             heap.free(slots[i]);
             size_t bytes = block_size_draw(&random, limit);
             size_t alignment = (size_t)1 << random_below(&random, alignments);
@@ -61,8 +65,9 @@ static void churn(size_t live, size_t rounds, size_t limit, size_t alignments) {
         }
         disjoint(extents, live);
     }
-    for (size_t i = 0; i < live; i++)
+    for (size_t i = 0; i < live; i++) {
         heap.free(slots[i]);
+    }
 }
 
 static void small(void) {
@@ -85,13 +90,14 @@ static void **thread_slots;
 static void take_many(size_t index, void *argument) {
     (void)argument;
     uint64_t random = 100 + index;
-    for (size_t round = 0; round < 10; round++)
+    for (size_t round = 0; round < 10; round++) {
         for (size_t i = index * EACH; i < (index + 1) * EACH; i++) {
             heap.free(thread_slots[i]);
             size_t bytes = block_size_draw(&random, 16 * KIB);
             thread_slots[i] = heap.malloc(bytes);
             REQUIRE(thread_slots[i] != NULL, "malloc(%zu) = NULL", bytes);
         }
+    }
 }
 
 static void across_threads(void) {

@@ -43,8 +43,9 @@ void pattern_fill(void *block, size_t bytes, uint64_t key) {
 
 static size_t first_difference(const unsigned char *left, const unsigned char *right, size_t n) {
     size_t i = 0;
-    while (i < n && left[i] == right[i])
+    while (i < n && left[i] == right[i]) {
         i++;
+    }
     return i;
 }
 
@@ -54,8 +55,9 @@ size_t pattern_check(const void *block, size_t bytes, uint64_t key) {
     for (; left > 0; index++) {
         uint64_t expected = word(key, index);
         size_t step = left < sizeof expected ? left : sizeof expected;
-        if (memcmp(at, &expected, step) != 0)
+        if (memcmp(at, &expected, step) != 0) {
             return bytes - left + first_difference(at, (const unsigned char *)&expected, step);
+        }
         at += step;
         left -= step;
     }
@@ -69,8 +71,9 @@ size_t pattern_constant(const void *block, size_t bytes, unsigned char value) {
     size_t left = bytes;
     while (left > 0) {
         size_t step = left < sizeof expected ? left : sizeof expected;
-        if (memcmp(at, expected, step) != 0)
+        if (memcmp(at, expected, step) != 0) {
             return bytes - left + first_difference(at, expected, step);
+        }
         at += step;
         left -= step;
     }

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
 #include "pattern.h"
@@ -38,9 +37,11 @@ static void *taken(size_t bytes) {
 static void growing_block(void) {
     enum { LARGEST = 30 * MIB, STEP = 700 * KIB };
     begin();
-    for (size_t round = 0; round < effort(3, 2); round++)
-        for (size_t bytes = MIB; bytes <= LARGEST; bytes += STEP)
+    for (size_t round = 0; round < effort(3, 2); round++) {
+        for (size_t bytes = MIB; bytes <= LARGEST; bytes += STEP) {
             heap.free(taken(bytes));
+        }
+    }
     stays_within(LARGEST, 200);
 }
 
@@ -49,12 +50,13 @@ static void shrinking_blocks(void) {
     enum { LARGEST = 24 * MIB, STEP = 1 * MIB, AT_ONCE = 3 };
     void *held[AT_ONCE] = {NULL};
     begin();
-    for (size_t round = 0; round < effort(3, 2); round++)
+    for (size_t round = 0; round < effort(3, 2); round++) {
         for (size_t bytes = LARGEST; bytes >= MIB; bytes -= STEP) {
             void **slot = &held[bytes / STEP % AT_ONCE];
             heap.free(*slot);
             *slot = taken(bytes);
         }
+    }
     stays_within((size_t)AT_ONCE * LARGEST, 200);
 }
 
@@ -68,8 +70,9 @@ static void shrunk(size_t count, size_t bytes, size_t kept) {
         REQUIRE(held[i] != NULL, "realloc from %zu to %zu bytes = NULL", bytes, kept);
     }
     stays_within(count * kept + bytes, 150);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         heap.free(held[i]);
+    }
 }
 
 static void shrunk_buffers(void) {
@@ -82,10 +85,12 @@ static void shrunk_blocks(void) {
 
 static void phase(void **held, size_t total, size_t bytes) {
     size_t count = total / bytes;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         held[i] = taken(bytes);
-    for (size_t i = 0; i < count; i++)
+    }
+    for (size_t i = 0; i < count; i++) {
         heap.free(held[i]);
+    }
 }
 
 static void phases(const size_t *sizes, size_t count) {
@@ -93,8 +98,9 @@ static void phases(const size_t *sizes, size_t count) {
     void **held = memory_pages(total / 48 * sizeof *held);
     memset(held, 0, total / 48 * sizeof *held);
     begin();
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         phase(held, total, sizes[i]);
+    }
     stays_within(total, 150);
 }
 
@@ -122,12 +128,13 @@ static void drift(void) {
     memset(held, 0, total / SMALLEST * sizeof *held);
     begin();
     for (size_t round = 0; round < effort(40, 24); round++) {
-        for (size_t i = count; i-- > 0;)
+        for (size_t i = count; i-- > 0;) {
             if (random_below(&random, 10) != 0) {
                 heap.free(held[i].at);
                 live -= held[i].bytes;
                 held[i] = held[--count];
             }
+        }
         while (live + 2 * mean < total) {
             size_t bytes = mean / 2 + random_below(&random, mean);
             held[count++] = (struct held){taken(bytes), bytes};

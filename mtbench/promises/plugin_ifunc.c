@@ -9,8 +9,9 @@ static void *kept;
 static int resolved(void) {
     unsigned char *block = kept;
     int whole = block != NULL;
-    for (size_t i = 0; whole && i < BYTES; i++)
+    for (size_t i = 0; whole && i < BYTES; i++) {
         whole = block[i] == 0x42;
+    }
     free(block);
     kept = NULL;
     return whole;
@@ -19,8 +20,9 @@ static int resolved(void) {
 __attribute__((used)) static int (*resolve(void))(void) {
     free(malloc(3000));
     kept = malloc(BYTES);
-    if (kept != NULL)
+    if (kept != NULL) {
         memset(kept, 0x42, BYTES);
+    }
     return resolved;
 }
 

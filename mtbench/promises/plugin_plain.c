@@ -9,8 +9,9 @@ void plugin_drop(void *block);
 
 void *plugin_take(size_t bytes) {
     void *block = malloc(bytes);
-    if (block != NULL)
+    if (block != NULL) {
         memset(block, 0x42, bytes);
+    }
     return block;
 }
 

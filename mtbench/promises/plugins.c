@@ -20,8 +20,9 @@ static const char *path_of(const char *name) {
 
 void *plugin_open(const char *name, int flags) {
     void *library = dlopen(path_of(name), flags);
-    if (library == NULL)
+    if (library == NULL) {
         inapplicable("cannot open %s", path_of(name));
+    }
     return library;
 }
 

@@ -6,9 +6,7 @@
 #include "areas.h"
 #include "block.h"
 #include "group.h"
-#include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "process.h"
 #include "team.h"
 
@@ -17,19 +15,22 @@ enum { MOST = 4 * 1000 * 1000, ROOM_MIB = 160 };
 /* Fills with blocks of one size until refused; drops all; returns how many there were. */
 static size_t fill_up(struct block *blocks, size_t bytes) {
     size_t count = 0;
-    while (count < MOST && block_try(&blocks[count], BY_MALLOC, bytes, 1))
+    while (count < MOST && block_try(&blocks[count], BY_MALLOC, bytes, 1)) {
         count++;
+    }
     for (int i = 0; i < 50; i++) {
         struct block extra;
-        if (block_try(&extra, BY_CALLOC, bytes, 1))
+        if (block_try(&extra, BY_CALLOC, bytes, 1)) {
             block_drop(&extra);
+        }
     }
     return count;
 }
 
 static void empty(struct block *blocks, size_t count) {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         block_drop(&blocks[i]);
+    }
 }
 
 static void fill_repeatedly(size_t bytes) {
@@ -95,10 +96,12 @@ static void half_arm(void) {
     struct block *blocks = memory_pages((size_t)MOST * sizeof *blocks);
     for (size_t bytes = 100; bytes < 1000000; bytes *= 20) {
         size_t count = fill_up(blocks, bytes);
-        for (size_t i = 0; i < count; i += 2)
+        for (size_t i = 0; i < count; i += 2) {
             block_drop(&blocks[i]);
-        for (size_t i = 0; i < count / 2; i += 2)
+        }
+        for (size_t i = 0; i < count / 2; i += 2) {
             block_take(&blocks[i], BY_MALLOC, bytes, 2);
+        }
         empty(blocks, count);
     }
 }
@@ -111,8 +114,9 @@ static void half(void) {
 static void growing_arm(void) {
     struct block block;
     block_take(&block, BY_MALLOC, 1000, 1);
-    while (block_try_resize(&block, block.bytes + block.bytes / 2, 1))
+    while (block_try_resize(&block, block.bytes + block.bytes / 2, 1)) {
         continue;
+    }
     REQUIRE(block.bytes > (size_t)MIB, "realloc is refused at %zu bytes", block.bytes);
     block_resize(&block, 100, 1);
     block_drop(&block);
@@ -129,16 +133,20 @@ static void limit_addresses(void) {
 static void addresses_arm(void) {
     struct block blocks[2000];
     size_t count = 0;
-    while (count < 2000 && block_try(&blocks[count], BY_MALLOC, 500000, 1))
+    while (count < 2000 && block_try(&blocks[count], BY_MALLOC, 500000, 1)) {
         count++;
+    }
     REQUIRE(count < 2000, "1 GB was served under RLIMIT_AS of 512 MiB");
     REQUIRE(count > 100, "only %zu blocks of 500 000 bytes fit in 512 MiB", count);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         block_drop(&blocks[i]);
-    for (size_t i = 0; i < 100; i++)
+    }
+    for (size_t i = 0; i < 100; i++) {
         block_take(&blocks[i], BY_MALLOC, 500000, 1);
-    for (size_t i = 0; i < 100; i++)
+    }
+    for (size_t i = 0; i < 100; i++) {
         block_drop(&blocks[i]);
+    }
 }
 
 static void addresses(void) {
@@ -151,10 +159,12 @@ static void fill_in_thread(size_t index, void *argument) {
     size_t most = (size_t)256 * MIB / bytes, count = 0;
     struct block *blocks = memory_pages(most * sizeof *blocks);
     for (int round = 0; round < 2; round++) {
-        while (count < most && block_try(&blocks[count], BY_MALLOC, bytes, 1))
+        while (count < most && block_try(&blocks[count], BY_MALLOC, bytes, 1)) {
             count++;
-        while (count > 0)
+        }
+        while (count > 0) {
             block_drop(&blocks[--count]);
+        }
     }
 }
 
@@ -174,13 +184,15 @@ static void threads(void) {
 static void group_arm(void) {
     static const size_t sizes[] = {64, 1000, 6000, 40000, 400000, 3000000, 38000000};
     struct block *blocks = memory_pages((size_t)MOST * sizeof *blocks);
-    for (size_t round = 0; round < effort(4, 2); round++)
+    for (size_t round = 0; round < effort(4, 2); round++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
             size_t count = (size_t)40 * MIB / sizes[s];
-            for (size_t i = 0; i < count; i++)
+            for (size_t i = 0; i < count; i++) {
                 block_take(&blocks[i], BY_MALLOC, sizes[s], 1);
+            }
             empty(blocks, count);
         }
+    }
 }
 
 static void group(void) {
@@ -188,10 +200,12 @@ static void group(void) {
     group_make((size_t)ROOM_MIB * MIB);
     arm_run("pressure.group_arm", group_enter, &outcome);
     group_remove();
-    if (outcome.status == 0)
+    if (outcome.status == 0) {
         return;
-    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_INAPPLICABLE)
+    }
+    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_INAPPLICABLE) {
         inapplicable("a control group was made, but cannot be entered");
+    }
     char how[64];
     status_describe(outcome.status, how, sizeof how);
     broken("40 MiB live under a limit of %d MiB: ended by %s", ROOM_MIB, how);

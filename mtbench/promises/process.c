@@ -48,22 +48,23 @@ static const char *signal_name(int number) {
 }
 
 void status_describe(int status, char *text, size_t capacity) {
-    if (WIFEXITED(status))
+    if (WIFEXITED(status)) {
         snprintf(text, capacity, "exit code %d", WEXITSTATUS(status));
-    else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+    } else if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
         snprintf(text, capacity, "a hang");
-    else if (WIFSIGNALED(status))
+    } else if (WIFSIGNALED(status)) {
         snprintf(text, capacity, "%s", signal_name(WTERMSIG(status)));
-    else
+    } else {
         snprintf(text, capacity, "status %#x", (unsigned)status);
+    }
 }
 
 static int await(pid_t child) {
     int status = 0;
     pid_t seen;
-    do
+    do {
         seen = waitpid(child, &status, 0);
-    while (seen < 0 && errno == EINTR);
+    } while (seen < 0 && errno == EINTR);
     REQUIRE(seen == child, "waitpid: %s", strerror(errno));
     return status;
 }
@@ -74,10 +75,12 @@ void child_join(pid_t child, const char *what) {
         probe_alive();
         return;
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_BROKEN)
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_BROKEN) {
         _exit(EXIT_BROKEN); /* it has said why, on the shared result descriptor */
-    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_INAPPLICABLE)
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_INAPPLICABLE) {
         _exit(EXIT_INAPPLICABLE);
+    }
     char how[64];
     status_describe(status, how, sizeof how);
     broken("%s: ended by %s", what, how);
@@ -90,8 +93,9 @@ void child_run(void (*work)(void *), void *argument, unsigned seconds, const cha
 static void become_arm(const char *row, void (*prepare)(void), int output) {
     const char *arguments[8] = {probe_executable()};
     size_t count = 1;
-    if (effort(1, 0) == 0)
+    if (effort(1, 0) == 0) {
         arguments[count++] = "--quick";
+    }
     if (probe_served_by() != NULL) {
         arguments[count++] = "--served-by";
         arguments[count++] = probe_served_by();
@@ -100,8 +104,9 @@ static void become_arm(const char *row, void (*prepare)(void), int output) {
     dup2(output, 1);
     dup2(output, 2);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (prepare != NULL)
+    if (prepare != NULL) {
         prepare();
+    }
     execv(probe_executable(), (char *const *)arguments);
     _exit(EXIT_USAGE);
 }
@@ -111,8 +116,9 @@ void arm_run(const char *row, void (*prepare)(void), struct outcome *outcome) {
     REQUIRE(pipe(ends) == 0, "pipe: %s", strerror(errno));
     pid_t child = fork();
     REQUIRE(child >= 0, "fork: %s", strerror(errno));
-    if (child == 0)
+    if (child == 0) {
         become_arm(row, prepare, ends[1]);
+    }
     close(ends[1]);
     size_t held = 0;
     char waste[256];
@@ -120,12 +126,15 @@ void arm_run(const char *row, void (*prepare)(void), struct outcome *outcome) {
         size_t room = sizeof outcome->text - 1 - held;
         ssize_t got = room > 0 ? read(ends[0], outcome->text + held, room)
                                : read(ends[0], waste, sizeof waste);
-        if (got <= 0 && errno != EINTR)
+        if (got <= 0 && errno != EINTR) {
             break;
-        if (got == 0)
+        }
+        if (got == 0) {
             break;
-        if (got > 0 && room > 0)
+        }
+        if (got > 0 && room > 0) {
             held += (size_t)got;
+        }
     }
     outcome->text[held] = '\0';
     close(ends[0]);
@@ -136,14 +145,18 @@ void arm_decides(const char *row, void (*prepare)(void)) {
     struct outcome outcome;
     arm_run(row, prepare, &outcome);
     char *end = strchr(outcome.text, '\n');
-    if (end != NULL)
+    if (end != NULL) {
         *end = '\0';
-    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_KEPT)
+    }
+    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_KEPT) {
         return;
-    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_INAPPLICABLE)
+    }
+    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_INAPPLICABLE) {
         inapplicable("%s", outcome.text);
-    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_BROKEN)
+    }
+    if (WIFEXITED(outcome.status) && WEXITSTATUS(outcome.status) == EXIT_BROKEN) {
         broken("%s", outcome.text);
+    }
     char how[64];
     status_describe(outcome.status, how, sizeof how);
     broken("ended by %s%s%s", how, outcome.text[0] != '\0' ? ": " : "", outcome.text);

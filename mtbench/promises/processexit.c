@@ -7,34 +7,38 @@
 #include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "process.h"
 #include "team.h"
 
 static void churn_once(uint64_t *random) {
     void *held[32];
-    for (int i = 0; i < 32; i++)
+    for (int i = 0; i < 32; i++) {
         held[i] = heap.malloc(block_size_draw(random, 64 * KIB));
-    for (int i = 0; i < 32; i++)
+    }
+    for (int i = 0; i < 32; i++) {
         heap.free(held[i]);
+    }
 }
 
 static void *churn_forever(void *argument) {
     uint64_t random = (uint64_t)(uintptr_t)argument;
-    for (;;)
+    for (;;) {
         churn_once(&random);
+    }
     return NULL;
 }
 
 static void start_churn(size_t threads) {
-    for (size_t i = 0; i < threads; i++)
+    for (size_t i = 0; i < threads; i++) {
         thread_start(churn_forever, (void *)(i + 1));
+    }
 }
 
 static void exit_handler(void) {
     uint64_t random = 4;
-    for (int i = 0; i < 200; i++)
+    for (int i = 0; i < 200; i++) {
         churn_once(&random);
+    }
 }
 
 static void leave_by_exit(void *argument) {
@@ -52,8 +56,9 @@ static void leave_at_once(void *argument) {
 
 static void *last_thread(void *argument) {
     uint64_t random = (uint64_t)(uintptr_t)argument;
-    for (int i = 0; i < 500; i++)
+    for (int i = 0; i < 500; i++) {
         churn_once(&random);
+    }
     return NULL;
 }
 
@@ -63,14 +68,16 @@ static void main_leaves_first(void *argument) {
     struct block block;
     block_take(&block, BY_MALLOC, 1000, 1);
     block_drop(&block);
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++) {
         thread_start(last_thread, (void *)(i + 1));
+    }
     pthread_exit(NULL);
 }
 
 static void repeat(void (*work)(void *), const char *what) {
-    for (size_t i = 0; i < effort(40, 10); i++)
+    for (size_t i = 0; i < effort(40, 10); i++) {
         child_run(work, (void *)(i % 5), 20, what);
+    }
 }
 
 static void by_exit(void) {
@@ -98,8 +105,9 @@ static void *churn_until_cancelled(void *argument) {
 static void cancellation(void) {
     for (size_t i = 0; i < effort(1500, 400); i++) {
         pthread_t thread = thread_start(churn_until_cancelled, (void *)(i + 1));
-        if (i % 3 != 0)
+        if (i % 3 != 0) {
             sleep_milliseconds(i % 2);
+        }
         pthread_cancel(thread);
         thread_join(thread);
     }

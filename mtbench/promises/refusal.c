@@ -5,7 +5,6 @@
 #include "areas.h"
 #include "block.h"
 #include "heap.h"
-#include "memory.h"
 
 static const size_t not_powers[] = {3, 5, 6, 7, 9, 12, 24, 48, 96, 100, 4095, 4097, SIZE_MAX};
 
@@ -40,7 +39,7 @@ static void aligned_alloc_einval(void) {
 }
 
 static void aligned_alloc_any_size(void) {
-    for (size_t alignment = 8; alignment <= 8192; alignment *= 2)
+    for (size_t alignment = 8; alignment <= 8192; alignment *= 2) {
         for (size_t bytes = 1; bytes < 3 * alignment; bytes += alignment / 3 + 1) {
             unsigned char *block = heap.aligned_alloc(alignment, bytes);
             REQUIRE(block != NULL && (uintptr_t)block % alignment == 0,
@@ -48,6 +47,7 @@ static void aligned_alloc_any_size(void) {
             memset(block, 0x5a, bytes);
             heap.free(block);
         }
+    }
 }
 
 /* Everything above PTRDIFF_MAX, the ends and the places where rounding up wraps. */
@@ -77,8 +77,9 @@ static void refused(void *block, const char *name, size_t bytes) {
 
 static void malloc_impossible(void) {
     errno = 0;
-    for (size_t i = 0; i < IMPOSSIBLE; i++)
+    for (size_t i = 0; i < IMPOSSIBLE; i++) {
         refused(heap.malloc(impossible[i]), "malloc", impossible[i]);
+    }
 }
 
 static void calloc_impossible(void) {
@@ -109,8 +110,9 @@ static void realloc_impossible(void) {
             block_check(&block);
         }
         block_drop(&block);
-        for (size_t i = 0; i < IMPOSSIBLE; i++)
+        for (size_t i = 0; i < IMPOSSIBLE; i++) {
             refused(heap.realloc(NULL, impossible[i]), "realloc(NULL, n)", impossible[i]);
+        }
     }
 }
 
@@ -130,32 +132,36 @@ static void reallocarray_wraps(void) {
 }
 
 static void memalign_impossible(void) {
-    for (size_t alignment = 1; alignment <= (size_t)1 << 30; alignment *= 2)
+    for (size_t alignment = 1; alignment <= (size_t)1 << 30; alignment *= 2) {
         for (size_t i = 0; i < IMPOSSIBLE; i++) {
             errno = 0;
             refused(heap.memalign(alignment, impossible[i]), "memalign", impossible[i]);
             refused(heap.aligned_alloc(alignment, impossible[i]), "aligned_alloc", impossible[i]);
             void *block = NULL;
-            if (alignment < sizeof(void *))
+            if (alignment < sizeof(void *)) {
                 continue;
+            }
             int error = heap.posix_memalign(&block, alignment, impossible[i]);
             REQUIRE(error == ENOMEM && block == NULL,
                     "posix_memalign(%zu, SIZE_MAX - %zu) returned %d", alignment,
                     SIZE_MAX - impossible[i], error);
         }
+    }
 }
 
 static void valloc_impossible(void) {
     errno = 0;
-    for (size_t i = 0; i < IMPOSSIBLE; i++)
+    for (size_t i = 0; i < IMPOSSIBLE; i++) {
         refused(heap.valloc(impossible[i]), "valloc", impossible[i]);
+    }
 }
 
 static void pvalloc_impossible(void) {
     REQUIRE(heap.pvalloc != NULL, "no library exports pvalloc");
     errno = 0;
-    for (size_t i = 0; i < IMPOSSIBLE; i++)
+    for (size_t i = 0; i < IMPOSSIBLE; i++) {
         refused(heap.pvalloc(impossible[i]), "pvalloc", impossible[i]);
+    }
 }
 
 /* Above any address space, below PTRDIFF_MAX: refused by the kernel, not by an overflow check. */
@@ -171,7 +177,7 @@ static void beyond_address_space(void) {
 
 static void failed_realloc_keeps(void) {
     static const size_t sizes[] = {1, 24, 500, 5000, 40000, 300000, 5000000};
-    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
+    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
         for (int kind = 0; kind < KINDS; kind++) {
             struct block block;
             block_take(&block, (enum kind)kind, sizes[s], 1);
@@ -180,6 +186,7 @@ static void failed_realloc_keeps(void) {
             block_resize(&block, sizes[s] + 1, 1);
             block_drop(&block);
         }
+    }
 }
 
 static const struct probe rows[] = {

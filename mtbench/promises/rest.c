@@ -4,10 +4,8 @@
 #include <unistd.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "plugins.h"
 #include "process.h"
 #include "team.h"
@@ -48,13 +46,15 @@ static void use(size_t total, size_t bytes) {
         REQUIRE(held[i] != NULL, "malloc(%zu) = NULL after %zu blocks", bytes, i);
         memset(held[i], 1, bytes);
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         heap.free(held[i]);
+    }
 }
 
 static void need_memory(void) {
-    if (memory_available() < 2 * (size_t)FREED)
+    if (memory_available() < 2 * (size_t)FREED) {
         inapplicable("needs %d MiB of free memory", 2 * FREED / MIB);
+    }
 }
 
 static void use_and_rest(void (*meanwhile)(void)) {
@@ -81,8 +81,9 @@ static void *use_and_wait(void *argument) {
     (void)argument;
     use(FREED / THREADS, probe_current()->size);
     atomic_fetch_add(&done, 1);
-    while (!atomic_load(&over))
+    while (!atomic_load(&over)) {
         sleep_milliseconds(STEP_MS);
+    }
     return NULL;
 }
 
@@ -91,14 +92,17 @@ static void pool_asleep(void) {
     pthread_t threads[THREADS];
     size_t before = memory_resident();
     need_memory();
-    for (size_t i = 0; i < THREADS; i++)
+    for (size_t i = 0; i < THREADS; i++) {
         threads[i] = thread_start(use_and_wait, NULL);
-    while (atomic_load(&done) < THREADS)
+    }
+    while (atomic_load(&done) < THREADS) {
         sleep_milliseconds(STEP_MS);
+    }
     comes_to_rest(before, nothing);
     atomic_store(&over, 1);
-    for (size_t i = 0; i < THREADS; i++)
+    for (size_t i = 0; i < THREADS; i++) {
         thread_join(threads[i]);
+    }
 }
 
 /* What any program does when it goes on: leaves the caches now and then. */
@@ -109,8 +113,9 @@ static void ordinary_work(void) {
         REQUIRE(held[i] != NULL, "malloc = NULL");
         memset(held[i], 1, 3000);
     }
-    for (size_t i = 0; i < 400; i++)
+    for (size_t i = 0; i < 400; i++) {
         heap.free(held[i]);
+    }
 }
 
 /* A machine that slept, or a process that was stopped: for the malloc all its memory is of another

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
 #include "pattern.h"
@@ -54,10 +53,11 @@ static size_t burst(struct holder *holder) {
             heap.free(*slot);
             *slot = heap.malloc(bytes);
         }
-        if (*slot == NULL)
+        if (*slot == NULL) {
             refused++;
-        else
+        } else {
             *(char *)*slot = 1;
+        }
     }
     return refused;
 }
@@ -94,8 +94,9 @@ static _Noreturn void *work_filtered(void *argument) {
     pthread_barrier_wait(&filtered); /* the filter is on */
     bursts(holder);
     atomic_fetch_add(&finished, 1);
-    for (;;)
+    for (;;) {
         sleep_milliseconds(1000); /* the end of a thread makes calls of its own */
+    }
 }
 
 /* The blocks of one thread are freed by another as well. */
@@ -107,16 +108,19 @@ static void filter_threads_arm(void) {
         holders[i].random = i + 1;
         thread_start(work_filtered, &holders[i]);
     }
-    for (size_t i = 0; i < 1000; i++)
+    for (size_t i = 0; i < 1000; i++) {
         given[i] = heap.malloc(i * 8);
+    }
     heap.malloc_trim(0); /* libc's own, where the malloc has none, begins with calls of its own */
     pthread_barrier_wait(&filtered);
     seccomp_only_for_malloc();
-    for (size_t i = 0; i < HELD && i < 1000; i++)
+    for (size_t i = 0; i < HELD; i++) {
         holders[i % WORKERS].held[i] = given[i];
+    }
     pthread_barrier_wait(&filtered);
-    while (atomic_load(&finished) < WORKERS)
+    while (atomic_load(&finished) < WORKERS) {
         sleep_milliseconds(10);
+    }
     heap.malloc_trim(0);
     _exit(EXIT_KEPT);
 }
@@ -129,8 +133,9 @@ static void without_cycle_counter(void) {
 #if defined __x86_64__
     static struct holder holder = {.random = 2};
     heap.free(heap.malloc(10));
-    if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) != 0)
+    if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) != 0) {
         inapplicable("the kernel does not forbid rdtsc: %s", strerror(errno));
+    }
     bursts(&holder);
     _exit(EXIT_KEPT);
 #else
@@ -186,11 +191,13 @@ static int child_work(void *argument) {
     static void *held[200];
     (void)argument;
     alarm(20);
-    for (size_t i = 0; i < 200; i++)
-        held[i] = heap.malloc(i * 50);
     for (size_t i = 0; i < 200; i++) {
-        if (held[i] == NULL)
+        held[i] = heap.malloc(i * 50);
+    }
+    for (size_t i = 0; i < 200; i++) {
+        if (held[i] == NULL) {
             _exit(EXIT_BROKEN);
+        }
         memset(held[i], 1, i * 50);
         heap.free(held[i]);
     }
@@ -200,8 +207,9 @@ static int child_work(void *argument) {
 /* As fork does it, but by the bare system call: nobody's handlers run. */
 static pid_t bare_fork(void) {
     pid_t child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    if (child == 0)
+    if (child == 0) {
         child_work(NULL);
+    }
     return child;
 }
 
@@ -219,8 +227,9 @@ static void beside_a_busy_thread(pid_t (*start)(void)) {
         int status = 0;
         pid_t child = start();
         REQUIRE(child > 0, "no child: %s", strerror(errno));
-        while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
             continue;
+        }
         status_describe(status, how, sizeof how);
         REQUIRE(status == 0, "child %zu ended by %s", i, how);
         probe_alive();

@@ -26,8 +26,9 @@
 static void install(struct sock_filter *filter, size_t length, unsigned flags) {
     struct sock_fprog program = {.len = (unsigned short)length, .filter = filter};
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) != 0)
+    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) != 0) {
         inapplicable("the kernel refuses seccomp filters: %s", strerror(errno));
+    }
 }
 
 void seccomp_refuse_optional(void) {
@@ -40,8 +41,9 @@ void seccomp_refuse_optional(void) {
     struct sock_filter filter[CALLS + 3];
     size_t length = 0;
     filter[length++] = LOAD(offsetof(struct seccomp_data, nr));
-    for (size_t i = 0; i < CALLS; i++)
+    for (size_t i = 0; i < CALLS; i++) {
         filter[length++] = JUMP(BPF_JEQ, optional[i], CALLS - i, 0);
+    }
     filter[length++] = RETURN(SECCOMP_RET_ALLOW);
     filter[length++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
     install(filter, length, 0);
@@ -85,8 +87,9 @@ void seccomp_only_for_malloc(void) {
     struct sigaction action = {.sa_sigaction = name_the_call, .sa_flags = SA_SIGINFO};
     size_t length = 0;
     filter[length++] = LOAD(offsetof(struct seccomp_data, nr));
-    for (size_t i = 0; i < CALLS; i++)
+    for (size_t i = 0; i < CALLS; i++) {
         filter[length++] = JUMP(BPF_JEQ, needed[i], CALLS - i, 0);
+    }
     filter[length++] = RETURN(SECCOMP_RET_TRAP);
     filter[length++] = RETURN(SECCOMP_RET_ALLOW);
     sigaction(SIGSYS, &action, NULL);

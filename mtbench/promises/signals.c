@@ -1,5 +1,5 @@
 /* Signals in the middle of malloc, and statistics in the middle of everything. */
-#include <pthread.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -8,45 +8,17 @@
 #include <unistd.h>
 
 #include "areas.h"
-#include "block.h"
+#include "busy.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "team.h"
 
 static atomic_size_t arrived;
-static atomic_int stopping;
 
+/* One that left by siglongjmp would be undefined inside malloc; one that only stores is not. */
 static void count_signal(int number) {
     (void)number;
     atomic_fetch_add_explicit(&arrived, 1, memory_order_relaxed);
-}
-
-static void *work_until_stopped(void *argument) {
-    uint64_t random = (uint64_t)(uintptr_t)argument;
-    struct block held[64] = {0};
-    while (!atomic_load(&stopping)) {
-        struct block *block = &held[random_below(&random, 64)];
-        block_drop(block);
-        block_take(block, (enum kind)random_below(&random, KINDS),
-                   block_size_draw(&random, 64 * KIB), 1);
-    }
-    for (size_t i = 0; i < 64; i++)
-        block_drop(&held[i]);
-    return NULL;
-}
-
-enum { WORKERS = 4 };
-
-static void start_workers(pthread_t *threads) {
-    for (size_t i = 0; i < WORKERS; i++)
-        threads[i] = thread_start(work_until_stopped, (void *)(i + 1));
-}
-
-static void join_workers(pthread_t *threads) {
-    atomic_store(&stopping, 1);
-    for (size_t i = 0; i < WORKERS; i++)
-        thread_join(threads[i]);
 }
 
 static void install(int flags) {
@@ -58,15 +30,15 @@ static void install(int flags) {
 }
 
 static void storm(int flags) {
-    pthread_t threads[WORKERS];
     install(flags);
-    start_workers(threads);
+    const pthread_t *threads = busy_begin(BUSY_MOST, 64 * KIB);
     for (size_t i = 0; i < effort(60000, 15000); i++) {
-        pthread_kill(threads[i % WORKERS], SIGUSR1);
-        if (i % 64 == 0)
+        pthread_kill(threads[i % BUSY_MOST], SIGUSR1);
+        if (i % 64 == 0) {
             sleep_milliseconds(0);
+        }
     }
-    join_workers(threads);
+    busy_end();
     REQUIRE(atomic_load(&arrived) > 100, "only %zu signals arrived", atomic_load(&arrived));
 }
 
@@ -80,7 +52,6 @@ static void storm_without_restart(void) {
 }
 
 static void interval_timer(void) {
-    pthread_t threads[WORKERS];
     struct sigevent event;
     timer_t timer;
     memset(&event, 0, sizeof event);
@@ -90,38 +61,41 @@ static void interval_timer(void) {
     REQUIRE(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0, "timer_create");
     struct itimerspec period = {{0, 200000}, {0, 200000}};
     timer_settime(timer, 0, &period, NULL);
-    start_workers(threads);
+    busy_begin(BUSY_MOST, 64 * KIB);
     sleep_milliseconds((unsigned)effort(1500, 500));
-    join_workers(threads);
+    busy_end();
     timer_delete(timer);
 }
 
-/* A handler that leaves by siglongjmp is undefined inside malloc; one that only stores is not. */
-
 static void statistics_do_not_deadlock(void) {
-    pthread_t threads[WORKERS];
     FILE *sink = fopen("/dev/null", "w");
     REQUIRE(sink != NULL, "no /dev/null");
     int saved = dup(2);
+    REQUIRE(saved >= 0, "dup: %s", strerror(errno));
     dup2(fileno(sink), 2);
-    start_workers(threads);
+    busy_begin(BUSY_MOST, 64 * KIB);
     for (size_t i = 0; i < effort(300, 100); i++) {
-        if (heap.malloc_info != NULL)
+        if (heap.malloc_info != NULL) {
             heap.malloc_info(0, sink);
-        if (heap.malloc_stats != NULL)
+        }
+        if (heap.malloc_stats != NULL) {
             heap.malloc_stats();
+        }
         heap.malloc_trim(0);
     }
-    join_workers(threads);
+    busy_end();
     dup2(saved, 2);
     fclose(sink);
 }
 
+static atomic_int stopping;
+
 static void *ask_statistics(void *argument) {
     FILE *sink = argument;
     while (!atomic_load(&stopping)) {
-        if (heap.malloc_info != NULL)
+        if (heap.malloc_info != NULL) {
             heap.malloc_info(0, sink);
+        }
         heap.malloc_trim(0);
     }
     return NULL;
@@ -136,8 +110,9 @@ static void statistics_beside_thread_exit(void) {
     FILE *sink = fopen("/dev/null", "w");
     REQUIRE(sink != NULL, "no /dev/null");
     pthread_t asker = thread_start_with_stack(ask_statistics, sink, 256 * KIB);
-    for (size_t i = 0; i < effort(3000, 800); i++)
+    for (size_t i = 0; i < effort(3000, 800); i++) {
         thread_join(thread_start(brief, (void *)i));
+    }
     atomic_store(&stopping, 1);
     thread_join(asker);
     fclose(sink);

@@ -41,8 +41,9 @@ static void before_everything(int count, char **arguments, char **environment) {
     for (size_t i = 0; i < EARLY; i++) {
         early[i].bytes = (i + 1) * (i + 1) * 37;
         early[i].at = malloc(early[i].bytes);
-        if (early[i].at == NULL)
+        if (early[i].at == NULL) {
             continue;
+        }
         early[i].key = pattern_key(early[i].at, early[i].bytes, 1);
         pattern_fill(early[i].at, early[i].bytes, early[i].key);
     }
@@ -86,8 +87,9 @@ static void work(void) {
         block_take(block, (enum kind)random_below(&random, KINDS),
                    block_size_draw(&random, round % 20 == 0 ? MIB : 16 * KIB), 1);
     }
-    for (size_t i = 0; i < 64; i++)
+    for (size_t i = 0; i < 64; i++) {
         block_drop(&held[i]);
+    }
 }
 
 static void *work_in_thread(void *argument) {
@@ -98,8 +100,9 @@ static void *work_in_thread(void *argument) {
 
 static void work_arm(void) {
     work();
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 4; i++) {
         thread_join(thread_start_with_stack(work_in_thread, NULL, 64 * KIB));
+    }
 }
 
 /* Standard descriptors closed at start: whatever opens first gets them, and nobody else may write
@@ -116,8 +119,9 @@ static void closed_descriptors_arm(void) {
     REQUIRE(files[0] >= 0, "memfd_create: %s", strerror(errno));
     files[1] = dup(files[0]);
     files[2] = dup(files[0]);
-    if (files[0] > 2)
+    if (files[0] > 2) {
         _exit(31); /* the allocator holds a standard descriptor */
+    }
     work_arm();
     heap.malloc_trim(0);
     struct stat state;
@@ -128,14 +132,17 @@ static void closed_descriptors_arm(void) {
 static void closed_descriptors(void) {
     struct outcome outcome;
     arm_run("start.closed_arm", close_standard, &outcome);
-    if (outcome.status == 0)
+    if (outcome.status == 0) {
         return;
+    }
     char how[64];
     status_describe(outcome.status, how, sizeof how);
-    if (strcmp(how, "exit code 31") == 0)
+    if (strcmp(how, "exit code 31") == 0) {
         broken("with closed standard descriptors the allocator keeps one of them open");
-    if (strcmp(how, "exit code 32") == 0)
+    }
+    if (strcmp(how, "exit code 32") == 0) {
         broken("with closed standard descriptors the allocator wrote to the program's file");
+    }
     broken("with closed standard descriptors: ended by %s", how);
 }
 
@@ -143,12 +150,16 @@ static const char *interpreter(void) {
     const ElfW(Phdr) *headers = (const ElfW(Phdr) *)getauxval(AT_PHDR);
     size_t count = getauxval(AT_PHNUM);
     ElfW(Addr) base = 0;
-    for (size_t i = 0; i < count; i++)
-        if (headers[i].p_type == PT_PHDR)
+    for (size_t i = 0; i < count; i++) {
+        if (headers[i].p_type == PT_PHDR) {
             base = (ElfW(Addr))headers - headers[i].p_vaddr;
-    for (size_t i = 0; i < count; i++)
-        if (headers[i].p_type == PT_INTERP)
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (headers[i].p_type == PT_INTERP) {
             return (const char *)(base + headers[i].p_vaddr);
+        }
+    }
     return NULL;
 }
 
@@ -170,8 +181,9 @@ static void become_environmentless(void) {
     arguments[count++] = "--executable";
     arguments[count++] = probe_executable();
     arguments[count++] = "start.work_arm";
-    if (loader != NULL)
+    if (loader != NULL) {
         execve(loader, (char *const *)arguments, nothing);
+    }
     _exit(EXIT_INAPPLICABLE);
 }
 

@@ -57,13 +57,15 @@ void team_run(size_t threads, void (*work)(size_t, void *), void *argument) {
         members[i].team = &team;
         members[i].thread = thread_start(member_main, &members[i]);
     }
-    for (size_t i = 0; i < threads; i++)
+    for (size_t i = 0; i < threads; i++) {
         thread_join(members[i].thread);
+    }
     pthread_barrier_destroy(&team.start);
 }
 
 void sleep_milliseconds(unsigned milliseconds) {
     struct timespec left = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
-    while (nanosleep(&left, &left) != 0)
+    while (nanosleep(&left, &left) != 0) {
         continue;
+    }
 }

@@ -4,10 +4,8 @@
 #include <string.h>
 
 #include "areas.h"
-#include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "team.h"
 
 enum { STACK = 32 * KIB, MOST = 2000 };
@@ -55,8 +53,9 @@ static void measure(size_t threads, void (*work)(void **), size_t *alive, size_t
     pthread_barrier_wait(&crowd.arrived);
     *alive = memory_resident() - before;
     pthread_barrier_wait(&crowd.leave);
-    for (size_t i = 0; i < threads; i++)
+    for (size_t i = 0; i < threads; i++) {
         thread_join(crowd.started[i]);
+    }
     heap.malloc_trim(0);
     size_t after = memory_resident();
     *ended = after > before ? after - before : 0;
@@ -81,8 +80,9 @@ static void used_many_sizes(void **kept) {
         REQUIRE(held[s] != NULL, "malloc(%zu) = NULL in a thread", bytes);
         memset(held[s], 1, bytes);
     }
-    for (size_t s = 0; s < 40; s++)
+    for (size_t s = 0; s < 40; s++) {
         heap.free(held[s]);
+    }
     *kept = NULL;
 }
 

@@ -9,7 +9,6 @@
 #include "block.h"
 #include "heap.h"
 #include "memory.h"
-#include "pattern.h"
 #include "team.h"
 
 static void *short_life(void *argument) {
@@ -18,12 +17,14 @@ static void *short_life(void *argument) {
     for (int i = 0; i < 16; i++) {
         size_t bytes = block_size_draw(&random, 4 * KIB);
         held[i] = heap.malloc(bytes);
-        if (held[i] == NULL)
+        if (held[i] == NULL) {
             broken("malloc(%zu) = NULL in a thread", bytes);
+        }
         memset(held[i], 1, bytes);
     }
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; i < 16; i++) {
         heap.free(held[i]);
+    }
     return NULL;
 }
 
@@ -32,8 +33,9 @@ static void hundred_thousand(void) {
     size_t settled = 0;
     for (size_t i = 0; i < threads; i++) {
         thread_join(thread_start(short_life, (void *)(i + 1)));
-        if (i == threads / 10)
+        if (i == threads / 10) {
             settled = memory_resident();
+        }
     }
     size_t end = memory_resident();
     REQUIRE(end < settled + (size_t)16 * MIB, "%zu short threads made %zu MiB more resident",
@@ -44,8 +46,9 @@ static void virtual_settles(void) {
     size_t threads = effort(20000, 5000), settled = 0;
     for (size_t i = 0; i < threads; i++) {
         thread_join(thread_start(short_life, (void *)(i + 1)));
-        if (i == threads / 4)
+        if (i == threads / 4) {
             settled = memory_virtual();
+        }
     }
     size_t end = memory_virtual();
     REQUIRE(end < settled + (size_t)64 * MIB,
@@ -61,9 +64,10 @@ struct legacy {
 
 static void *leave_blocks(void *argument) {
     struct legacy *legacy = argument;
-    for (size_t i = 0; i < legacy->count; i++)
+    for (size_t i = 0; i < legacy->count; i++) {
         block_take(&legacy->blocks[i], (enum kind)(i % KINDS),
                    block_size_draw(&legacy->random, 32 * KIB), 1);
+    }
     return NULL;
 }
 
@@ -73,19 +77,24 @@ static void blocks_outlive(void) {
     for (size_t i = 0; i < GENERATIONS; i++) {
         legacies[i] = (struct legacy){memory_pages(COUNT * sizeof(struct block)), COUNT, i + 1};
         thread_join(thread_start(leave_blocks, &legacies[i]));
-        for (size_t j = 0; j <= i; j++)
-            for (size_t b = 0; b < COUNT; b++)
+        for (size_t j = 0; j <= i; j++) {
+            for (size_t b = 0; b < COUNT; b++) {
                 block_check(&legacies[j].blocks[b]);
+            }
+        }
     }
-    for (size_t i = 0; i < GENERATIONS; i++)
-        for (size_t b = 0; b < COUNT; b++)
+    for (size_t i = 0; i < GENERATIONS; i++) {
+        for (size_t b = 0; b < COUNT; b++) {
             block_drop(&legacies[i].blocks[b]);
+        }
+    }
 }
 
 static void *drop_blocks(void *argument) {
     struct legacy *legacy = argument;
-    for (size_t b = 0; b < legacy->count; b++)
+    for (size_t b = 0; b < legacy->count; b++) {
         block_drop(&legacy->blocks[b]);
+    }
     return NULL;
 }
 
@@ -96,8 +105,9 @@ static void heirs(void) {
     for (size_t round = 0; round < rounds; round++) {
         thread_join(thread_start(leave_blocks, &legacy));
         thread_join(thread_start(drop_blocks, &legacy));
-        if (round == rounds / 4)
+        if (round == rounds / 4) {
             settled = memory_resident();
+        }
     }
     size_t end = memory_resident();
     REQUIRE(end < settled + (size_t)48 * MIB, "%zu generations of heirs left %zu MiB more",
@@ -117,11 +127,13 @@ static void destructor(void *argument) {
     struct keepsake *keepsake = argument;
     struct block fresh[8];
     atomic_fetch_add(&destructor_runs, 1);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         block_take(&fresh[i], (enum kind)(i % KINDS), (size_t)1 << (i + 4), 1);
+    }
     block_resize(&keepsake->block, keepsake->block.bytes * 2, 1);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         block_drop(&fresh[i]);
+    }
     if (keepsake->rounds_left-- > 0) {
         pthread_setspecific(late_key, keepsake);
         return;
@@ -145,8 +157,9 @@ static void destructors(void) {
     pthread_key_create(&late_key, destructor);
     for (size_t i = 0; i < threads; i++) {
         thread_join(thread_start(with_keepsake, (void *)(i % 2)));
-        if (i == threads / 4)
+        if (i == threads / 4) {
             settled = memory_resident();
+        }
     }
     REQUIRE(atomic_load(&destructor_runs) == 3 * threads, "%zu destructor rounds instead of %zu",
             atomic_load(&destructor_runs), 3 * threads);
@@ -170,8 +183,9 @@ static void free_in_destructor_only(void) {
         REQUIRE(block != NULL, "malloc(20000) = NULL");
         memset(block, 1, 20000);
         thread_join(thread_start(only_inherits, block));
-        if (i == threads / 4)
+        if (i == threads / 4) {
             settled = memory_resident();
+        }
     }
     size_t end = memory_resident();
     REQUIRE(end < settled + (size_t)16 * MIB, "blocks freed by destructors left %zu MiB",
@@ -191,18 +205,20 @@ static void fifteen_hundred(void) {
     enum { THREADS = 1500 };
     pthread_t *threads = memory_pages(THREADS * sizeof *threads);
     pthread_barrier_init(&crowd, NULL, THREADS);
-    for (size_t i = 0; i < THREADS; i++)
+    for (size_t i = 0; i < THREADS; i++) {
         threads[i] =
             thread_start_with_stack(one_of_crowd, (void *)(i + 1), 32 * KIB + PTHREAD_STACK_MIN);
-    for (size_t i = 0; i < THREADS; i++)
+    }
+    for (size_t i = 0; i < THREADS; i++) {
         thread_join(threads[i]);
+    }
 }
 
 /* malloc's own deepest path: refills, growth, thread set-up. Nothing of ours is on this stack. */
 static void *on_small_stack(void *argument) {
     static const size_t sizes[] = {1, 100, 5000, 40000, 300000, 3000000};
     (void)argument;
-    for (int round = 0; round < 20; round++)
+    for (int round = 0; round < 20; round++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
             void *block = heap.malloc(sizes[s]);
             block = heap.realloc(block, sizes[s] * 2);
@@ -210,14 +226,16 @@ static void *on_small_stack(void *argument) {
             heap.free(heap.calloc(1, sizes[s]));
             heap.free(block);
         }
+    }
     return NULL;
 }
 
 static void small_stacks(void) {
     long least = sysconf(_SC_THREAD_STACK_MIN); /* a large static TLS raises it */
     size_t stack = least > 16 * KIB ? (size_t)least : 16 * KIB;
-    for (int i = 0; i < 100; i++)
+    for (int i = 0; i < 100; i++) {
         thread_join(thread_start_with_stack(on_small_stack, NULL, stack));
+    }
 }
 
 static const struct probe rows[] = {

@@ -41,8 +41,9 @@ static void writable(size_t limit, size_t live, size_t rounds) {
         block->key = pattern_key(block->at, block->bytes, 2);
         pattern_fill(block->at, block->bytes, block->key);
     }
-    for (size_t i = 0; i < live; i++)
+    for (size_t i = 0; i < live; i++) {
         block_drop(&blocks[i]);
+    }
 }
 
 static void writable_small(void) {
@@ -65,8 +66,9 @@ static void same_size_neighbours(void) {
             blocks[i].bytes = heap.malloc_usable_size(blocks[i].at);
             pattern_fill(blocks[i].at, blocks[i].bytes, blocks[i].key);
         }
-        for (size_t i = 0; i < 64; i++)
+        for (size_t i = 0; i < 64; i++) {
             block_drop(&blocks[i]);
+        }
     }
 }
 

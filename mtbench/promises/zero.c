@@ -16,11 +16,14 @@ static void unique(void *(*take)(void), const char *name) {
         held[i] = take();
         REQUIRE(held[i] != NULL, "%s = NULL", name);
     }
-    for (size_t i = 0; i < HELD; i++)
-        for (size_t j = 0; j < i; j++)
+    for (size_t i = 0; i < HELD; i++) {
+        for (size_t j = 0; j < i; j++) {
             REQUIRE(held[i] != held[j], "%s gave %p twice", name, held[i]);
-    for (size_t i = 0; i < HELD; i++)
+        }
+    }
+    for (size_t i = 0; i < HELD; i++) {
         heap.free(held[i]);
+    }
 }
 
 static void *malloc_zero(void) {
@@ -84,7 +87,7 @@ static void realloc_to_zero(void) {
 }
 
 static void aligned_to_everything(void) {
-    for (int round = 0; round < 3; round++)
+    for (int round = 0; round < 3; round++) {
         for (size_t alignment = sizeof(void *); alignment <= (size_t)1 << 30; alignment *= 2) {
             void *block = NULL;
             int error = heap.posix_memalign(&block, alignment, 0);
@@ -93,12 +96,14 @@ static void aligned_to_everything(void) {
                     block);
             heap.free(block);
         }
+    }
 }
 
 static void free_null(void) {
     errno = EEXIST;
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 1000; i++) {
         heap.free(NULL);
+    }
     REQUIRE(errno == EEXIST, "free(NULL) changed errno to %d", errno);
 }
 

@@ -7,6 +7,7 @@ import pytest
 import allocator as hakmem
 from mtbench.errors import UsageError
 from mtbench.mallocs import allocators
+from mtbench.mallocs.ladder import LADDER, REGISTRIES
 
 
 def test_the_system_malloc_and_null_are_always_there() -> None:
@@ -38,6 +39,12 @@ def test_every_declared_option_value_resolves() -> None:
     for option in hakmem.OPTIONS:
         for value in option.values:
             allocators.resolve(f"hakmem:{option.name}={value}")
+
+
+def test_the_ladder_is_every_registry_in_the_order_of_the_library_and_each_rung_resolves() -> None:
+    (registry,) = [option for option in hakmem.OPTIONS if option.name == "registry"]
+    assert registry.values == REGISTRIES
+    assert all(allocators.resolve(step.label) for step in LADDER)
 
 
 @pytest.mark.parametrize(

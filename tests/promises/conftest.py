@@ -39,7 +39,7 @@ def hoarder(tmp_path_factory: pytest.TempPathFactory) -> Allocator:
 
 @pytest.fixture(scope="session")
 def fixed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Compiles libhakmem.so with switches compiled in: fixed(CHECK="1"), as HAK_FIXED_CHECK."""
+    """Compiles libhakmem.so with switches compiled in: fixed(check="1")."""
     compiler = shlex.split(os.environ.get("CC", "cc"))
     if shutil.which(compiler[0]) is None:
         pytest.skip("no C compiler")
@@ -55,7 +55,7 @@ def fixed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
             [
                 *(*compiler, "-std=gnu11", "-O1", "-fPIC", "-shared", "-pthread", "-DHAK_FIXED"),
                 *(f"-fno-builtin-{name}" for name in ("malloc", "calloc", "realloc", "free")),
-                *(f"-DHAK_FIXED_{name}={value}" for name, value in values.items()),
+                "-DHAK_FIXED_TO=" + ",".join(f".{name}={value}" for name, value in values.items()),
                 *("-fvisibility=hidden", f"-I{folder}", f"-I{home}/include", f"-I{home}/src"),
                 *map(str, sorted((home / "src").rglob("*.c"))),
                 *("-o", str(library), "-ldl"),

@@ -57,7 +57,7 @@ def test_checked_mode_stops_and_names_the_fault(misuse: str, check: Callable[...
 def test_checked_mode_compiled_in_stops_the_same(
     fixed: Callable[..., Path], check: Callable[..., Report]
 ) -> None:
-    library = Allocator("checked", "hakmem", str(fixed(CHECK="1")))
+    library = Allocator("checked", "hakmem", str(fixed(check="1")))
     report = check(library, r"^misuse\.(double-free|overflow-1|write-after-free|free-stack)-?.*")
     assert {v.stop for v in report.verdicts} == {"purpose"}
 

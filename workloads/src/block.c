@@ -11,8 +11,9 @@ enum { SMALLEST_PAGE = 4096 };
 /* Counts down to the next timed operation; the distance is uniform in 1 .. 2 x every - 1, so no
  * period of the workload can hide from the sample. */
 static inline bool timed_now(struct worker *worker) {
-    if (--worker->until_timed)
+    if (--worker->until_timed) {
         return false;
+    }
     uint32_t every = atomic_load_explicit(&worker->run->latency_every, memory_order_relaxed);
     worker->until_timed = 1 + random_below(&worker->timing, 2 * every - 1);
     return atomic_load_explicit(&worker->run->in_window, memory_order_acquire);
@@ -23,16 +24,18 @@ static void add_time(struct worker *worker, struct histogram *histogram, uint64_
 }
 
 static inline void count_operation(struct worker *worker) {
-    if (!(++worker->operations & 31))
+    if (!(++worker->operations & 31)) {
         worker_publish(worker);
+    }
 }
 
 /* One digest of the calls and sizes of a thread's first allocations, in runs of a fixed number of
  * operations. Frees are left out: which block of another thread arrives when is not the stream's.
  */
 static inline void record_stream(struct worker *worker, enum wk_call kind, uint32_t size) {
-    if (worker->recorded >= worker->run->request->operation_limit / 4)
+    if (worker->recorded >= worker->run->request->operation_limit / 4) {
         return;
+    }
     worker->recorded++;
     worker->digest = random_scatter(worker->digest ^ ((uint64_t)kind << 32 | size));
 }
@@ -55,8 +58,9 @@ static void touch(const struct block *block, enum wk_touch how) {
     case WK_TOUCH_NONE:
         break;
     case WK_TOUCH_PAGES:
-        for (uint32_t at = 0; at < block->size; at += SMALLEST_PAGE)
+        for (uint32_t at = 0; at < block->size; at += SMALLEST_PAGE) {
             ((volatile char *)block->address)[at] = 1;
+        }
         break;
     case WK_TOUCH_ALL:
         memset(block->address, 1, block->size);
@@ -87,21 +91,23 @@ static struct block make(struct worker *worker, enum wk_call kind, struct block 
     } else {
         block.address = call(worker, kind, block.size, alignment);
     }
-    if (UNLIKELY(!block.address)) {
+    if (unlikely(block.address == NULL)) {
         worker->failed++;
         return block;
     }
     worker->live += block.size;
-    if (UNLIKELY(request->verify)) {
+    if (unlikely(request->verify)) {
         if ((kind == WK_CALLOC && !verify_zero(worker, &block)) ||
-            !verify_aligned(worker, &block, alignment))
+            !verify_aligned(worker, &block, alignment)) {
             return block;
+        }
         verify_fill(worker, &block);
     } else {
         touch(&block, (enum wk_touch)request->touch);
     }
-    if (request->work)
+    if (request->work) {
         work(worker, request->work);
+    }
     return block;
 }
 
@@ -125,10 +131,11 @@ static struct block make_by_realloc(struct worker *worker, enum wk_call kind, st
         last = larger;
     }
     first = make(worker, WK_MALLOC, first, natural_alignment(first.size));
-    if (first.address) {
+    if (first.address != NULL) {
         block_resize(worker, &first, last.size);
-        if (first.size == last.size)
+        if (first.size == last.size) {
             first.index = last.index;
+        }
     }
     return first;
 }
@@ -140,8 +147,9 @@ struct block block_make(struct worker *worker) {
 struct block block_make_at(struct worker *worker, uint32_t place) {
     const struct wk_request *request = worker->run->request;
     struct block block = {NULL, request->sizes[place], place};
-    if (request->plain)
+    if (request->plain) {
         return make(worker, WK_MALLOC, block, natural_alignment(block.size));
+    }
     uint32_t turn = worker->call_cursor++;
     enum wk_call kind = request->calls[turn % WK_CALLS];
     if (kind == WK_ALIGNED_ALLOC) {
@@ -149,8 +157,9 @@ struct block block_make_at(struct worker *worker, uint32_t place) {
         uint32_t way = (uint32_t)(random_scatter(turn) % WK_ALIGNMENTS);
         return make(worker, kind, block, (uint64_t)1 << request->alignments[way]);
     }
-    if (kind == WK_MALLOC || kind == WK_CALLOC)
+    if (kind == WK_MALLOC || kind == WK_CALLOC) {
         return make(worker, kind, block, natural_alignment(block.size));
+    }
     return make_by_realloc(worker, kind, block);
 }
 
@@ -163,8 +172,9 @@ void block_resize(struct worker *worker, struct block *block, uint32_t size) {
     struct run *run = worker->run;
     bool verify = run->request->verify;
     if (verify && (atomic_load_explicit(&run->violated, memory_order_relaxed) ||
-                   !block_check(worker, block, worker->index)))
+                   !block_check(worker, block, worker->index))) {
         return;
+    }
     uint64_t base = (uint64_t)(uintptr_t)block->address;
     count_operation(worker);
     record_stream(worker, WK_REALLOC_RANDOM, size);
@@ -176,7 +186,7 @@ void block_resize(struct worker *worker, struct block *block, uint32_t size) {
     } else {
         moved = realloc(block->address, size);
     }
-    if (!moved) {
+    if (moved == NULL) {
         worker->failed++;
         return;
     }
@@ -189,13 +199,15 @@ void block_resize(struct worker *worker, struct block *block, uint32_t size) {
         return;
     }
     if (verify_check(worker, moved, base, before, before < size ? before : size, worker->index) &&
-        verify_aligned(worker, block, natural_alignment(size)))
+        verify_aligned(worker, block, natural_alignment(size))) {
         verify_fill(worker, block);
+    }
 }
 
 bool block_check(struct worker *worker, const struct block *block, uint32_t owner) {
-    if (!worker->run->request->verify || !block->address)
+    if (!worker->run->request->verify || block->address == NULL) {
         return true;
+    }
     return verify_check(worker, block->address, (uint64_t)(uintptr_t)block->address, block->size,
                         block->size, owner);
 }
@@ -203,15 +215,17 @@ bool block_check(struct worker *worker, const struct block *block, uint32_t owne
 void block_release(struct worker *worker, struct block *block, uint32_t owner) {
     struct run *run = worker->run;
     char *address = block->address;
-    if (!address)
+    if (address == NULL) {
         return;
+    }
     block->address = NULL;
-    if (UNLIKELY(run->request->verify)) {
+    if (unlikely(run->request->verify)) {
         struct block whole = {address, block->size, block->index};
         /* After a violation nothing is freed: a broken heap should live to be reported. */
         if (atomic_load_explicit(&run->violated, memory_order_relaxed) ||
-            !block_check(worker, &whole, owner))
+            !block_check(worker, &whole, owner)) {
             return;
+        }
         verify_mark_released(&whole);
     }
     count_operation(worker);
@@ -227,7 +241,7 @@ void block_release(struct worker *worker, struct block *block, uint32_t owner) {
 
 void block_read(struct worker *worker, const struct block *block) {
     uint64_t sum = 0;
-    for (uint32_t at = 0; block->address && at + 8 <= block->size; at += 8) {
+    for (uint32_t at = 0; block->address != NULL && at + 8 <= block->size; at += 8) {
         uint64_t word;
         memcpy(&word, block->address + at, 8);
         sum += word;

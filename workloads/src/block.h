@@ -14,7 +14,7 @@
 #include "engine.h"
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
-#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
 
 /* address is NULL for no block: nothing there, or malloc failed. */
 struct block {
@@ -62,8 +62,9 @@ static inline struct block block_unpack(const struct run *run, uint64_t word) {
 }
 
 static ALWAYS_INLINE void block_touch(char *address, uint32_t size, const enum wk_touch touch) {
-    if (touch == WK_TOUCH_FIRST)
+    if (touch == WK_TOUCH_FIRST) {
         *(volatile char *)address = 1;
+    }
     if (touch == WK_TOUCH_ENDS) {
         *(volatile char *)address = 1;
         *(volatile char *)(address + size - 1) = 1;

@@ -14,6 +14,7 @@ double clock_workers_seconds(void) {
 
 void clock_sleep_until(double seconds) {
     struct timespec when = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL) == EINTR)
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL) == EINTR) {
         continue;
+    }
 }

@@ -26,31 +26,36 @@ struct trial {
 bool run_refuse(struct run *run, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    if (!run->result->error[0])
+    if (!run->result->error[0]) {
         vsnprintf(run->result->error, sizeof run->result->error, format, arguments);
+    }
     va_end(arguments);
     return false;
 }
 
 double run_parameter(struct run *run, const char *name) {
-    for (uint32_t i = 0; i < run->request->parameter_count; i++)
-        if (!strcmp(run->request->parameters[i].name, name))
+    for (uint32_t i = 0; i < run->request->parameter_count; i++) {
+        if (strcmp(run->request->parameters[i].name, name) == 0) {
             return run->request->parameters[i].value;
+        }
+    }
     run_refuse(run, "kernel %s needs the parameter %s", run->kernel->name, name);
     return 0;
 }
 
 void *run_take(struct run *run, size_t bytes) {
     void *memory = pages_take(&run->pages, bytes);
-    if (!memory)
+    if (memory == NULL) {
         run_refuse(run, "no memory for %zu bytes of bookkeeping", bytes);
+    }
     return memory;
 }
 
 static int64_t live_now(const struct run *run) {
     int64_t live = 0;
-    for (uint32_t i = 0; i < run->threads; i++)
+    for (uint32_t i = 0; i < run->threads; i++) {
         live += atomic_load_explicit(&run->workers[i].published_live, memory_order_relaxed);
+    }
     /* Hand-offs make single threads negative; a sum below zero is a sample caught between two. */
     return live > 0 ? live : 0;
 }
@@ -58,11 +63,13 @@ static int64_t live_now(const struct run *run) {
 /* Halves the record's resolution when it is full, so it always spans the whole window. */
 static void keep_sample(struct trial *trial, struct wk_sample sample) {
     struct wk_result *result = trial->run.result;
-    if (trial->skipped++ % trial->every)
+    if (trial->skipped++ % trial->every) {
         return;
+    }
     if (result->sample_count == WK_SAMPLES) {
-        for (uint32_t i = 0; i < WK_SAMPLES / 2; i++)
-            result->samples[i] = result->samples[2 * i];
+        for (uint32_t i = 0; i < WK_SAMPLES / 2; i++) {
+            result->samples[i] = result->samples[(size_t)2 * i];
+        }
         result->sample_count = WK_SAMPLES / 2;
         trial->every *= 2;
     }
@@ -73,12 +80,15 @@ static void sample_memory(struct trial *trial, double now) {
     struct wk_result *result = trial->run.result;
     struct observed_memory memory = observe_memory(&trial->observer);
     int64_t live = live_now(&trial->run);
-    if (memory.resident > result->resident_peak)
+    if (memory.resident > result->resident_peak) {
         result->resident_peak = memory.resident;
-    if (memory.total > result->virtual_peak)
+    }
+    if (memory.total > result->virtual_peak) {
         result->virtual_peak = memory.total;
-    if (live > result->live_peak)
+    }
+    if (live > result->live_peak) {
         result->live_peak = live;
+    }
     result->resident_end = memory.resident;
     trial->live_sum += (double)live;
     trial->live_samples++;
@@ -87,10 +97,12 @@ static void sample_memory(struct trial *trial, double now) {
         struct wk_stage_memory *stage = &result->stages[result->stage_count - 1];
         stage->end = now - trial->opened;
         stage->resident_end = memory.resident;
-        if (memory.resident > stage->resident_peak)
+        if (memory.resident > stage->resident_peak) {
             stage->resident_peak = memory.resident;
-        if (live > stage->live_peak)
+        }
+        if (live > stage->live_peak) {
             stage->live_peak = live;
+        }
     }
 }
 
@@ -100,11 +112,12 @@ static void begin_stage(struct trial *trial, double now) {
     const struct wk_stage *stage = &request->stages[trial->stage % request->stage_count];
     trial->stage++;
     trial->stage_ends = now + stage->seconds;
-    if (result->stage_count < WK_STAGES)
+    if (result->stage_count < WK_STAGES) {
         result->stages[result->stage_count++] =
             (struct wk_stage_memory){.kind = stage->kind, .start = now - trial->opened};
-    else
+    } else {
         result->stage_count = WK_STAGES + 1; /* the rest is in the samples only */
+    }
     sample_memory(trial, now); /* what a stage begins with is part of it, however soon it is gone */
     workers_stage(&trial->run, (enum wk_stage_kind)stage->kind);
 }
@@ -135,17 +148,19 @@ static void watch_window(struct trial *trial) {
 static double tick_length(uint64_t ticks, uint64_t nanoseconds) {
     uint64_t least = 2000000; /* 2 ms: an error of 50 ns in reading both is 0.003 % */
     uint64_t now = clock_nanoseconds();
-    if (now - nanoseconds < least)
+    if (now - nanoseconds < least) {
         clock_sleep_until((double)(nanoseconds + least) * 1e-9);
+    }
     now = clock_nanoseconds();
     return (double)(now - nanoseconds) / (double)(clock_ticks() - ticks);
 }
 
 static uint64_t operations_now(const struct run *run) {
     uint64_t operations = 0;
-    for (uint32_t i = 0; i < run->threads; i++)
+    for (uint32_t i = 0; i < run->threads; i++) {
         operations +=
             atomic_load_explicit(&run->workers[i].published_operations, memory_order_relaxed);
+    }
     return operations;
 }
 
@@ -158,8 +173,9 @@ static double operation_cost(const struct run *run, double cpu, uint64_t operati
         double before = clock_workers_seconds() - cpu;
         uint64_t done = operations_now(run) - operations;
         double after = clock_workers_seconds() - cpu;
-        if (done && before > LEAST_SECONDS && after < 1.1 * before)
+        if (done && before > LEAST_SECONDS && after < 1.1 * before) {
             return after * 1e9 / (double)done;
+        }
     }
     return 0;
 }
@@ -167,8 +183,9 @@ static double operation_cost(const struct run *run, double cpu, uint64_t operati
 /* Sets how often operations are timed by what they cost in the warm-up, in which none is. */
 static void settle_latency(struct run *run, double operation_cost) {
     struct wk_result *result = run->result;
-    if (!run->request->latency_every)
+    if (!run->request->latency_every) {
         return;
+    }
     result->timing_cost = timing_cost();
     result->latency_every =
         wk_latency_every(run->request->latency_every, result->timing_cost, operation_cost);
@@ -192,27 +209,31 @@ static void measure(struct trial *trial) {
     run->tick_ns = tick_length(ticks, nanoseconds);
     settle_latency(run, operation_cost(run, idle, filled));
     /* What takes longest stands farthest from the edge: the workers run on meanwhile. */
-    if (run->request->at_edge)
+    if (run->request->at_edge != NULL) {
         run->request->at_edge(WK_OPENS);
+    }
     observe(&trial->observer, &start);
     result->resident_start = observe_memory(&trial->observer).resident;
-    for (uint32_t i = 0; i < run->threads; i++)
+    for (uint32_t i = 0; i < run->threads; i++) {
         trial->before[i] =
             atomic_load_explicit(&run->workers[i].published_units, memory_order_relaxed);
+    }
     trial->opened = clock_seconds();
     trial->stage_ends = trial->opened;
     atomic_store_explicit(&run->in_window, true, memory_order_release);
     watch_window(trial);
-    for (uint32_t i = 0; i < run->threads; i++)
+    for (uint32_t i = 0; i < run->threads; i++) {
         result->per_thread[i] =
             atomic_load_explicit(&run->workers[i].published_units, memory_order_relaxed) -
             trial->before[i];
+    }
     trial->closed = clock_seconds();
     atomic_store_explicit(&run->in_window, false, memory_order_release);
     sample_memory(trial, trial->closed);
     observe(&trial->observer, &end);
-    if (run->request->at_edge)
+    if (run->request->at_edge != NULL) {
         run->request->at_edge(WK_CLOSES);
+    }
     run_stop(run);
     result->elapsed = trial->closed - trial->opened;
     result->usage = usage_between(&start, &end);
@@ -251,27 +272,34 @@ static bool prepare(struct trial *trial) {
     struct run *run = &trial->run;
     const struct wk_request *request = run->request;
     run->kernel = kernel_named(request->kernel);
-    if (!run->kernel)
+    if (run->kernel == NULL) {
         return run_refuse(run, "there is no kernel named %s", request->kernel);
-    if (!request->threads || !request->chunk)
+    }
+    if (!request->threads || !request->chunk) {
         return run_refuse(run, "threads and chunk must be at least 1");
+    }
     run->threads = request->threads;
     atomic_store(&run->latency_every, request->latency_every);
     run->workers = run_take(run, run->threads * sizeof *run->workers);
     trial->before = run_take(run, run->threads * sizeof *trial->before);
-    if (!run->workers || !trial->before || !run->kernel->prepare(run) || run->result->error[0])
+    if (run->workers == NULL || trial->before == NULL || !run->kernel->prepare(run) ||
+        run->result->error[0]) {
         return false;
+    }
     if (request->loop != WK_LOOP_MALLOC) {
-        if (!run->kernel->bare || !block_quick_fits(run) || request->life)
+        if (run->kernel->bare == NULL || !block_quick_fits(run) || request->life) {
             return run_refuse(run, "kernel %s has no bare loop for this request", request->kernel);
-        if (request->threads > 1 || request->latency_every)
+        }
+        if (request->threads > 1 || request->latency_every) {
             return run_refuse(run, "a bare loop has one thread and no latencies");
+        }
         run->steps = run->kernel->bare(run);
         return true;
     }
-    run->steps = run->kernel->fast ? run->kernel->fast(run) : NULL;
-    if (!run->steps)
+    run->steps = run->kernel->fast != NULL ? run->kernel->fast(run) : NULL;
+    if (run->steps == NULL) {
         run->steps = run->kernel->general;
+    }
     return true;
 }
 

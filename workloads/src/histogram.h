@@ -11,8 +11,9 @@ struct histogram {
 };
 
 static inline uint32_t histogram_bucket(uint64_t nanoseconds) {
-    if (nanoseconds < WK_OCTAVE)
+    if (nanoseconds < WK_OCTAVE) {
         return (uint32_t)nanoseconds;
+    }
     uint32_t shift = (uint32_t)(__builtin_clzll(WK_OCTAVE) - __builtin_clzll(nanoseconds));
     uint64_t bucket = shift * (uint64_t)WK_OCTAVE + (nanoseconds >> shift);
     return bucket < WK_BUCKETS ? (uint32_t)bucket : WK_BUCKETS - 1;

@@ -16,14 +16,16 @@ KERNELS(DECLARE)
 static const struct kernel *const kernels[] = {KERNELS(ENTER) NULL};
 
 const struct kernel *kernel_named(const char *name) {
-    for (uint32_t i = 0; kernels[i]; i++)
-        if (!strcmp(kernels[i]->name, name))
+    for (uint32_t i = 0; kernels[i] != NULL; i++) {
+        if (strcmp(kernels[i]->name, name) == 0) {
             return kernels[i];
+        }
+    }
     return NULL;
 }
 
 const char *wk_kernel_name(uint32_t position) {
-    return position < sizeof kernels / sizeof *kernels && kernels[position]
+    return position < sizeof kernels / sizeof kernels[0] && kernels[position] != NULL
                ? kernels[position]->name
                : NULL;
 }

@@ -11,13 +11,15 @@ struct region {
 enum { PAGE = 4096 };
 
 void *pages_take(struct pages *pages, size_t bytes) {
-    if (bytes > ((size_t)1 << 46))
+    if (bytes > ((size_t)1 << 46)) {
         return NULL;
+    }
     size_t whole = ((bytes + PAGE - 1) & ~(size_t)(PAGE - 1)) + PAGE;
     struct region *region = mmap(NULL, whole, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (region == MAP_FAILED)
+    if (region == MAP_FAILED) {
         return NULL;
+    }
     region->before = pages->last;
     region->bytes = whole;
     pages->last = region;
@@ -26,7 +28,7 @@ void *pages_take(struct pages *pages, size_t bytes) {
 }
 
 void pages_return(struct pages *pages) {
-    while (pages->last) {
+    while (pages->last != NULL) {
         struct region *region = pages->last;
         pages->last = region->before;
         munmap(region, region->bytes);

@@ -61,14 +61,15 @@ static ALWAYS_INLINE char *quick_make(struct quick *quick, uint64_t *size, uint3
     char *address;
     if (source == PROCESS_MALLOC) {
         address = malloc(*size);
-        if (UNLIKELY(!address)) {
+        if (unlikely(address == NULL)) {
             quick->failed++;
             return NULL;
         }
         block_touch(address, (uint32_t)*size, touch);
     } else {
-        if (source == BARE_CALLS)
+        if (source == BARE_CALLS) {
             quick_empty.make(*size);
+        }
         address = &quick_bare_buffer[quick->bumped & (BARE_BYTES - 1)];
         quick->bumped += (*size + 15) & ~(uint64_t)15;
         block_touch(address, 1, touch);
@@ -89,10 +90,12 @@ static ALWAYS_INLINE void quick_make_into(struct quick *quick, struct block *slo
 static ALWAYS_INLINE void quick_free(struct quick *quick, char *address, uint32_t size,
                                      const enum source source) {
     quick->live -= size;
-    if (source == PROCESS_MALLOC)
+    if (source == PROCESS_MALLOC) {
         free(address);
-    if (source == BARE_CALLS)
+    }
+    if (source == BARE_CALLS) {
         quick_empty.release(address);
+    }
 }
 
 #define QUICK_VARIANT(body, name, touch, source)                                                   \

@@ -23,12 +23,14 @@ struct ring {
 /* One ring into each worker; `least` is rounded up to a power of two. NULL: run refused. */
 static inline struct ring *rings_take(struct run *run, double least) {
     uint64_t capacity = 1;
-    while ((double)capacity < least)
+    while ((double)capacity < least) {
         capacity *= 2;
+    }
     struct ring *rings = run_take(run, run->threads * sizeof *rings);
     uint64_t *words = run_take(run, run->threads * capacity * sizeof *words);
-    if (!rings || !words)
+    if (rings == NULL || words == NULL) {
         return NULL;
+    }
     for (uint32_t i = 0; i < run->threads; i++) {
         rings[i].words = words + i * capacity;
         rings[i].mask = capacity - 1;
@@ -40,12 +42,14 @@ static inline struct ring *rings_take(struct run *run, double least) {
 static inline bool ring_put(struct ring *ring, struct block block) {
     if (ring->next - ring->head_seen > ring->mask) {
         ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
-        if (ring->next - ring->head_seen > ring->mask)
+        if (ring->next - ring->head_seen > ring->mask) {
             return false;
+        }
     }
     ring->words[ring->next++ & ring->mask] = block_pack(block);
-    if ((ring->next & (LINE_WORDS - 1)) == 0 || ring->mask < LINE_WORDS)
+    if ((ring->next & (LINE_WORDS - 1)) == 0 || ring->mask < LINE_WORDS) {
         atomic_store_explicit(&ring->tail, ring->next, memory_order_release);
+    }
     return true;
 }
 
@@ -54,8 +58,9 @@ static inline struct block ring_take(const struct run *run, struct ring *ring) {
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     if (head == ring->tail_seen) {
         ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire);
-        if (head == ring->tail_seen)
+        if (head == ring->tail_seen) {
             return (struct block){NULL, 0, 0};
+        }
     }
     struct block block = block_unpack(run, ring->words[head & ring->mask]);
     atomic_store_explicit(&ring->head, head + 1, memory_order_release);
@@ -79,8 +84,9 @@ static inline void ring_release_unshown(struct worker *worker, struct ring *ring
 static inline void ring_release_all(struct worker *worker, struct ring *ring) {
     for (;;) {
         struct block block = ring_take(worker->run, ring);
-        if (!block.address)
+        if (block.address == NULL) {
             return;
+        }
         block_release(worker, &block, ANYONE);
     }
 }

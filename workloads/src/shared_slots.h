@@ -15,7 +15,7 @@ bool shared_slots_prepare(struct run *run, struct shared_slots *slots, double co
  * handed over with it. */
 static inline struct block shared_slots_swap(const struct run *run, struct shared_slots *slots,
                                              uint32_t position, struct block in) {
-    uint64_t word = in.address ? block_pack(in) : 0;
+    uint64_t word = in.address != NULL ? block_pack(in) : 0;
     return block_unpack(
         run, atomic_exchange_explicit(&slots->words[position], word, memory_order_acq_rel));
 }

@@ -28,9 +28,11 @@ double timing_cost(void) {
 
 uint32_t wk_latency_every(uint32_t asked, double timing_cost, double operation_cost) {
     uint32_t every = asked;
-    if (asked < WK_FINEST || !(operation_cost > 0))
+    if (asked < WK_FINEST || !(operation_cost > 0)) {
         return every;
-    while (every < LONGEST && timing_cost > SHARE * operation_cost * every)
+    }
+    while (every < LONGEST && timing_cost > SHARE * operation_cost * every) {
         every *= 2;
+    }
     return every;
 }

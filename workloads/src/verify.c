@@ -54,8 +54,9 @@ void verify_mark_released(const struct block *block) {
 
 bool verify_check(struct worker *worker, const char *where, uint64_t base, uint32_t size,
                   uint32_t length, uint32_t owner) {
-    if (!length)
+    if (!length) {
         return true;
+    }
     worker->checked++;
     uint64_t first = 0, mask = low_bytes(length);
     memcpy(&first, where, length < 8 ? length : 8);
@@ -100,8 +101,9 @@ bool verify_zero(struct worker *worker, const struct block *block) {
 
 bool verify_aligned(struct worker *worker, const struct block *block, uint64_t alignment) {
     uint64_t off = (uint64_t)(uintptr_t)block->address & (alignment - 1);
-    if (off)
+    if (off) {
         verify_report(worker, "block is not aligned (found: address modulo alignment)",
                       (uint64_t)(uintptr_t)block->address, off, 0);
+    }
     return !off;
 }

@@ -1,7 +1,6 @@
 /* The worker threads: birth, loop, succession, end. */
 #include <errno.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "engine.h"
@@ -24,8 +23,9 @@ static bool arrive(struct run *run, enum gate next) {
     pthread_mutex_lock(&run->lock);
     run->arrived++;
     pthread_cond_broadcast(&run->changed);
-    while (run->gate < next && !run->aborted)
+    while (run->gate < next && !run->aborted) {
         pthread_cond_wait(&run->changed, &run->lock);
+    }
     bool go = !run->aborted;
     pthread_mutex_unlock(&run->lock);
     return go;
@@ -35,20 +35,24 @@ static bool arrive(struct run *run, enum gate next) {
 static void follow_stage(struct worker *worker) {
     struct run *run = worker->run;
     uint32_t stage = atomic_load_explicit(&run->stage, memory_order_acquire);
-    if (stage == worker->stage_seen)
+    if (stage == worker->stage_seen) {
         return;
+    }
     worker->stage_seen = stage;
     enum wk_stage_kind kind = atomic_load_explicit(&run->stage_kind, memory_order_relaxed);
-    if (kind == WK_STEADY)
+    if (kind == WK_STEADY) {
         return;
-    if (kind == WK_DRAIN)
+    }
+    if (kind == WK_DRAIN) {
         run->kernel->drain(worker);
-    else if (run->kernel->fill)
+    } else if (run->kernel->fill != NULL) {
         run->kernel->fill(worker);
+    }
     worker_publish(worker);
     pthread_mutex_lock(&run->lock);
-    while (!run_stopping(run) && atomic_load_explicit(&run->stage, memory_order_relaxed) == stage)
+    while (!run_stopping(run) && atomic_load_explicit(&run->stage, memory_order_relaxed) == stage) {
         pthread_cond_wait(&run->changed, &run->lock);
+    }
     pthread_mutex_unlock(&run->lock);
 }
 
@@ -62,8 +66,9 @@ static bool succeeded(struct worker *worker) {
     worker->predecessor = pthread_self();
     worker->lives++;
     pthread_t successor;
-    if (!pthread_create(&successor, &worker->attributes, worker_main, worker))
+    if (!pthread_create(&successor, &worker->attributes, worker_main, worker)) {
         return true;
+    }
     worker->lives--;
     worker->failed_successors++;
     return false;
@@ -84,11 +89,13 @@ static bool live(struct worker *worker) {
             /* As many steps as come before the next timed operation, which goes the long way. */
             uint64_t before = (worker->until_timed - 1) / per_step;
             uint64_t count = before < chunk ? before : chunk;
-            if (count)
+            if (count) {
                 run->steps(worker, count);
+            }
             worker->until_timed -= count * per_step;
-            if (count == before)
+            if (count == before) {
                 run->kernel->general(worker, 1);
+            }
         }
         worker_publish(worker);
         if (limit && worker->operations >= limit) {
@@ -96,8 +103,9 @@ static bool live(struct worker *worker) {
             return false;
         }
         if ((worker->operations >= worker->life_end || worker->retire) && !run_stopping(run) &&
-            succeeded(worker))
+            succeeded(worker)) {
             return true;
+        }
     }
     return false;
 }
@@ -109,19 +117,24 @@ static void *worker_main(void *argument) {
     if (worker->lives > 1) {
         pthread_join(worker->predecessor, NULL);
     } else {
-        if (!arrive(run, FILLING))
+        if (!arrive(run, FILLING)) {
             return NULL;
-        if (run->kernel->fill && run->request->loop == WK_LOOP_MALLOC)
+        }
+        if (run->kernel->fill != NULL && run->request->loop == WK_LOOP_MALLOC) {
             run->kernel->fill(worker);
+        }
         worker_publish(worker);
-        if (!arrive(run, RUNNING))
+        if (!arrive(run, RUNNING)) {
             return NULL;
+        }
     }
-    if (live(worker))
+    if (live(worker)) {
         return NULL;
+    }
     arrive(run, DRAINING);
-    if (run->request->loop == WK_LOOP_MALLOC) /* else: its blocks are no blocks */
+    if (run->request->loop == WK_LOOP_MALLOC) { /* else: its blocks are no blocks */
         run->kernel->drain(worker);
+    }
     worker_publish(worker);
     return NULL;
 }
@@ -150,8 +163,9 @@ static int start_one(struct run *run, struct worker *worker) {
         cpu_set_t processors;
         CPU_ZERO(&processors);
         int processor = request->affinity[worker->index % request->affinity_count];
-        if (processor < 0 || processor >= CPU_SETSIZE)
+        if (processor < 0 || processor >= CPU_SETSIZE) {
             return EINVAL;
+        }
         CPU_SET(processor, &processors);
         pthread_attr_setaffinity_np(&worker->attributes, sizeof processors, &processors);
     }
@@ -160,29 +174,33 @@ static int start_one(struct run *run, struct worker *worker) {
 }
 
 bool workers_start(struct run *run) {
-    struct histogram *times = run_take(run, 2 * run->threads * sizeof *times);
-    if (!times)
+    struct histogram *times = run_take(run, (size_t)2 * run->threads * sizeof *times);
+    if (times == NULL) {
         return false;
+    }
     for (uint32_t i = 0; i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
         set_up(run, worker, i);
-        worker->malloc_times = &times[2 * i];
-        worker->free_times = &times[2 * i + 1];
+        worker->malloc_times = times++;
+        worker->free_times = times++;
     }
     for (uint32_t i = 0; i < run->threads; i++) {
         int failure = start_one(run, &run->workers[i]);
-        if (!failure)
+        if (!failure) {
             continue;
+        }
         run_refuse(run, "thread %u of %u cannot be started%s: %s", i + 1, run->threads,
                    run->request->affinity_count ? " on its processor" : "", strerror(failure));
         pthread_mutex_lock(&run->lock);
-        while (run->arrived < i)
+        while (run->arrived < i) {
             pthread_cond_wait(&run->changed, &run->lock);
+        }
         run->aborted = true;
         pthread_cond_broadcast(&run->changed);
         pthread_mutex_unlock(&run->lock);
-        for (uint32_t started = 0; started < i; started++)
+        for (uint32_t started = 0; started < i; started++) {
             pthread_join(run->workers[started].self, NULL);
+        }
         return false;
     }
     return true;
@@ -190,8 +208,9 @@ bool workers_start(struct run *run) {
 
 void workers_await(struct run *run) {
     pthread_mutex_lock(&run->lock);
-    while (run->arrived < run->threads)
+    while (run->arrived < run->threads) {
         pthread_cond_wait(&run->changed, &run->lock);
+    }
     pthread_mutex_unlock(&run->lock);
 }
 

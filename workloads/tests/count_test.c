@@ -20,8 +20,9 @@ static _Atomic uint64_t calls_of_first, calls_of_others;
 static __thread int standing; /* 0 unknown, 1 the first thread, 2 another */
 
 static void count(void) {
-    if (!standing)
+    if (!standing) {
         standing = syscall(SYS_gettid) == getpid() ? 1 : 2;
+    }
     atomic_fetch_add(standing == 1 ? &calls_of_first : &calls_of_others, 1);
 }
 
@@ -42,8 +43,9 @@ void *aligned_alloc(size_t alignment, size_t size) {
     return __libc_memalign(alignment, size);
 }
 void free(void *block) {
-    if (block)
+    if (block != NULL) {
         count();
+    }
     __libc_free(block);
 }
 
@@ -84,7 +86,7 @@ static uint64_t run(const char *kernel, double duration) {
                                  .calls = calls,
                                  .alignments = alignments,
                                  .parameters = parameters,
-                                 .parameter_count = sizeof parameters / sizeof *parameters};
+                                 .parameter_count = sizeof parameters / sizeof parameters[0]};
     struct wk_result result = {.per_thread = per_thread,
                                .digests = digests,
                                .malloc_counts = mallocs,
@@ -104,10 +106,11 @@ int main(void) {
         calls[i % WK_CALLS] = (uint8_t)(i % 6);
     }
     memset(alignments, 6, sizeof alignments);
-    for (uint32_t i = 0; wk_kernel_name(i); i++) {
+    for (uint32_t i = 0; wk_kernel_name(i) != NULL; i++) {
         const char *kernel = wk_kernel_name(i);
-        if (!strcmp(kernel, "generations")) /* starts threads, for which libc allocates */
+        if (strcmp(kernel, "generations") == 0) { /* starts threads, for which libc allocates */
             continue;
+        }
         calls_of_others = 0;
         uint64_t operations = run(kernel, 0.03);
         if (calls_of_others != operations) {

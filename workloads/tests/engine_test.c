@@ -52,7 +52,7 @@ static struct wk_request request_for(const char *kernel, uint32_t threads) {
     request.calls = calls;
     request.alignments = alignments;
     request.parameters = parameters;
-    request.parameter_count = sizeof parameters / sizeof *parameters;
+    request.parameter_count = sizeof parameters / sizeof parameters[0];
     return request;
 }
 
@@ -82,16 +82,17 @@ static struct wk_result run_of(const struct wk_request *request) {
     struct wk_request patient = *request;
     for (int attempt = 0; attempt < 8; attempt++, patient.duration *= 2) {
         struct wk_result result = run_once(&patient);
-        if (result.operations)
+        if (result.operations) {
             return result;
+        }
     }
     fprintf(stderr, "%s: no operation in %g s\n", request->kernel, patient.duration / 2);
     exit(1);
 }
 
 static void every_kernel_frees_what_it_allocated(void) {
-    for (uint32_t i = 0; wk_kernel_name(i); i++)
-        for (int32_t verify = 0; verify < 2; verify++)
+    for (uint32_t i = 0; wk_kernel_name(i) != NULL; i++) {
+        for (int32_t verify = 0; verify < 2; verify++) {
             for (uint32_t threads = 1; threads <= 3; threads += 2) {
                 struct wk_request request = request_for(wk_kernel_name(i), threads);
                 request.verify = verify;
@@ -100,6 +101,8 @@ static void every_kernel_frees_what_it_allocated(void) {
                 CHECK(!result.violation.found_one);
                 CHECK(!verify || result.checked > 0);
             }
+        }
+    }
 }
 
 static void successors_take_over(void) {
@@ -114,7 +117,7 @@ static void successors_take_over(void) {
 static void stages_fill_and_empty_every_kernel(void) {
     struct wk_stage stages[] = {
         {WK_RAMP, 0.004}, {WK_STEADY, 0.004}, {WK_RAMP, 0.004}, {WK_DRAIN, 0.004}};
-    for (uint32_t i = 0; wk_kernel_name(i); i++) {
+    for (uint32_t i = 0; wk_kernel_name(i) != NULL; i++) {
         struct wk_request request = request_for(wk_kernel_name(i), 3);
         request.duration = 0.06;
         request.verify = 1;
@@ -153,7 +156,7 @@ static void unknown_kernel_is_refused(void) {
     struct wk_result result;
     memset(&result, 0, sizeof result);
     CHECK(wk_run(&request, &result) == -1);
-    CHECK(strstr(result.error, "nothing"));
+    CHECK(strstr(result.error, "nothing") != NULL);
 }
 
 static void buckets_are_at_most_three_percent_wide(void) {
@@ -161,8 +164,9 @@ static void buckets_are_at_most_three_percent_wide(void) {
     for (uint64_t value = 1; value < (uint64_t)1 << 39; value += 1 + value / 1000) {
         uint32_t bucket = histogram_bucket(value);
         CHECK(bucket == last || bucket == last + 1);
-        if (value > 64)
+        if (value > 64) {
             CHECK(histogram_bucket(value + value * 3 / 100 + 1) > bucket);
+        }
         last = bucket;
     }
     CHECK(histogram_bucket(UINT64_MAX) == WK_BUCKETS - 1);
@@ -223,16 +227,21 @@ static void pattern_tells_owner_address_and_size(void) {
             struct block block = {memory + 16, size, 0};
             verify_fill(&writer, &block);
             uint32_t owner = 1;
-            if (fault == 1)
+            if (fault == 1) {
                 memory[16 + random_scatter(size) % size] ^= 0x40;
-            if (fault == 2)
+            }
+            if (fault == 2) {
                 owner = 0;
-            if (fault == 3)
+            }
+            if (fault == 3) {
                 block.size = size + 8; /* found longer than it was filled */
-            if (fault == 4)
+            }
+            if (fault == 4) {
                 verify_mark_released(&block);
-            if (fault == 5)
+            }
+            if (fault == 5) {
                 owner = ANYONE;
+            }
             bool good = block_check(&writer, &block, owner);
             CHECK(good == (fault == 0 || fault == 5));
             CHECK(result.violation.found_one == !good);
@@ -241,8 +250,9 @@ static void pattern_tells_owner_address_and_size(void) {
 }
 
 int main(void) {
-    for (uint32_t i = 0; i < WK_SIZES; i++)
+    for (uint32_t i = 0; i < WK_SIZES; i++) {
         sizes[i] = 1 + (uint32_t)(random_scatter(i) % 2000);
+    }
     memset(alignments, 6, sizeof alignments);
     buckets_are_at_most_three_percent_wide();
     counters_of_two_threads_share_no_line();

@@ -14,53 +14,29 @@ struct config config = CONFIG_DEFAULTS;
 
 static const struct config defaults = CONFIG_DEFAULTS;
 
-static const char *const registry_names[] = {
-    "locked", "prealloc-locked", "prealloc-rwlock", "prealloc-seqlock", "flat", NULL};
-static const char *const route_names[] = {"direct", "cascade", "cascade-leak", NULL};
-static const char *const lock_names[] = {"futex", "spin", "mutex", NULL};
-static const char *const switch_names[] = {"0", "1", NULL};
-
+/* clang-format off */
 static const struct option {
-    const char *name;          /* HAKMEM_<NAME> in the environment */
-    size_t offset;             /* of its uint64_t in struct config */
-    const char *const *values; /* NULL: a number between low and high */
-    uint64_t low, high;        /* and, for the budget, BUDGET_AUTO */
-    const char *allowed;
+    const char *name;
+    size_t offset; /* of its uint64_t in struct config */
     const char *help;
+    const char *allowed;    /* for users; without bounds: the texts of 0, 1, ..., a blank between */
+    const char *low, *high; /* of a number, as a user writes them */
+    bool bytes, automatic;  /* written with K, M or G; may be CONFIG_AUTO */
 } options[] = {
-    {"registry", offsetof(struct config, registry), registry_names, 0, 0,
-     "locked prealloc-locked prealloc-rwlock prealloc-seqlock flat",
-     "how free learns the class of a Mid block"},
-    {"route", offsetof(struct config, route), route_names, 0, 0, "direct cascade cascade-leak",
-     "whom free asks, in which order"},
-    {"lock", offsetof(struct config, lock), lock_names, 0, 0, "futex spin mutex",
-     "spin then sleep on a futex; spin only; pthread mutex"},
-    {"check", offsetof(struct config, check), switch_names, 0, 0, "0 1",
-     "find and name misuse, then abort"},
-    {"learn", offsetof(struct config, learn), switch_names, 0, 0, "0 1",
-     "learn the huge threshold while running"},
-    {"threshold", offsetof(struct config, threshold), NULL, 512 * KIB, GIB,
-     "512K to 1G, with K, M or G", "larger blocks are mapped one by one"},
-    {"budget", offsetof(struct config, budget), NULL, 0, 64 * GIB,
-     "auto, or 0 to 64G, with K, M or G",
-     "bytes all thread caches together may hold; auto: an eighth of the memory in use, at least "
-     "96M"},
-    {"bigcache", offsetof(struct config, bigcache), NULL, 0, 64 * GIB, "0 to 64G, with K, M or G",
-     "bytes of freed huge mappings kept for reuse"},
-    {"dirty", offsetof(struct config, dirty), NULL, 0, 64 * GIB, "0 to 64G, with K, M or G",
-     "bytes of free memory that may stay resident; a quarter of the memory in use, if that is "
-     "more"},
-    {"decay_ms", offsetof(struct config, decay_ms), NULL, 0, 1000000, "0 to 1000000",
-     "free pages older than this many milliseconds go back to the system"},
-    {"idle", offsetof(struct config, idle), switch_names, 0, 0, "0 1",
-     "take the blocks that sleeping threads keep"},
-    {"background", offsetof(struct config, background), switch_names, 0, 0, "0 1",
-     "a thread of its own gives free memory back while the process sleeps"},
-    {"hugepages", offsetof(struct config, hugepages), switch_names, 0, 0, "0 1",
-     "ask for huge pages where blocks up to 4 KiB lie, beyond the first 8 MiB"},
-    {"deepbind", offsetof(struct config, deepbind), switch_names, 0, 0, "0 1",
-     "let dlopen keep RTLD_DEEPBIND, which gives a plug-in libc's malloc instead of this one"},
+#define ONE_OF(kind, values) .allowed = &(values)[1]
+#define VALUE(constant, text) " " text
+#define ON_OFF .allowed = "0 1"
+#define NUMBER(from, to) .low = #from, .high = #to, .allowed = #from " to " #to
+#define BYTES(from, to) \
+    .low = #from, .high = #to, .allowed = #from " to " #to ", with K, M or G", .bytes = true
+#define AUTO_OR_BYTES(from, to) \
+    .low = #from, .high = #to, .allowed = "auto, or " #from " to " #to ", with K, M or G", \
+    .bytes = true, .automatic = true
+#define OPTION(key, preset, text, kind) \
+    {.name = #key, .offset = offsetof(struct config, key), .help = text, kind},
+    SWITCHES(OPTION)
 };
+/* clang-format on */
 
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
@@ -73,7 +49,7 @@ bool config_is_routed(unsigned cls) {
 
 #ifndef HAK_FIXED
 
-static bool parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *out) {
+static bool parse_number(const char *text, uint64_t *out) {
     uint64_t n = 0;
     const char *at = text;
     for (; *at >= '0' && *at <= '9'; at++) {
@@ -97,27 +73,39 @@ static bool parse_number(const char *text, uint64_t low, uint64_t high, uint64_t
         n <<= shift;
     }
     *out = n;
-    return n >= low && n <= high;
+    return true;
+}
+
+static bool parse_within(const struct option *option, const char *text, uint64_t *out) {
+    uint64_t low, high;
+    return parse_number(option->low, &low) && parse_number(option->high, &high) &&
+           parse_number(text, out) && *out >= low && *out <= high;
+}
+
+/* Which of the words that are allowed. */
+static bool parse_word(const struct option *option, const char *text, uint64_t *out) {
+    const char *word = option->allowed;
+    for (*out = 0;; (*out)++) {
+        size_t n = strcspn(word, " ");
+        if (strlen(text) == n && memcmp(text, word, n) == 0) {
+            return true;
+        }
+        if (word[n] == '\0') {
+            return false;
+        }
+        word += n + 1;
+    }
 }
 
 static bool parse(const struct option *option, const char *text) {
-    uint64_t value;
-    if (option->values != NULL) {
-        for (value = 0; option->values[value] != NULL; value++) {
-            if (strcmp(option->values[value], text) == 0) {
-                break;
-            }
-        }
-        if (option->values[value] == NULL) {
-            return false;
-        }
-    } else if (option->offset == offsetof(struct config, budget) && strcmp(text, "auto") == 0) {
-        value = BUDGET_AUTO;
-    } else if (!parse_number(text, option->low, option->high, &value)) {
-        return false;
+    uint64_t value = CONFIG_AUTO;
+    bool known = (option->automatic && strcmp(text, "auto") == 0) ||
+                 (option->low != NULL ? parse_within(option, text, &value)
+                                      : parse_word(option, text, &value));
+    if (known) {
+        memcpy((char *)&config + option->offset, &value, sizeof value);
     }
-    memcpy((char *)&config + option->offset, &value, sizeof value);
-    return true;
+    return known;
 }
 
 static size_t append(char *to, size_t used, size_t room, const char *text) {
@@ -191,14 +179,11 @@ void config_init(void) {
     for (char **setting = settings(); setting != NULL && *setting != NULL; setting++) {
         apply(*setting);
     }
-    lock_choose((enum lock_kind)config.lock);
 }
 
 #else
 
-void config_init(void) {
-    lock_choose((enum lock_kind)config.lock);
-}
+void config_init(void) {}
 
 #endif
 
@@ -207,22 +192,28 @@ const char *hak_config_name(int index) {
 }
 
 static const char *value_text(const struct config *from, int index, char *text, size_t bytes) {
+    const struct option *option = &options[index];
     uint64_t value;
-    memcpy(&value, (const char *)from + options[index].offset, sizeof value);
+    memcpy(&value, (const char *)from + option->offset, sizeof value);
     if (bytes == 0) {
         return text;
     }
     text[0] = '\0';
-    if (options[index].values != NULL) {
-        strncat(text, options[index].values[value], bytes - 1);
+    if (option->low == NULL) {
+        const char *word = option->allowed;
+        while (value-- > 0) {
+            word += strcspn(word, " ") + 1;
+        }
+        size_t n = strcspn(word, " ");
+        strncat(text, word, n < bytes ? n : bytes - 1);
         return text;
     }
-    if (options[index].offset == offsetof(struct config, budget) && value == BUDGET_AUTO) {
+    if (option->automatic && value == CONFIG_AUTO) {
         strncat(text, "auto", bytes - 1);
         return text;
     }
     const char *suffix = "";
-    if (options[index].high >= GIB && value != 0) {
+    if (option->bytes && value != 0) {
         static const char *const suffixes[] = {"", "K", "M", "G"};
         int k = 0;
         while (k < 3 && value % 1024 == 0) {

@@ -16,13 +16,12 @@
 
 #include "base/afresh.h"
 #include "base/base.h"
+#include "base/config.h"
 #include "base/locks.h"
 #include "base/witness.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-
-enum lock_kind { LOCK_FUTEX, LOCK_SPIN, LOCK_MUTEX };
 
 struct lock {
     _Atomic uint32_t state;   /* 0 free, 1 held, 2 held and somebody may sleep */

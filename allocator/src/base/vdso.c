@@ -1,5 +1,4 @@
 #include "base/vdso.h"
-#include "base/base.h"
 
 #include <elf.h>
 #include <link.h>
@@ -22,7 +21,7 @@ static size_t symbol_count(const struct image *image) {
         return 0;
     }
     size_t buckets = image->gnu_hash[0], first = image->gnu_hash[1], bloom = image->gnu_hash[2];
-    const ElfW(Word) *bucket = image->gnu_hash + 4 + bloom * sizeof(size_t) / sizeof *bucket;
+    const ElfW(Word) *bucket = (const ElfW(Word) *)((const size_t *)(image->gnu_hash + 4) + bloom);
     const ElfW(Word) *chain = bucket + buckets;
     size_t last = 0;
     for (size_t i = 0; i < buckets; i++) {

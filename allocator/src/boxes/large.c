@@ -11,7 +11,7 @@ static size_t granules_for(size_t size) {
     return (size + GRANULE - 1) >> GRANULE_SHIFT;
 }
 
-void *run_take(size_t size, size_t alignment, bool *zero) {
+void *large_take(size_t size, size_t alignment, bool *zero) {
     if (size > PTRDIFF_MAX - GRANULE || alignment > PTRDIFF_MAX) {
         return NULL;
     }
@@ -32,7 +32,7 @@ void *run_take(size_t size, size_t alignment, bool *zero) {
     return (void *)span->start;
 }
 
-void run_free(void *block) {
+void large_free(void *block) {
     struct span *span = pagemap_span(block);
     if (span->start != (uintptr_t)block) {
         say_die("free(): invalid pointer", block);
@@ -45,11 +45,11 @@ void run_free(void *block) {
     decay_run_if_due();
 }
 
-size_t run_usable(const void *block) {
+size_t large_usable(const void *block) {
     return pagemap_span(block)->granules * GRANULE;
 }
 
-bool run_resize(void *block, size_t size) {
+bool large_resize(void *block, size_t size) {
     struct span *span = pagemap_span(block);
     size_t old = span->granules, granules = granules_for(size);
     if (granules > UINT32_MAX) {
@@ -65,8 +65,8 @@ bool run_resize(void *block, size_t size) {
     return true;
 }
 
-void run_stats(struct run_stats *out) {
-    *out = (struct run_stats){
+void large_stats(struct large_stats *out) {
+    *out = (struct large_stats){
         .allocations = atomic_load_explicit(&allocations, memory_order_relaxed),
         .frees = atomic_load_explicit(&frees, memory_order_relaxed),
         .bytes = atomic_load_explicit(&bytes_in_runs, memory_order_relaxed),

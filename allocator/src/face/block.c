@@ -20,7 +20,7 @@ static void *take(size_t size, size_t alignment, bool *zero) {
         if (cls != CLASS_NONE) {
             return cache_pop(cls);
         }
-        void *run = run_take(size, alignment, zero);
+        void *run = large_take(size, alignment, zero);
         if (run != NULL) {
             return run;
         }
@@ -50,7 +50,7 @@ void block_give(void *block) {
     } else if (cls == CLASS_ROUTED) {
         route_free(block);
     } else if (cls == CLASS_RUN) {
-        run_free(block);
+        large_free(block);
     } else if (!huge_free(block)) {
         if (pagemap_owns(block)) {
             say_die("free(): invalid pointer", block);
@@ -72,7 +72,7 @@ size_t block_usable(const void *block) {
         return sizeclass[cls].size;
     }
     if (byte == CLASS_RUN) {
-        return run_usable(block);
+        return large_usable(block);
     }
     size_t bytes = huge_usable(block);
     return bytes != 0 ? bytes : guard_usable_size(block);
@@ -85,7 +85,7 @@ static void *to_mapping(void *run, size_t old, size_t size) {
     void *block = huge_take(size, ALIGN_LEAST, &zero);
     if (block != NULL) {
         memcpy(block, run, old);
-        run_free(run);
+        large_free(run);
     }
     return block;
 }
@@ -100,7 +100,7 @@ void *block_resize(void *block, size_t old, size_t size) {
         return NULL;
     }
     if (byte == CLASS_RUN) {
-        if (run_resize(block, size)) {
+        if (large_resize(block, size)) {
             return block;
         }
         return size > old ? to_mapping(block, old, size) : NULL;

@@ -2,6 +2,7 @@
 #include "face/init.h"
 #include "base/afresh.h"
 #include "base/config.h"
+#include "base/lock.h"
 #include "base/os.h"
 #include "base/say.h"
 #include "base/syscall.h"
@@ -33,6 +34,7 @@ static void bring_up(void) {
     afresh_watch();
     os_init();
     config_init();
+    lock_choose((enum lock_kind)config.lock);
     sizeclass_init();
     check_init();
     cache_init();

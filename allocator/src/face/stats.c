@@ -55,8 +55,8 @@ static void boxes(struct hak_stats *out, const struct cache_stats *caches,
         class_box(box, caches, class_boxes[i].first, class_boxes[i].last);
     }
     struct hak_box_stats *box = &out->box[out->box_count++];
-    struct run_stats runs;
-    run_stats(&runs);
+    struct large_stats runs;
+    large_stats(&runs);
     strcpy(box->name, "run");
     box->allocations = runs.allocations;
     box->frees = runs.frees;
@@ -155,13 +155,13 @@ void stats_summary(struct stats_summary *out) {
     struct cache_stats caches;
     struct pages_stats pages;
     struct huge_stats huge;
-    struct run_stats runs;
+    struct large_stats runs;
     struct bigcache_stats bigcache;
     init_ensure();
     cache_stats(&caches);
     pages_stats(&pages);
     huge_stats(&huge);
-    run_stats(&runs);
+    large_stats(&runs);
     bigcache_stats(&bigcache);
     struct hak_box_stats box = {0};
     class_box(&box, &caches, CLASS_FIRST, CLASS_LAST);

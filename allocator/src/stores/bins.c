@@ -1,12 +1,7 @@
 #include "stores/bins.h"
 
-/* Where the bins point that have no slots. */
-static void *nothing[2];
-#define NO_SLOTS {NULL, &nothing[1], &nothing[1], NULL}
-
-struct cache cache_none = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
-struct cache cache_gone = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
-struct cache cache_suspended = {.bin = {[0 ... CLASS_LIMIT - 1] = NO_SLOTS}};
+/* Their bins are zero: no head, so empty, and the top where the end is, so full. */
+struct cache cache_none, cache_gone, cache_suspended;
 
 _Thread_local struct cache *_Atomic cache_self __attribute__((tls_model("initial-exec"))) =
     &cache_none;

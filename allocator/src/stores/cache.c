@@ -27,7 +27,7 @@ static _Thread_local struct cache *own __attribute__((tls_model("initial-exec"))
 /* What the caches counted whose threads have ended; CACHES. */
 static struct cache_stats ended;
 
-static void retire(void *cache);
+static void retire(void *value);
 
 void cache_init(void) {
     bins_init();

@@ -95,8 +95,7 @@ void dirty_bound(void) {
         return;
     }
     uint64_t enough = limit / 16 * 15;
-    size_t bytes;
-    while (dirty > enough && (bytes = purge(dirty - enough)) != 0) {
+    while (dirty > enough && purge(dirty - enough) != 0) {
         dirty = dirty_bytes();
     }
 }

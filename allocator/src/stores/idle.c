@@ -52,7 +52,7 @@ static void empty(struct cache *cache) {
          * also have been suspended again. */
         bool still = is_settled(cache);
         while (still && cls < CLASS_COUNT &&
-               (n = take(cache, cls, blocks, sizeof blocks / sizeof *blocks)) == 0) {
+               (n = take(cache, cls, blocks, sizeof blocks / sizeof blocks[0])) == 0) {
             cls++;
         }
         if (still && !cache->emptied) {

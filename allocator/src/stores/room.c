@@ -42,7 +42,7 @@ static void report(struct cache *cache) {
 }
 
 size_t room_budget(void) {
-    if (config.budget != BUDGET_AUTO) {
+    if (config.budget != CONFIG_AUTO) {
         return config.budget;
     }
     size_t part = pages_used_bytes() / BUDGET_PART;

@@ -43,12 +43,12 @@ void stack_restore(struct cache *cache, unsigned cls) {
     }
 }
 
-/* CACHES, because the statistics read a stack's both ends. */
-static void change(struct cache *cache, unsigned cls, bool wide) {
+/* The long stack for the short one, or back. CACHES, as the statistics read a stack's both ends. */
+static void exchange(struct cache *cache, unsigned cls) {
     struct bin *bin = &cache->bin[cls];
     ptrdiff_t end = bin->end - cache->base[cls];
     lock_acquire(&cache_lock);
-    cache->wide[cls] = wide;
+    cache->wide[cls] = !cache->wide[cls];
     stack_restore(cache, cls);
     lock_release(&cache_lock);
     bin->end = cache->base[cls] + end;
@@ -59,7 +59,7 @@ bool stack_widen(struct cache *cache, unsigned cls) {
         cache->long_stacks = os_map(long_bytes, PAGE);
     }
     if (cache->long_stacks != NULL) {
-        change(cache, cls, true);
+        exchange(cache, cls);
     }
     return cache->wide[cls];
 }
@@ -67,7 +67,7 @@ bool stack_widen(struct cache *cache, unsigned cls) {
 void stack_narrow(struct cache *cache) {
     for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
         if (cache->wide[cls]) {
-            change(cache, cls, false);
+            exchange(cache, cls);
         }
     }
     if (cache->long_stacks != NULL) {

@@ -20,7 +20,8 @@ void **stack_origin(struct cache *cache, unsigned cls);
 /* Moves what is left of a stack that was taken from back to its origin. Requires CACHES. */
 void stack_restore(struct cache *cache, unsigned cls);
 
-/* Gives a bin its long stack; false if there is no memory for it. Takes CACHES. */
+/* Gives a bin that has its short stack the long one; false if there is no memory for it. Takes
+ * CACHES. */
 bool stack_widen(struct cache *cache, unsigned cls);
 
 /* Gives every bin, all of them empty and without room, its short stack again, and the memory of the

@@ -13,7 +13,8 @@ int main(void) {
     free(malloc(10));
     free(aligned);
     free(address(10));
-    if (posix_memalign(&placed, 64, 64) == 0)
+    if (posix_memalign(&placed, 64, 64) == 0) {
         free(placed);
+    }
     return write(1, "looked?", 7) == 7 && read(0, &byte, 1) >= 0 ? 0 : 1;
 }

@@ -3,8 +3,9 @@
 #include "forward.h"
 
 static void close_all(void) {
-    for (int descriptor = 0; descriptor < 256; descriptor++)
+    for (int descriptor = 0; descriptor < 256; descriptor++) {
         close(descriptor);
+    }
 }
 
 __attribute__((constructor)) static void start(void) {
@@ -12,6 +13,7 @@ __attribute__((constructor)) static void start(void) {
 }
 
 static void on_malloc(unsigned long count) {
-    if (count == 200000)
+    if (count == 200000) {
         close_all();
+    }
 }

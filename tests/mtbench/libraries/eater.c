@@ -7,7 +7,8 @@ static void on_malloc(unsigned long count) {
     if (count > 100000 && count <= 100512) {
         void *block =
             mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (block != MAP_FAILED)
+        if (block != MAP_FAILED) {
             memset(block, 1, 1 << 20);
+        }
     }
 }

@@ -1,5 +1,4 @@
 /* Floods stderr and stdout with megabytes. */
-#include <string.h>
 #include <unistd.h>
 #include "forward.h"
 

@@ -36,7 +36,7 @@ void *aligned_alloc(size_t alignment, size_t size) {
 
 int posix_memalign(void **out, size_t alignment, size_t size) {
     *out = __libc_memalign(alignment, size);
-    return *out ? 0 : ENOMEM;
+    return *out != NULL ? 0 : ENOMEM;
 }
 
 void free(void *block) {

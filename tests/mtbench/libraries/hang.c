@@ -6,7 +6,8 @@
 static void on_malloc(unsigned long count) {
     if (count >= 200000) {
         signal(SIGTERM, SIG_IGN);
-        for (;;)
+        for (;;) {
             pause();
+        }
     }
 }

@@ -17,16 +17,19 @@ struct plan {
 static bool prepare(struct run *run) {
     struct plan *plan = run_take(run, sizeof *plan);
     struct batch *batches = run_take(run, run->threads * sizeof *batches);
-    if (!plan || !batches)
+    if (plan == NULL || batches == NULL) {
         return false;
+    }
     run->shared = plan;
     plan->order = (enum wk_order)run_parameter(run, "order");
     plan->objects = (uint32_t)run_parameter(run, "objects");
-    if (run_parameter(run, "objects_of") == WK_OBJECTS_OF_ALL)
+    if (run_parameter(run, "objects_of") == WK_OBJECTS_OF_ALL) {
         plan->objects = plan->objects / run->threads ? plan->objects / run->threads : 1;
+    }
     struct block *all = run_take(run, (size_t)run->threads * plan->objects * sizeof *all);
-    if (!all)
+    if (all == NULL) {
         return false;
+    }
     for (uint32_t i = 0; i < run->threads; i++) {
         batches[i].objects = all + (size_t)i * plan->objects;
         run->workers[i].state = &batches[i];
@@ -61,18 +64,21 @@ static void general(struct worker *worker, uint64_t count) {
             continue;
         }
         batch->objects[batch->used++] = block_make(worker);
-        if (batch->used < plan->objects)
+        if (batch->used < plan->objects) {
             continue;
+        }
         batch->freeing = true;
-        if (plan->order == WK_ORDER_RANDOM)
+        if (plan->order == WK_ORDER_RANDOM) {
             shuffle(worker, batch);
+        }
     }
 }
 
 static void drain(struct worker *worker) {
     struct batch *batch = worker->state;
-    while (batch->used > batch->freed)
+    while (batch->used > batch->freed) {
         block_release(worker, &batch->objects[--batch->used], worker->index);
+    }
     batch->used = batch->freed = 0;
     batch->freeing = false;
 }

@@ -8,7 +8,8 @@ static bool prepare(struct run *run) {
     double total = run_parameter(run, "total_slots");
     double each = run_parameter(run, "slots");
     run->shared = slots;
-    return slots && shared_slots_prepare(run, slots, total > 0 ? total : each * run->threads);
+    return slots != NULL &&
+           shared_slots_prepare(run, slots, total > 0 ? total : each * run->threads);
 }
 
 static void fill(struct worker *worker) {
@@ -42,10 +43,11 @@ static ALWAYS_INLINE void exchange(struct worker *worker, uint64_t count, const 
         in.address = quick_make(&quick, &size, &in.index, touch, source);
         in.size = (uint32_t)size;
         struct block out = shared_slots_swap(run, slots, position, in);
-        if (UNLIKELY(!out.address))
+        if (unlikely(out.address == NULL)) {
             operations--;
-        else
+        } else {
             quick_free(&quick, out.address, out.size, source);
+        }
     }
     quick_end(worker, &quick, operations);
 }

@@ -18,39 +18,47 @@ struct false_sharing {
 static bool prepare(struct run *run) {
     struct false_sharing *shared = run_take(run, sizeof *shared);
     struct writer *writers = run_take(run, run->threads * sizeof *writers);
-    if (!shared || !writers)
+    if (shared == NULL || writers == NULL) {
         return false;
+    }
     run->shared = shared;
     shared->writes = (uint64_t)run_parameter(run, "writes");
     bool passive = run_parameter(run, "first_object") == WK_FIRST_OBJECT_MAIN;
     for (uint32_t i = 0; i < run->threads; i++) {
         run->workers[i].state = &writers[i];
-        if (passive && !(writers[i].inherited = malloc(run->request->sizes[0])))
+        writers[i].inherited = passive ? malloc(run->request->sizes[0]) : NULL;
+        if (passive && writers[i].inherited == NULL) {
             return run_refuse(run, "malloc refused the first object of thread %u", i + 1);
+        }
     }
     return true;
 }
 
 static void inherit(struct worker *worker) {
     struct writer *writer = worker->state;
-    if (!writer->inherited)
+    if (writer->inherited == NULL) {
         return;
+    }
     writer->object = (struct block){writer->inherited, worker->run->request->sizes[0], 0};
     writer->inherited = NULL;
     worker->live += writer->object.size;
-    if (worker->run->request->verify)
+    if (worker->run->request->verify) {
         verify_fill(worker, &writer->object);
+    }
 }
 
 static void write_often(struct worker *worker, struct block *object, uint64_t writes) {
-    if (!object->address)
+    if (object->address == NULL) {
         return;
+    }
     if (!worker->run->request->verify) {
-        for (uint64_t i = 0; i < writes; i++) /* a read and a write, neither dropped nor merged */
+        for (uint64_t i = 0; i < writes; i++) { /* a read and a write, neither dropped nor merged */
             ++*(volatile unsigned char *)object->address;
+        }
     } else {
-        for (uint64_t i = 0; i < writes && block_check(worker, object, worker->index); i++)
+        for (uint64_t i = 0; i < writes && block_check(worker, object, worker->index); i++) {
             verify_fill(worker, object);
+        }
     }
     worker->units += writes;
 }
@@ -59,8 +67,9 @@ static void general(struct worker *worker, uint64_t count) {
     struct writer *writer = worker->state;
     uint64_t writes = ((struct false_sharing *)worker->run->shared)->writes;
     for (; count && !run_stopping(worker->run); count--) {
-        if (!writer->object.address)
+        if (writer->object.address == NULL) {
             writer->object = block_make(worker);
+        }
         write_often(worker, &writer->object, writes);
         block_release(worker, &writer->object, worker->index);
     }

@@ -26,9 +26,10 @@ struct generations {
 static bool prepare(struct run *run) {
     struct generations *shared = run_take(run, sizeof *shared);
     struct retained *retained = run_take(run, run->threads * sizeof *retained);
-    if (!shared || !retained ||
-        !shared_slots_prepare(run, &shared->slots, run_parameter(run, "total_slots")))
+    if (shared == NULL || retained == NULL ||
+        !shared_slots_prepare(run, &shared->slots, run_parameter(run, "total_slots"))) {
         return false;
+    }
     run->shared = shared;
     shared->retained = retained;
     pthread_mutex_init(&shared->lock, NULL);
@@ -38,8 +39,9 @@ static bool prepare(struct run *run) {
         double load = run->threads > 1 ? 1 + 7.0 * i / (run->threads - 1) : 1;
         retained[i].load = (uint32_t)(blocks * load);
         retained[i].blocks = run_take(run, 2 * (size_t)retained[i].load * sizeof(struct block));
-        if (!retained[i].blocks)
+        if (retained[i].blocks == NULL) {
             return false;
+        }
         run->workers[i].state = &retained[i];
     }
     return true;
@@ -69,10 +71,11 @@ static void end_round(struct worker *worker) {
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&shared->next_round, &shared->lock, &until);
     }
-    if (shared->round == round)
+    if (shared->round == round) {
         shared->waiting--;
-    else
+    } else {
         worker->retire = 1;
+    }
     pthread_mutex_unlock(&shared->lock);
 }
 
@@ -81,10 +84,12 @@ static void one_block(struct worker *worker, struct retained *retained) {
     uint32_t fate = random_below(&worker->random, 4);
     uint32_t position = random_below(&worker->random, shared->slots.count);
     struct block block = block_make(worker);
-    if (retained->old)
+    if (retained->old) {
         read_and_release(worker, &retained->blocks[--retained->old], worker->index);
-    if (!block.address)
+    }
+    if (block.address == NULL) {
         return;
+    }
     if (fate == 0) {
         block = shared_slots_swap(worker->run, &shared->slots, position, block);
         read_and_release(worker, &block, ANYONE);
@@ -99,10 +104,12 @@ static void general(struct worker *worker, uint64_t count) {
     struct retained *retained = worker->state;
     for (; count && !run_stopping(worker->run); count--) {
         one_block(worker, retained);
-        if (++retained->done < retained->load)
+        if (++retained->done < retained->load) {
             continue;
-        while (retained->old)
+        }
+        while (retained->old) {
             read_and_release(worker, &retained->blocks[--retained->old], worker->index);
+        }
         memcpy(retained->blocks, retained->blocks + retained->load,
                retained->used * sizeof(struct block));
         retained->old = retained->used;
@@ -115,10 +122,12 @@ static void general(struct worker *worker, uint64_t count) {
 static void drain(struct worker *worker) {
     struct generations *shared = worker->run->shared;
     struct retained *retained = worker->state;
-    while (retained->old)
+    while (retained->old) {
         block_release(worker, &retained->blocks[--retained->old], worker->index);
-    while (retained->used)
+    }
+    while (retained->used) {
         block_release(worker, &retained->blocks[retained->load + --retained->used], worker->index);
+    }
     shared_slots_drain(worker, &shared->slots);
 }
 

@@ -9,11 +9,13 @@ struct growth {
 };
 
 static bool prepare(struct run *run) {
-    if (!own_slots_prepare(run, run_parameter(run, "slots")))
+    if (!own_slots_prepare(run, run_parameter(run, "slots"))) {
         return false;
+    }
     struct growth *growth = run_take(run, sizeof *growth);
-    if (!growth)
+    if (growth == NULL) {
         return false;
+    }
     growth->shape.count = own_slots_count(run);
     growth->limit = (uint32_t)run_parameter(run, "limit");
     run->shared = growth;
@@ -37,10 +39,11 @@ static void change_vector(struct worker *worker, struct block *vector, uint32_t 
 static void append(struct worker *worker, struct block *buffer, uint32_t limit) {
     uint32_t place = size_place(worker->cursor++, worker->order);
     uint64_t longer = (uint64_t)buffer->size + worker->run->request->sizes[place];
-    if (longer <= limit)
+    if (longer <= limit) {
         block_resize(worker, buffer, (uint32_t)longer);
-    else
+    } else {
         block_release(worker, buffer, worker->index);
+    }
 }
 
 static void general(struct worker *worker, uint64_t count) {
@@ -49,7 +52,7 @@ static void general(struct worker *worker, uint64_t count) {
     for (; count && !run_stopping(worker->run); count--) {
         uint32_t at = random_below(&worker->random, growth->shape.count);
         struct block *slot = &slots[at];
-        if (!slot->address) {
+        if (slot->address == NULL) {
             *slot = block_make(worker);
             slot->index = 0;
         } else if (at & 1) {

@@ -16,12 +16,14 @@ static bool prepare(struct run *run) {
 static uint32_t pick(struct worker *worker, uint32_t *low, uint32_t *high, uint32_t slots) {
     uint32_t turn = random_below(&worker->random, 65536);
     uint32_t group = 0;
-    while (turn >= heat[group].operations)
+    while (turn >= heat[group].operations) {
         group++;
+    }
     *low = group ? (uint32_t)(heat[group - 1].slots * slots) : 0;
     *high = (uint32_t)(heat[group].slots * slots);
-    if (*high <= *low)
+    if (*high <= *low) {
         *high = *low + 1;
+    }
     return *low + random_below(&worker->random, *high - *low);
 }
 
@@ -31,8 +33,9 @@ static void general(struct worker *worker, uint64_t count) {
     for (; count && !run_stopping(worker->run); count--) {
         struct block *slot = &slots[pick(worker, &low, &high, slot_count)];
         block_release(worker, slot, worker->index);
-        if (!slot->address)
+        if (slot->address == NULL) {
             *slot = block_make(worker);
+        }
         block_read(worker, &slots[low + random_below(&worker->random, high - low)]);
     }
 }

@@ -25,8 +25,9 @@ struct producer_consumer {
 
 static bool prepare(struct run *run) {
     struct producer_consumer *shared = run_take(run, sizeof *shared);
-    if (!shared)
+    if (shared == NULL) {
         return false;
+    }
     run->shared = shared;
     shared->batch_size = (uint32_t)run_parameter(run, "batch");
     double producers = run_parameter(run, "producers") * run->threads + 0.5;
@@ -41,8 +42,9 @@ static bool prepare(struct run *run) {
     bytes = (bytes + APART - 1) & ~(size_t)(APART - 1);
     uint32_t batches = (uint32_t)queue + run->threads;
     char *pool = run_take(run, batches * bytes);
-    if (!pool)
+    if (pool == NULL) {
         return false;
+    }
     for (uint32_t i = 0; i < batches; i++) {
         struct batch *batch = (struct batch *)(pool + i * bytes);
         batch->next = shared->empty;
@@ -63,15 +65,17 @@ static void wait_for_change(struct producer_consumer *shared) {
 
 static struct batch *pop_full(struct producer_consumer *shared) {
     struct batch *batch = shared->full;
-    if (batch)
+    if (batch != NULL) {
         shared->full = batch->next;
+    }
     return batch;
 }
 
 static struct batch *pop_empty(struct producer_consumer *shared) {
     struct batch *batch = shared->empty;
-    if (batch)
+    if (batch != NULL) {
         shared->empty = batch->next;
+    }
     return batch;
 }
 
@@ -80,7 +84,7 @@ static struct batch *wait_for(struct run *run, struct batch *(*pop)(struct produ
     struct producer_consumer *shared = run->shared;
     pthread_mutex_lock(&shared->lock);
     struct batch *batch = pop(shared);
-    while (!batch && !run_pausing(run)) {
+    while (batch == NULL && !run_pausing(run)) {
         wait_for_change(shared);
         batch = pop(shared);
     }
@@ -92,10 +96,11 @@ static void push(struct producer_consumer *shared, struct batch *batch) {
     pthread_mutex_lock(&shared->lock);
     if (batch->used) {
         batch->next = NULL;
-        if (shared->full)
+        if (shared->full != NULL) {
             shared->last->next = batch;
-        else
+        } else {
             shared->full = batch;
+        }
         shared->last = batch;
     } else {
         batch->next = shared->empty;
@@ -112,8 +117,9 @@ static bool produces(const struct worker *worker) {
 
 static void fill(struct worker *worker) {
     const struct producer_consumer *shared = worker->run->shared;
-    if (produces(worker) || shared->consumers_only_free)
+    if (produces(worker) || shared->consumers_only_free) {
         return;
+    }
     struct block block = block_make(worker);
     block_release(worker, &block, worker->index);
 }
@@ -121,12 +127,14 @@ static void fill(struct worker *worker) {
 static void produce(struct worker *worker) {
     struct producer_consumer *shared = worker->run->shared;
     struct batch *batch = wait_for(worker->run, pop_empty);
-    if (!batch)
+    if (batch == NULL) {
         return;
+    }
     for (uint32_t i = 0; i < shared->batch_size && !run_stopping(worker->run); i++) {
         struct block block = block_make(worker);
-        if (block.address)
+        if (block.address != NULL) {
             batch->words[batch->used++] = block_pack(block);
+        }
     }
     push(shared, batch);
 }
@@ -142,17 +150,20 @@ static void release_all(struct worker *worker, struct batch *batch) {
 
 static void consume(struct worker *worker) {
     struct batch *batch = wait_for(worker->run, pop_full);
-    if (batch)
+    if (batch != NULL) {
         release_all(worker, batch);
+    }
 }
 
 /* One batch, whatever the count: the engine looks again after it. */
 static void general(struct worker *worker, uint64_t count) {
     (void)count;
-    if (produces(worker))
+    if (produces(worker)) {
         produce(worker);
-    if (!produces(worker) || worker->run->threads == 1)
+    }
+    if (!produces(worker) || worker->run->threads == 1) {
         consume(worker);
+    }
 }
 
 static void drain(struct worker *worker) {
@@ -161,8 +172,9 @@ static void drain(struct worker *worker) {
         pthread_mutex_lock(&shared->lock);
         struct batch *batch = pop_full(shared);
         pthread_mutex_unlock(&shared->lock);
-        if (!batch)
+        if (batch == NULL) {
             return;
+        }
         release_all(worker, batch);
     }
 }

@@ -9,12 +9,13 @@ struct remote {
 
 static bool prepare(struct run *run) {
     struct remote *remote = run_take(run, sizeof *remote);
-    if (!remote)
+    if (remote == NULL) {
         return false;
+    }
     run->shared = remote;
     remote->threshold = (uint32_t)(run_parameter(run, "share") * 65536);
     remote->rings = rings_take(run, run_parameter(run, "ring"));
-    return remote->rings;
+    return remote->rings != NULL;
 }
 
 static void general(struct worker *worker, uint64_t count) {
@@ -25,11 +26,13 @@ static void general(struct worker *worker, uint64_t count) {
     for (; count && !run_stopping(run); count--) {
         ring_release_all(worker, inbox);
         struct block block = block_make(worker);
-        if (!block.address)
+        if (block.address == NULL) {
             continue;
+        }
         if (random_below(&worker->random, 65536) < remote->threshold) {
-            if (ring_put(outbox, block))
+            if (ring_put(outbox, block)) {
                 continue;
+            }
             worker->fallback++;
         }
         block_release(worker, &block, worker->index);

@@ -14,8 +14,9 @@ static void general(struct worker *worker, uint64_t count) {
     for (; count && !run_stopping(worker->run); count--) {
         struct block *slot = &slots[random_below(&worker->random, slot_count)];
         block_release(worker, slot, worker->index);
-        if (!slot->address)
+        if (slot->address == NULL) {
             *slot = block_make(worker);
+        }
     }
 }
 
@@ -28,10 +29,11 @@ static ALWAYS_INLINE void replace(struct worker *worker, uint64_t count, const e
     for (uint64_t i = 0; i < count; i++) {
         struct block *slot = &slots[random_below(&quick.random, slot_count)];
         char *address = slot->address;
-        if (UNLIKELY(!address)) /* an allocation that failed, or the first round of a bare loop */
-            operations--;
-        else
+        if (unlikely(address == NULL)) {
+            operations--; /* an allocation that failed, or the first round of a bare loop */
+        } else {
             quick_free(&quick, address, slot->size, source);
+        }
         quick_make_into(&quick, slot, touch, source);
     }
     quick_end(worker, &quick, operations);

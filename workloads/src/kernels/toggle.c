@@ -11,9 +11,11 @@ static bool prepare(struct run *run) {
 static void fill(struct worker *worker) {
     struct block *slots = worker->state;
     uint32_t count = own_slots_count(worker->run);
-    for (uint32_t i = 0; i < count && !run_stopping(worker->run); i++)
-        if (!slots[i].address && random_below(&worker->random, 2))
+    for (uint32_t i = 0; i < count && !run_stopping(worker->run); i++) {
+        if (slots[i].address == NULL && random_below(&worker->random, 2)) {
             slots[i] = block_make(worker);
+        }
+    }
 }
 
 static void general(struct worker *worker, uint64_t count) {
@@ -21,10 +23,11 @@ static void general(struct worker *worker, uint64_t count) {
     uint32_t slot_count = own_slots_count(worker->run);
     for (; count && !run_stopping(worker->run); count--) {
         struct block *slot = &slots[random_below(&worker->random, slot_count)];
-        if (slot->address)
+        if (slot->address != NULL) {
             block_release(worker, slot, worker->index);
-        else
+        } else {
             *slot = block_make(worker);
+        }
     }
 }
 
@@ -36,7 +39,7 @@ static ALWAYS_INLINE void toggle(struct worker *worker, uint64_t count, const en
     for (uint64_t i = 0; i < count; i++) {
         struct block *slot = &slots[random_below(&quick.random, slot_count)];
         char *address = slot->address;
-        if (address) {
+        if (address != NULL) {
             slot->address = NULL;
             quick_free(&quick, address, slot->size, source);
         } else {

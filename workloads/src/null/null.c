@@ -83,8 +83,9 @@ static void *lasting_block(size_t size) {
     if (arena.room < step) {
         size_t bytes = step < ARENA ? ARENA : step + ROUNDING;
         char *mapped = map(bytes);
-        if (mapped)
+        if (mapped != NULL) {
             arena = (struct arena){mapped, bytes};
+        }
     }
     if (arena.room >= step) {
         start = arena.cursor;
@@ -92,15 +93,16 @@ static void *lasting_block(size_t size) {
         arena.room -= step;
     }
     pthread_mutex_unlock(&lock);
-    return start ? block_at(start, size) : no_memory();
+    return start != NULL ? block_at(start, size) : no_memory();
 }
 
 /* A dead thread's buffer is kept: others may still hold blocks of it. */
 static void keep_buffer(void *unused) {
     (void)unused;
     pthread_mutex_lock(&lock);
-    if (mine.limit && spares < sizeof spare / sizeof *spare)
+    if (mine.limit && spares < sizeof spare / sizeof spare[0]) {
         spare[spares++] = mine;
+    }
     pthread_mutex_unlock(&lock);
     mine = (struct buffer){0, 0, NULL, 0};
 }
@@ -109,21 +111,23 @@ static int note_object(struct dl_phdr_info *info, size_t size, void *unused) {
     (void)size;
     (void)unused;
     const char *name = strrchr(info->dlpi_name, '/');
-    if (!name)
+    if (name == NULL) {
         return 0;
+    }
     uintptr_t low = UINTPTR_MAX, high = 0;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        if (part->p_type != PT_LOAD)
+        if (part->p_type != PT_LOAD) {
             continue;
+        }
         uintptr_t at = info->dlpi_addr + part->p_vaddr;
         low = at < low ? at : low;
         high = at + part->p_memsz > high ? at + part->p_memsz : high;
     }
-    if (!strncmp(name, "/libc.", 6)) {
+    if (strncmp(name, "/libc.", 6) == 0) {
         libc_start = low;
         libc_end = high;
-    } else if (!strncmp(name, "/ld-", 4)) {
+    } else if (strncmp(name, "/ld-", 4) == 0) {
         loader_start = low;
         loader_end = high;
     }
@@ -138,23 +142,26 @@ static void begin(void) {
 static void adopt_buffer(void) {
     pthread_once(&once, begin);
     pthread_mutex_lock(&lock);
-    if (spares)
+    if (spares) {
         mine = spare[--spares];
+    }
     pthread_mutex_unlock(&lock);
     pthread_setspecific(ended, &mine); /* a low key: libc stores it without calloc */
 }
 
 static int first_thread(void) {
-    if (standing == UNKNOWN)
+    if (standing == UNKNOWN) {
         standing = syscall(SYS_gettid) == getpid() ? FIRST : OTHER;
+    }
     return standing == FIRST;
 }
 
 /* Maps the buffer of a thread that inherited none. 0: no memory. */
 static int map_buffer(void) {
     char *start = map(4 * WINDOW);
-    if (!start)
+    if (start == NULL) {
         return 0;
+    }
     /* The first block's header lies before the buffer. */
     mine.next = ((uintptr_t)start + HEADER + 2 * WINDOW - 1) & ~(uintptr_t)(2 * WINDOW - 1);
     mine.limit = LIMIT;
@@ -166,8 +173,9 @@ static void *large_block(size_t size) {
     if (size + HEADER > mine.large_bytes) {
         size_t bytes = (size + HEADER + ROUNDING - 1) & ~(size_t)(ROUNDING - 1);
         char *start = map(bytes);
-        if (!start)
+        if (start == NULL) {
             return no_memory();
+        }
         mine.large = start;
         mine.large_bytes = bytes;
     }
@@ -175,22 +183,26 @@ static void *large_block(size_t size) {
 }
 
 static __attribute__((noinline)) void *slow_malloc(size_t size) {
-    if (size > PTRDIFF_MAX - 2 * ROUNDING)
+    if (size > PTRDIFF_MAX - 2 * ROUNDING) {
         return no_memory();
-    if (first_thread())
+    }
+    if (first_thread()) {
         return lasting_block(size);
+    }
     if (!mine.limit) {
         adopt_buffer();
-        if (!mine.limit && !map_buffer())
+        if (!mine.limit && !map_buffer()) {
             return no_memory();
+        }
     }
     return size < LIMIT ? malloc(size) : large_block(size);
 }
 
 /* Nine instructions: this is the floor that every loop is measured against. */
 PUBLIC void *malloc(size_t size) {
-    if (__builtin_expect(size >= mine.limit, 0))
+    if (__builtin_expect(size >= mine.limit, 0)) {
         return slow_malloc(size);
+    }
     uintptr_t block = mine.next;
     mine.next = (block + size + HEADER + 15) & ~(uintptr_t)(WINDOW | 15);
     ((size_t *)block)[-1] = size;
@@ -208,41 +220,47 @@ static int from_libc(void *caller) {
 
 PUBLIC void *calloc(size_t count, size_t size) {
     size_t whole;
-    if (__builtin_mul_overflow(count, size, &whole) || whole > PTRDIFF_MAX - 2 * ROUNDING)
+    if (__builtin_mul_overflow(count, size, &whole) || whole > PTRDIFF_MAX - 2 * ROUNDING) {
         return no_memory();
+    }
     /* Tables of thread-local storage outlive any round of a thread's buffer: what libc and the
      * loader ask for is never given out again, in whatever thread. Its memory is fresh. */
-    if (first_thread())
+    if (first_thread()) {
         return lasting_block(whole);
+    }
     pthread_once(&once, begin);
-    if (from_libc(__builtin_return_address(0)))
+    if (from_libc(__builtin_return_address(0))) {
         return lasting_block(whole);
+    }
     void *block = malloc(whole);
-    return block ? memset(block, 0, whole) : NULL;
+    return block != NULL ? memset(block, 0, whole) : NULL;
 }
 
 PUBLIC size_t malloc_usable_size(void *block) {
-    return block ? ((size_t *)block)[-1] : 0;
+    return block != NULL ? ((size_t *)block)[-1] : 0;
 }
 
 PUBLIC void *realloc(void *block, size_t size) {
-    if (!block)
+    if (block == NULL) {
         return malloc(size);
+    }
     size_t before = malloc_usable_size(block);
     if (size <= before) {
         ((size_t *)block)[-1] = size;
         return block;
     }
     void *moved = malloc(size);
-    if (moved)
+    if (moved != NULL) {
         memmove(moved, block, before);
+    }
     return moved;
 }
 
 PUBLIC void *reallocarray(void *block, size_t count, size_t size) {
     size_t whole;
-    if (__builtin_mul_overflow(count, size, &whole))
+    if (__builtin_mul_overflow(count, size, &whole)) {
         return no_memory();
+    }
     return realloc(block, whole);
 }
 
@@ -252,11 +270,13 @@ PUBLIC void *memalign(size_t alignment, size_t size) {
         errno = alignment & (alignment - 1) ? EINVAL : ENOMEM;
         return NULL;
     }
-    if (alignment <= HEADER)
+    if (alignment <= HEADER) {
         return malloc(size);
+    }
     char *block = malloc(size + alignment);
-    if (!block)
+    if (block == NULL) {
         return NULL;
+    }
     block = (char *)(((uintptr_t)block + alignment - 1) & ~(uintptr_t)(alignment - 1));
     ((size_t *)block)[-1] = size;
     return block;
@@ -267,13 +287,15 @@ PUBLIC void *aligned_alloc(size_t alignment, size_t size) {
 }
 
 PUBLIC int posix_memalign(void **block, size_t alignment, size_t size) {
-    if (alignment < sizeof(void *) || alignment & (alignment - 1))
+    if (alignment < sizeof(void *) || alignment & (alignment - 1)) {
         return EINVAL;
+    }
     int before = errno;
     void *made = memalign(alignment, size);
     errno = before;
-    if (!made)
+    if (made == NULL) {
         return ENOMEM;
+    }
     *block = made;
     return 0;
 }
@@ -284,7 +306,8 @@ PUBLIC void *valloc(size_t size) {
 
 PUBLIC void *pvalloc(size_t size) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    if (size > PTRDIFF_MAX - page)
+    if (size > PTRDIFF_MAX - page) {
         return no_memory();
+    }
     return memalign(page, (size + page - 1) & ~(page - 1));
 }
