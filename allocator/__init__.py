@@ -44,9 +44,9 @@ FLAVOURS: Mapping[str, str] = {"runtime": "libhakmem.so", "fixed": "libhakmem-fi
 
 
 class Option(NamedTuple):
-    """One switch of hakmem.
+    """A switch of hakmem.
 
-    `values` are the texts it takes, or empty where it is a number; `allowed` says so in words.
+    `values` are the texts that it takes, empty where it is a number; `allowed` says so in words.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Option(NamedTuple):
 
     @property
     def environment(self) -> str:
-        """The environment variable that sets it."""
+        """The name of the environment variable that sets it."""
         return f"HAKMEM_{self.name.upper()}"
 
 
 class Build(NamedTuple):
-    """What a library was made from: SHA-256 over sources and flags, and the flags."""
+    """What a library was built from: SHA-256 over its sources and flags, and the flags."""
 
     source_hash: str
     flags: str
@@ -79,9 +79,9 @@ def _text(pointer: Any) -> str:
 
 
 def library(flavour: str = "runtime") -> Path:
-    """The file to preload.
+    """Returns the path of the library to preload; `flavour` is a key of `FLAVOURS`.
 
-    Raises ValueError for an unknown flavour, FileNotFoundError if the package was never built.
+    Raises ValueError if there is no such flavour, FileNotFoundError if the package was never built.
     """
     if flavour not in FLAVOURS:
         raise ValueError(f"unknown flavour {flavour!r}; choose from {', '.join(FLAVOURS)}")
@@ -119,7 +119,7 @@ def _options() -> tuple[Option, ...]:
 
 
 OPTIONS: tuple[Option, ...]
-"""Every switch, as the library declares them."""
+"""Every switch, as the library declares it."""
 
 
 def __getattr__(name: str) -> Any:
@@ -130,18 +130,18 @@ def __getattr__(name: str) -> Any:
 
 
 def build() -> Build:
-    """What the library that answers here was made from."""
+    """Returns what the library that answers here was built from."""
     lib = _extension().lib
     return Build(_text(lib.hak_source_hash()), _text(lib.hak_build_flags()))
 
 
 def flavour() -> str:
-    """ "runtime" or "fixed": the library that answers here."""
+    """Returns the flavour of the library that answers here: "runtime" or "fixed"."""
     return _text(_extension().lib.hak_flavour())
 
 
 def config() -> dict[str, str]:
-    """The switches in force, by name, read back from the library."""
+    """Returns the switches in force, by name, read back from the library."""
     module = _extension()
     buffer = module.ffi.new("char[64]")
     return {
@@ -151,7 +151,7 @@ def config() -> dict[str, str]:
 
 
 def serves() -> bool:
-    """True if a block of this process's own malloc comes from hakmem, which counts huge ones."""
+    """Returns whether a block of this process's own malloc comes from hakmem, which counts them."""
     import ctypes
 
     process = ctypes.CDLL(None)
@@ -179,19 +179,22 @@ def _plain(value: Any, ffi: Any) -> Any:
 
 
 class Reading:
-    """The allocator's counters at one moment, taken in some 50 us and put into words later."""
+    """The allocator's counters at one moment: taken in some 50 us, put into words later."""
 
     def __init__(self) -> None:
         self._raw = _extension().ffi.new("struct hak_stats *")
 
     def take(self) -> None:
-        """Reads all counters now. Raises RuntimeError for another version of the library."""
+        """Reads all counters now.
+
+        Raises RuntimeError if the library is of another version.
+        """
         module = _extension()
         if module.lib.hak_stats(self._raw, module.ffi.sizeof("struct hak_stats")) != 0:
             raise RuntimeError("the loaded hakmem counts in another format than this package reads")
 
     def words(self) -> dict[str, Any]:
-        """What `stats` returns, as of the moment of `take`."""
+        """Returns what `stats` returns, as of the moment of `take`."""
         return _words(self._raw)
 
 
@@ -201,7 +204,7 @@ def restart_peaks() -> None:
 
 
 def stats() -> dict[str, Any]:
-    """The allocator's counters (see ``struct hak_stats`` in hakmem.h for names and units).
+    """Returns the allocator's counters; ``struct hak_stats`` in hakmem.h has their units.
 
     "boxes" and "locks" are lists of dictionaries; locks that were never taken are left out.
     """
@@ -235,19 +238,26 @@ def _address(pointer: Any) -> int:
 
 
 def malloc(size: int) -> int:
-    """Address of a block of `size` bytes. Raises MemoryError."""
+    """Returns the address of a block of `size` bytes.
+
+    Raises MemoryError if there is none.
+    """
     return _address(_extension().lib.hak_malloc(size))
 
 
 def calloc(count: int, size: int) -> int:
-    """Address of `count` x `size` zero bytes. Raises MemoryError."""
+    """Returns the address of `count` x `size` zero bytes.
+
+    Raises MemoryError if there is no such block.
+    """
     return _address(_extension().lib.hak_calloc(count, size))
 
 
 def realloc(address: int, size: int) -> int:
-    """Address of the resized block. Raises MemoryError (the block is then as it was).
+    """Resizes a block to `size` bytes and returns its address, which may be another.
 
-    `size` must not be 0, which would free the block: use `free`.
+    Raises MemoryError if there is none so large (the block is then as it was), and ValueError if
+    `size` is not positive: use `free`.
     """
     if size <= 0:
         raise ValueError("size must be positive; use free to free a block")
@@ -255,34 +265,37 @@ def realloc(address: int, size: int) -> int:
 
 
 def aligned_alloc(alignment: int, size: int) -> int:
-    """Address of a block at a multiple of `alignment`, a power of two. Raises MemoryError."""
+    """Returns the address, a multiple of `alignment`, of a block of `size` bytes.
+
+    Raises MemoryError if there is none, and ValueError if `alignment` is no power of two.
+    """
     if alignment <= 0 or alignment & (alignment - 1):
         raise ValueError(f"alignment {alignment} is not a power of two")
     return _address(_extension().lib.hak_aligned_alloc(alignment, size))
 
 
 def free(address: int) -> None:
-    """Frees a block of this module's; 0 is nothing."""
+    """Frees a block of this module's; address 0 is nothing."""
     _extension().lib.hak_free(_pointer(address))
 
 
 def usable_size(address: int) -> int:
-    """Bytes that may be used at a block; 0 for address 0."""
+    """Returns how many bytes of a block may be used; 0 for address 0."""
     return int(_extension().lib.hak_usable_size(_pointer(address)))
 
 
 def trim() -> bool:
-    """Returns free pages to the system; True if there were any."""
+    """Gives free pages back to the system, and returns whether there were any."""
     return bool(_extension().lib.hak_trim())
 
 
 def write(address: int, data: bytes) -> None:
-    """Copies `data` to a block. Nothing checks that it fits: see `usable_size`."""
+    """Copies `data` into a block. Nothing checks that it fits: see `usable_size`."""
     ffi = _extension().ffi
     ffi.memmove(_pointer(address), data, len(data))
 
 
 def read(address: int, size: int) -> bytes:
-    """`size` bytes of a block."""
+    """Returns the first `size` bytes of a block. Nothing checks that it has so many."""
     ffi = _extension().ffi
     return bytes(ffi.buffer(_pointer(address), size))

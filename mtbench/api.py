@@ -22,10 +22,14 @@ from mtbench.trial.measure import Measurer
 
 @dataclass(frozen=True)
 class Sweep:
-    """A measured grid. path: its run directory.
+    """A measured grid, as arrays.
 
-    Arrays have the axes (allocator, workload, threads, trial) of `allocators`, `workloads`,
-    `threads`, in that order; nan where a trial failed or a cell was not planned.
+    Arrays have the axes (allocator, workload, threads, trial), in the order of `allocators`,
+    `workloads` and `threads`; nan where a trial failed or a cell was not planned.
+
+    - `path`: the run directory
+    - `trials`: how many each cell was to have
+    - `results`: the same numbers by cell, as they were read
     """
 
     path: Path
@@ -37,17 +41,20 @@ class Sweep:
 
     @property
     def throughput(self) -> NDArray[np.float64]:
-        """Units a second, shape (allocators, workloads, threads, trials)."""
+        """Units of work per second, shape (allocators, workloads, threads, trials)."""
         return self.metric("throughput")
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names that `metric` knows in this run; throughput also where every trial failed."""
+        """The names that `metric` takes for this run; throughput is always among them."""
         found = {name for data in self.results.cells.values() for name in data.values}
         return tuple(sorted(found | {"throughput"}))
 
     def metric(self, name: str) -> NDArray[np.float64]:
-        """Any metric of the trials, same shape as `throughput`. Raises KeyError if unknown."""
+        """Returns one metric of every trial, in the shape of `throughput`.
+
+        Raises KeyError, which tells the names there are, if `name` is not in `metrics`.
+        """
         if name not in self.metrics:
             raise KeyError(f"no metric {name!r}; this run has: {', '.join(self.metrics)}")
         shape = len(self.allocators), len(self.workloads), len(self.threads), self.trials
@@ -62,7 +69,11 @@ class Sweep:
         return array
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One dictionary a cell with medians and bounds: ready for any table library."""
+        """Yields a dictionary per cell, as any table library takes it.
+
+        Its keys: allocator, workload, threads; throughput, the median in units per second, with
+        its 95 % interval from low to high, all nan without a trial; failed, how many trials were.
+        """
         for (allocator, workload, threads), data in self.results.cells.items():
             value, low, high = data.estimate()
             yield {
@@ -90,14 +101,22 @@ def sweep(
     verify: bool = False,
     quiet: bool = True,
 ) -> Sweep:
-    """Measure every combination, keep it in a run directory, and return the numbers.
+    """Measures every combination, keeps it in a run directory, and returns the numbers.
 
-    allocators, workloads: one or several, text as on the command line; a workload may also be a
-    Workload or the path of a TOML file; None: those of a quick sweep. duration, warmup: seconds a
-    trial. threads: "1-64", "1,2,8" or numbers. pin: none, compact or spread. output: the run
-    directory, by default under runs/. Raises UsageError for what is unknown or not possible,
-    workloads.SpecError for a workload that is none, and KeyboardInterrupt when interrupted; what
-    was measured until then is on the disk.
+    - `allocators`: one or several, named as on the command line
+    - `workloads`: one or several: names, paths of TOML files, Workloads; None: the quick ones
+    - `threads`: "1-64" (powers of two), "1,2,8", a number or several
+    - `trials`: per cell
+    - `duration`, `warmup`: of a trial, seconds
+    - `seed`: of the order and the workloads
+    - `output`: the run directory, new or empty; None: a new one under runs/
+    - `pin`: "none", "compact" or "spread": how threads are bound to CPUs
+    - `verify`: whether every block is filled and checked, which is not for speed
+    - `quiet`: whether nothing is said on stderr
+
+    A trial that fails raises nothing: it is nan. Raises UsageError, before anything is measured,
+    if something is unknown or not possible; workloads.SpecError if a workload is none; and
+    KeyboardInterrupt if it is interrupted: what was measured until then is on the disk.
     """
     asked = Request(
         allocators=allocators,
@@ -123,7 +142,11 @@ def sweep(
 
 
 def load(path: str | Path) -> Sweep:
-    """The numbers of an existing run directory. Raises UsageError if it is none."""
+    """Reads a run directory and returns its numbers.
+
+    Raises UsageError if there is none at `path`, or one of several hosts (name one: "RUN:HOST"),
+    and MtbenchError if it is damaged.
+    """
     directory = opened_one(Path(path))
     plan = directory.manifest.plan
     results = gather(directory.records(), plan)

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What the shell is told."""
+    """The exit codes of the command."""
 
     FINE = 0
     FAILED = 1

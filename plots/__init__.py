@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+__all__ = ["export", "figures", "html", "markdown", "own_settings", "sparkline"]
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -28,9 +30,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Draw from matplotlib's own settings, whatever is configured here: a matplotlibrc may ask for
-    LaTeX, and a notebook's MPLBACKEND may name a package that only the notebook has. That a cache
-    of fonts is built, or cannot be kept where there is no home, is nobody's concern: not told."""
+    """Draws, within, from matplotlib's own settings, whatever is configured here.
+
+    A matplotlibrc may ask for LaTeX, and a notebook's MPLBACKEND may name a package that only the
+    notebook has. That a cache of fonts is built, or cannot be kept where there is no home, is
+    nobody's concern: not told.
+    """
     log = logging.getLogger("matplotlib")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -49,8 +54,10 @@ def own_settings() -> Iterator[None]:
 
 
 def html(runs: Run | Sequence[Run]) -> str:
-    """Return the report of one run, or of several side by side and never averaged: one page of
-    HTML that works offline. Raises ValueError for an empty sequence."""
+    """Returns the report of one run, or of several side by side: a page of HTML that works offline.
+
+    Raises ValueError if there is no run.
+    """
     with own_settings():
         from plots.pages.page import html as page
 
@@ -58,7 +65,10 @@ def html(runs: Run | Sequence[Run]) -> str:
 
 
 def markdown(runs: Run | Sequence[Run]) -> str:
-    """Return findings, the throughput tables and failures as GitHub-flavoured Markdown."""
+    """Returns findings, throughput tables and failures as GitHub-flavoured Markdown.
+
+    Raises ValueError if there is no run.
+    """
     with own_settings():
         from plots.pages.markdown import markdown as text
 
@@ -66,7 +76,7 @@ def markdown(runs: Run | Sequence[Run]) -> str:
 
 
 def figures(run: Run) -> dict[str, Figure]:
-    """Return every figure that the run has data for, by name ("throughput-mid_gap", ...)."""
+    """Returns every figure that the run has data for, by name ("throughput-mid_gap", ...)."""
     with own_settings():
         from plots.drawings.catalogue import figures as drawn
 
@@ -81,10 +91,13 @@ def export(
     width_mm: float | None = None,
     dpi: int = 150,
 ) -> list[Path]:
-    """Write figures to `directory` (made if missing) as svg, png or pdf; return the files.
+    """Writes figures into `directory` (made if missing), and returns the files.
 
-    width_mm: width of each figure in millimetres, None for its own. dpi: pixels an inch, for png.
-    Raises ValueError for an unknown format or a width or dpi that is not positive.
+    - `formats`: "svg", "png", "pdf"
+    - `width_mm`: of each figure, millimetres; None: its own
+    - `dpi`: pixels per inch of a png
+
+    Raises ValueError if a format is unknown, or if a width or dpi is not positive.
     """
     with own_settings():
         from plots.pages.export import export as write
@@ -93,7 +106,7 @@ def export(
 
 
 def sparkline(values: Iterable[float]) -> str:
-    """Return one block character a value, scaled from zero to the largest; a space where nan."""
+    """Returns a bar of one character per value, from zero to the largest; a space where nan."""
     from plots.pages.sparkline import sparkline as line
 
     return line(values)

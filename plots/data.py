@@ -23,7 +23,7 @@ Tone = Literal["good", "bad", "neutral"]
 
 
 def no_floats() -> Floats:
-    """Return an empty array, shape (0,)."""
+    """Returns an empty array, shape (0,)."""
     return np.empty(0, dtype=np.float64)
 
 
@@ -49,6 +49,7 @@ class Estimate(NamedTuple):
 
 
 MISSING = Estimate(nan)
+"""What was not measured."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,13 @@ class Metric:
     meaning: str
 
 
-# What running a whole program costs, with an allocator serving it.
 # fmt: off
 PROGRAM_MEASURES: tuple[Metric, ...] = (
     Metric("wall_s", "wall time", "s", "lower", "from start to end; a server's client's"),
-    Metric("user_s", "user time", "s", "lower", "CPU seconds outside the kernel, all threads"),
-    Metric("system_s", "system time", "s", "lower", "CPU seconds in the kernel, all threads"),
+    Metric("user_s", "user time", "s", "lower",
+           "CPU seconds outside the system's kernel, all threads"),
+    Metric("system_s", "system time", "s", "lower",
+           "CPU seconds in the system's kernel, all threads"),
     Metric("rss_peak", "peak memory", "bytes", "lower",
            "largest resident set of the process and all it started, summed at one moment"),
     Metric("voluntary", "voluntary switches", "", "lower",
@@ -78,6 +80,7 @@ PROGRAM_MEASURES: tuple[Metric, ...] = (
     Metric("major_faults", "major faults", "", "lower", "page faults that read a disk"),
 )
 # fmt: on
+"""What running a whole program costs, with an allocator serving it."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +110,11 @@ class ProgramCell:
     left: tuple[str, ...] = ()
 
     def measure(self, key: str) -> Estimate:
-        """Return the measure, or MISSING."""
+        """Returns the measure, or MISSING."""
         return self.measures.get(key, MISSING)
 
     def ratio(self, key: str) -> Estimate:
-        """Return the ratio to the baseline, or MISSING."""
+        """Returns the ratio to the baseline, or MISSING."""
         return self.ratios.get(key, MISSING)
 
 
@@ -145,9 +148,9 @@ class MemorySeries:
 class Cell:
     """One (allocator, workload, threads): the median of its trials.
 
-    trials: how many succeeded. failed: how many did not. throughput: workload units a second.
+    trials: how many succeeded. failed: how many did not. throughput: workload units per second.
     metrics: by keys of the caller's own; absent or None is missing; `missing` may say why, by key.
-    trial_throughput, trial_order: each good trial's units a second and its place in the run
+    trial_throughput, trial_order: each good trial's units per second and its place in the run
     (0, 1, 2.. over all trials of the run), shape (trials,); flagged: modified z above 3.5, bool.
     latency: "malloc" and "free", where sampled. memory: one representative trial. doubtful: the
     ratio to the baseline is no sure difference, whatever its interval: a second test says so.
@@ -169,7 +172,7 @@ class Cell:
     doubtful: bool = False
 
     def metric(self, key: str) -> Estimate:
-        """Return the metric, or MISSING."""
+        """Returns the metric, or MISSING."""
         return self.metrics.get(key) or MISSING
 
 
@@ -347,19 +350,19 @@ class Run:
     programs: tuple[ProgramCell, ...] = ()
 
     def cell(self, allocator: str, workload: str, threads: int) -> Cell | None:
-        """Return the cell, or None if the run has none there."""
+        """Returns the cell, or None if the run has none there."""
         for cell in self.cells:
             if (cell.allocator, cell.workload, cell.threads) == (allocator, workload, threads):
                 return cell
         return None
 
     def curve(self, allocator: str, workload: str) -> tuple[Cell, ...]:
-        """Return the cells of one allocator and workload, by rising threads."""
+        """Returns the cells of one allocator and workload, by rising threads."""
         found = [c for c in self.cells if c.allocator == allocator and c.workload == workload]
         return tuple(sorted(found, key=lambda cell: cell.threads))
 
     def workload(self, name: str) -> WorkloadInfo:
-        """Return the workload; one without a description if the run does not list it."""
+        """Returns the workload; one without a description if the run does not list it."""
         for info in self.workloads:
             if info.name == name:
                 return info

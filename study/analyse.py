@@ -42,7 +42,7 @@ HALVES = {
 
 WHOLE = ("flat", "locked")
 STEP_FOUR = ("prealloc-seqlock", "locked")
-"""Step 4 as the seed meant it: room from the start, and no lock on free."""
+"""Step 4 as the predecessor meant it: room from the start, and no lock on free."""
 
 LEAST_GAIN = 1.1
 """Of a gain below this nobody can say which part of it is whose."""
@@ -63,7 +63,7 @@ UNMEASURED = Ratio(MISSING, FEW, 0)
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of times, ns, paired by block. sign: 1 or -1 if the bootstrap interval and
+    """A difference of times, ns, paired by round. sign: 1 or -1 if the bootstrap interval and
     Student's both lie on that side of 0, else 0. trials: pairs; below 3 nothing is said."""
 
     estimate: Estimate
@@ -72,7 +72,7 @@ class Difference:
 
 
 def difference(values: Floats) -> Difference:
-    """Of one number a block, nan where a trial failed."""
+    """Of one number per round, nan where a trial failed."""
     estimate, (low, high) = bootstrap_median(values), student_interval(values)
     trials = int(np.isfinite(values).sum())
     above = estimate.low > 0 and low > 0
@@ -95,13 +95,13 @@ def beyond(part: Part) -> list[int]:
 
 
 def throughput(part: Part, allocator: str, workload: str, threads: int) -> Floats | None:
-    """Units a second by block, nan where a trial failed; None if the run has no such cell."""
+    """Units per second by round, nan where a trial failed; None if the run has no such cell."""
     data = part.results.get(allocator, workload, threads)
     return None if data is None else data.throughput
 
 
 def compare(of: Floats | None, over: Floats | None) -> Ratio:
-    """One array of trials over another, paired by block; UNMEASURED if either is missing."""
+    """One array of trials over another, paired by round; UNMEASURED if either is missing."""
     if of is None or over is None:
         return UNMEASURED
     found = paired_ratio(of, over)
@@ -181,7 +181,7 @@ def shares(
 ) -> dict[str, Estimate] | None:
     """Each step's share of the log of the whole ladder's gain, pooled over cells; they add to 1.
 
-    None where the gain is not surely above LEAST_GAIN. Interval: blocks resampled together.
+    None where the gain is not surely above LEAST_GAIN. Interval: rounds resampled together.
     """
     rows = []
     for pair in STEPS.values():
@@ -199,7 +199,7 @@ def shares(
     if len({len(cells) for cells in rows}) != 1:
         return None
     logs: Floats = np.array(rows)
-    # A cell-block in which one rung failed says nothing about the others' shares either.
+    # A cell's round in which one rung failed says nothing about the others' shares either.
     logs[:, ~np.isfinite(logs).all(axis=0)] = math.nan
     counts = np.isfinite(logs).sum(axis=1)
     blocks = np.flatnonzero(counts.min(axis=0) > 0)
@@ -222,20 +222,20 @@ def shares(
 
 
 def nanoseconds(values: Floats | None, threads: int = 1) -> Floats | None:
-    """Thread time an operation, ns, of throughputs."""
+    """Thread time per operation, ns, of throughputs."""
     if values is None:
         return None
     return threads * 1e9 / np.where(values > 0, values, math.nan)
 
 
 def extra(of: Floats | None, over: Floats | None, threads: int = 1) -> Floats | None:
-    """How much longer an operation of `of` takes in each block, ns of thread time."""
+    """How much longer an operation of `of` takes in each round, ns of thread time."""
     one, two = nanoseconds(of, threads), nanoseconds(over, threads)
     return None if one is None or two is None else one - two
 
 
 def apart(one: Floats | None, two: Floats | None = None) -> Difference:
-    """`one` itself, or less `two` block by block."""
+    """`one` itself, or less `two` round by round."""
     if one is None:
         return NO_DIFFERENCE
     return difference(one if two is None else one - two)

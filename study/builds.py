@@ -75,7 +75,7 @@ def config(part: Part) -> Answer:
     return {
         "finding": (
             f"{upper(phrase(whole, 'the constant build', 'the runtime build'))} over all sizes; at "
-            f"2 MiB and above, where the seed hoped for 2 to 4 %, "
+            f"2 MiB and above, where the predecessor hoped for 2 to 4 %, "
             f"{phrase(huge, 'the constant build', 'the runtime build')}."
         ),
         "verdicts": by_verdict(list(found.values())),
@@ -104,14 +104,14 @@ def pgo(part: Part) -> Answer:
 
 
 def _hoped(found: Ratio) -> str:
-    """A clause on the seed's hope for profile guidance; empty without an interval."""
+    """A clause on the predecessor's hope for profile guidance; empty without an interval."""
     if not math.isfinite(found.estimate.low):
         return ""
     if found.verdict == FASTER and found.estimate.low > 1.06:
-        return ", and that is within or above the 6 to 13 % the seed hoped for"
+        return ", and that is within or above the 6 to 13 % the predecessor hoped for"
     if found.estimate.high < 1.06:
-        return ", and that is less than the 6 to 13 % the seed hoped for"
-    return ", and the interval leaves the 6 to 13 % the seed hoped for open"
+        return ", and that is less than the 6 to 13 % the predecessor hoped for"
+    return ", and the interval leaves the 6 to 13 % the predecessor hoped for open"
 
 
 def peers(part: Part) -> Answer:
@@ -303,7 +303,7 @@ def _group(part: Part, group: Sequence[str], most: int, workload: str = SHARED) 
 
 
 def _apart(one: Sequence[Ratio], two: Sequence[Ratio]) -> Ratio:
-    """The geometric mean of one group over that of another, blocks paired."""
+    """The geometric mean of one group over that of another, rounds paired."""
     if not one or not two:
         return analyse.UNMEASURED
     blocks = min(len(entry.by_block) for entry in (*one, *two))

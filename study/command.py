@@ -1,11 +1,11 @@
 """The study's command.
 
 python -m study measure [--quick] [--resume]  run the sweeps into runs/study (or build/study/runs)
-python -m study render [--quick] [--check]    keep the runs' data, write the document from it
+python -m study render [--quick]              keep the runs' data, write the document from it
 python -m study keep RUNS NAME                add a run of another machine, shown beside
 
-With --quick everything is written under build/study. `render --check` writes nothing, renders the
-kept data, and exits 3 if the document differs.
+With --quick everything is written under build/study. The committed page is renewed from kept data,
+and held against it, by `python -m tools.documents`, as every document is.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import shutil
 import sys
 from pathlib import Path
 
+from mtbench.base.written import write_whole
 from mtbench.errors import Exit, MtbenchError
 from study import measure, store
-from study.render import Place, outcome, write
-from tools.repository import DATA, DOCS, ROOT
+from study.render import Place, draw, page
+from tools.repository import DATA, DOCS
 
 RUNS = Path("runs/study")
 QUICK = Path("build/study")
-COMMITTED = Place(DOCS / "study.md", DOCS / "figures", DATA / "study", ROOT / "README.md")
-SCRATCH = Place(QUICK / "study.md", QUICK / "figures", QUICK / "data", None)
+COMMITTED = Place(DOCS / "study.md", DOCS / "figures", DATA / "study")
+SCRATCH = Place(QUICK / "study.md", QUICK / "figures", QUICK / "data")
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +36,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="RUNS NAME", help="of keep")
     parser.add_argument("--quick", action="store_true", help="about three minutes, build/study")
     parser.add_argument("--resume", action="store_true", help="go on with what is there")
-    parser.add_argument("--check", action="store_true", help="exit 3 if the document is stale")
     chosen = parser.parse_args(arguments)
     runs = QUICK / "runs" if chosen.quick else RUNS
     place = SCRATCH if chosen.quick else COMMITTED
@@ -48,11 +48,10 @@ def main(arguments: list[str]) -> int:
             return measure.run(runs, questions, command, resume=chosen.resume)
         if chosen.command == "keep":
             return _keep(place, chosen.names)
-        if chosen.check:
-            return _check(place)
         if runs.is_dir():
             store.keep(runs, place.data)
-        write(place)
+        draw(place)
+        write_whole(place.document, page(place))
     except MtbenchError as error:
         print(f"study: {error}", file=sys.stderr)
         return int(error.code)
@@ -67,15 +66,4 @@ def _keep(place: Place, names: list[str]) -> int:
         print("study: keep needs a folder of runs and a name for them", file=sys.stderr)
         return Exit.USAGE
     store.keep(Path(names[0]), place.data.with_name(f"{place.data.name}-{names[1]}"))
-    return Exit.FINE
-
-
-def _check(place: Place) -> int:
-    text, readme = outcome(place)
-    stale = [] if place.document.read_text(encoding="utf-8") == text else [place.document.name]
-    if place.readme and readme != place.readme.read_text(encoding="utf-8"):
-        stale.append(place.readme.name)
-    if stale:
-        print(f"{', '.join(stale)}: not what the data says; run python -m study render")
-        return Exit.GATE
     return Exit.FINE

@@ -69,12 +69,12 @@ def _seed(part: Part) -> Drawing:
             marks.Bars(Panel("Page faults", "per M operations"), of("faults_per_mop")),
             marks.Bars(Panel("Peak memory", "of the process"), of("rss_peak"), bytes_text),
         ],
-        "The seed's fault, rebuilt: mid_gap, one thread",
+        "The predecessor's fault, rebuilt: mid_gap, one thread",
         "What free does with a Mid block, and what that costs",
         caption(
             part.run,
             "mid_gap",
-            marks="Line: 95 % interval; diamond: the seed's own number.",
+            marks="Line: 95 % interval; diamond: the predecessor's own number.",
         ),
     )
     figure.description = "Throughput, page faults and memory of each way to free, one thread."
@@ -207,7 +207,7 @@ def _chunks(part: Part) -> Drawing:
         ]
         crowd = ", oversubscribed" if count > part.run.cores else ""
         heading = f"{count} thread{'' if count == 1 else 's'}{crowd}"
-        title = Panel(heading, "ns an operation over flat")
+        title = Panel(heading, "ns per operation over flat")
         found.append((title, [line for line in lines if line.present]))
     figure = marks.lines(
         part.run, found, "Does the number of chunks matter?",

@@ -45,7 +45,7 @@ def chunks(part: Part) -> Answer:
         "table": markdown_table(header, rows),
         "walls": markdown_table(header, walls),
         "trends": markdown_table(
-            ["rung", "threads", "grown, ns an operation"],
+            ["rung", "threads", "grown, ns per operation"],
             [
                 [f"`{name}`", marked(count, part.plan.cores), plus_minus(found.estimate)]
                 for (name, count), found in trends.items()
@@ -127,7 +127,7 @@ def _chunk_finding(
         first = upper(unseen(found).rstrip(","))
         change = f"changes by {plus_minus(found.estimate)}"
     return (
-        f"{first}: {span}, a search under the lock {change} an operation over `flat`; for one "
+        f"{first}: {span}, a search under the lock {change} per operation over `flat`; for one "
         f"without the lock {_change(lockless)} ({threads})."
     )
 

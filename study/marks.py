@@ -58,7 +58,7 @@ def bars(
             _bar(axes, row, value, mark)
             text = entry.show(value.value)
             if isfinite(mark):
-                text, end = f"{text}, the seed {entry.show(mark)}", max(end, mark * 1.02)
+                text, end = f"{text}, predecessor {entry.show(mark)}", max(end, mark * 1.02)
             axes.annotate(
                 text, (end, row), (8, 0), textcoords="offset points", size=SMALL,
                 color=style.MUTED, va="center_baseline", family=FAMILY,

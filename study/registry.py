@@ -1,4 +1,4 @@
-"""Answers on the registry: the seed's fault, and which step of the ladder buys what.
+"""Answers on the registry: the predecessor's fault, and which step of the ladder buys what.
 
 Each function takes a question's part and returns what the template of that name uses.
 """
@@ -35,7 +35,7 @@ from study.words import (
 )
 
 SEED_BEFORE, SEED_AFTER, SEED_SYSTEM = 1.49, 41.0, 26.8
-"""The seed's millions of operations a second on mid_gap, one thread."""
+"""The predecessor's millions of operations per second on mid_gap, one thread."""
 
 SEED_ROWS = (
     (LEAK, "lookups fail, block dropped", SEED_BEFORE),
@@ -72,7 +72,15 @@ def seed(part: Part) -> Answer:
                 f"{theirs}M" if theirs else "",
             ]
         )
-    header = ["allocator", "free", "operations/s", "ns/op", "faults/M ops", "peak", "the seed's"]
+    header = [
+        "allocator",
+        "free",
+        "operations/s",
+        "ns/op",
+        "faults/M ops",
+        "peak",
+        "the predecessor's",
+    ]
     ours = analyse.against(part, rung("locked"), LEAK, "mid_gap", 1)
     honest = analyse.against(part, rung("locked"), CASCADE, "mid_gap", 1)
     lookups = _extra(part, CASCADE, rung("locked"))
@@ -80,8 +88,8 @@ def seed(part: Part) -> Answer:
     return {
         "table": markdown_table(header, rows, align="llr"),
         "finding": (
-            f"{upper(phrase(ours, 'the repaired free', 'the leaking one'))}, where the seed had "
-            f"{SEED_AFTER} against {SEED_BEFORE} million; "
+            f"{upper(phrase(ours, 'the repaired free', 'the leaking one'))}, where the predecessor "
+            f"had {SEED_AFTER} against {SEED_BEFORE} million; "
             f"{phrase(honest, 'the repaired free', 'a cascade that ends in a correct free')}."
         ),
         "lookups": upper(
@@ -306,7 +314,7 @@ def _nothing(found: Ratio) -> str:
 
 
 def _only_threads(part: Part, names: Sequence[str]) -> str:
-    """Was the seed right that Step 4 pays with threads only? Judged up to the cores."""
+    """Was the predecessor right that Step 4 pays with threads only? Judged up to the cores."""
     many = [count for count in analyse.within(part) if count > 1]
     beyond = [count for count in analyse.beyond(part) if count > 1]
     one = analyse.steps(part, STEP_FOUR, names, [1])
@@ -329,15 +337,17 @@ def _only_threads(part: Part, names: Sequence[str]) -> str:
 
 def _seed_right(one: Ratio, more: Ratio) -> str:
     if _unsaid(one) or _unsaid(more):
-        return "These trials cannot tell whether the seed was right"
+        return "These trials cannot tell whether the predecessor was right"
     if more.verdict == FASTER and one.verdict != FASTER:
         if one.estimate.high > 1 + NEGLIGIBLE:
-            return "As far as these trials tell, the seed was right: threads gain, one is open"
-        return "The seed was right: the benefit comes with threads only"
+            return (
+                "As far as these trials tell, the predecessor was right: threads gain, one is open"
+            )
+        return "The predecessor was right: the benefit comes with threads only"
     if more.verdict == FASTER and more.estimate.low > one.estimate.high:
-        return "The seed was right but for the 'only': threads pay more, one pays too"
+        return "The predecessor was right that threads gain more, not that only threads gain"
     if more.verdict == FASTER:
-        return "The seed was wrong: one thread gains as well, and not surely less than many"
+        return "The predecessor was wrong: one thread gains as well, and not surely less than many"
     if one.verdict == FASTER:
         return "It is the other way round: one thread gains, and with more no gain is seen"
     if more.estimate.high > 1 + NEGLIGIBLE:
@@ -358,7 +368,7 @@ def _step_row(part: Part, name: str, count: int) -> list[str]:
 
 
 def _pool_rows(part: Part, names: Sequence[str]) -> list[list[str]]:
-    """A row a thread count, and one for each of the two groups with several of them."""
+    """A row per thread count, and one for each of the two groups with several of them."""
     rows = [(marked(count, part.plan.cores), [count]) for count in part.plan.threads]
     groups = (("up to the cores", analyse.within(part)), ("all (> cores)", analyse.beyond(part)))
     rows += [(title, counts) for title, counts in groups if counts[1:]]

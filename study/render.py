@@ -1,4 +1,4 @@
-"""study.md.in filled with what the data say, the figures, and the README's two sentences."""
+"""study.md.in filled with what the data say, the figures, and the answer in two sentences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import jinja2
 
 from mtbench.base.table import duration
-from mtbench.base.written import write_whole
 from mtbench.errors import MtbenchError
 from plots.pages.export import save
 from study import builds, figures, lookups, registry
@@ -19,7 +18,6 @@ from study.store import Part, read_all
 from study.words import Answer, counted, listed, upper
 
 HERE = Path(__file__).resolve().parent
-MARKS = re.compile(r"(<!-- study: answer -->\n).*?(<!-- end -->)", re.DOTALL)
 
 ANSWERS: dict[str, Callable[[Part], Answer]] = {
     "seed": registry.seed,
@@ -36,12 +34,11 @@ ANSWERS: dict[str, Callable[[Part], Answer]] = {
 @dataclass(frozen=True)
 class Place:
     """Where a study is written. data: of the main run; further machines' lie beside it as
-    data-NAME. readme: gets the answer between its marks, None for none."""
+    data-NAME."""
 
     document: Path
     figures: Path
     data: Path
-    readme: Path | None
 
 
 def answers(parts: Mapping[str, Part]) -> dict[str, Answer]:
@@ -139,37 +136,23 @@ def facts(parts: Mapping[str, Part]) -> dict[str, Any]:
     }
 
 
-def outcome(place: Place) -> tuple[str, str | None]:
-    """The document and the README as the kept data would have them; writes nothing."""
+def answer(place: Place) -> str:
+    """What the study found, in two sentences."""
+    found: str = registry.ladder(read_all(place.data)["ladder"])["answer"]
+    return found
+
+
+def page(place: Place) -> str:
+    """The document as the kept data would have it."""
     parts = read_all(place.data)
     drawn = {name: drawing.description for name, drawing in figures.draw(parts).items()}
-    return _texts(place, parts, drawn)
+    return text(parts, others(place), drawn, place.figures.name)
 
 
-def write(place: Place) -> None:
-    """The document, its figures and the README's sentences, from the kept data."""
-    parts = read_all(place.data)
+def draw(place: Place) -> None:
+    """The document's figures, from the kept data."""
     place.figures.mkdir(parents=True, exist_ok=True)
     for old in place.figures.glob("study-*.svg"):
         old.unlink()
-    drawings = figures.draw(parts)
-    for name, drawing in drawings.items():
+    for name, drawing in figures.draw(read_all(place.data)).items():
         save(drawing, place.figures / f"{name}.svg")
-    page, readme = _texts(place, parts, {name: d.description for name, d in drawings.items()})
-    write_whole(place.document, page)
-    if place.readme is not None and readme is not None:
-        write_whole(place.readme, readme)
-
-
-def _texts(
-    place: Place, parts: Mapping[str, Part], drawn: Mapping[str, str]
-) -> tuple[str, str | None]:
-    page = text(parts, others(place), drawn, place.figures.name)
-    if place.readme is None:
-        return page, None
-    readme = place.readme.read_text(encoding="utf-8")
-    # The first page of the project is no place for the numbers of a short run.
-    if "ladder" not in parts or facts(parts)["small"]:
-        return page, readme
-    answer = registry.ladder(parts["ladder"])["answer"]
-    return page, MARKS.sub(lambda match: f"{match[1]}{answer}\n{match[2]}", readme)

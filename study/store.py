@@ -18,7 +18,7 @@ from mtbench.runs.manifest import Manifest
 from mtbench.runs.record import Record, encoded
 from mtbench.runs.result import Counters, Lock
 from plots import data as plots_data
-from tools.tables import placeless, thinned
+from tools.keep import placeless, thinned
 
 LATENCY = ("seed", "ladder")
 """Questions that ask for percentiles; histograms are most of a record."""
@@ -34,7 +34,7 @@ _COUNTERS = ("registry_growths", "registry_lookups", "leaked_blocks")
 class Part:
     """One question's run: its plan, its numbers, what figures draw, and its manifest.
 
-    counters: (allocator, workload, threads, counter) -> a value a trial. walls: (allocator,
+    counters: (allocator, workload, threads, counter) -> a value per trial. walls: (allocator,
     workload, threads) -> whole seconds a trial took.
     """
 

@@ -1,8 +1,8 @@
 """Programs for those who work on mtbench, run in the repository as `python -m tools.NAME`.
 
-- documents from kept data: `tables` with `targets` and `reasons`, `measurement`, `programs`,
-  `reliability` with `exceptions`, `workload_document` with `workload_classics`, `workload_figures`
-- data for them: `selfcheck` with `own_cost`, `learner`, `sanitize`, `misuse_cost`, `workload_costs`
+- `documents`: what the documents hold that is made from data or code
+- data for them: `keep`, `selfcheck` with `own_cost`, `programs`, `learner`, `sanitize`,
+  `misuse_cost`, `workload_costs`; `exceptions` are known reasons of broken promises
 - to be looked at: `gallery` of what `specimen` makes up, `disassembly`, `harness`
 - mallocs that the tests must find at fault: `faults`
 - where documents and data lie: `repository`

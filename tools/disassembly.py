@@ -1,11 +1,15 @@
 """Fast paths of malloc and free as the processor sees them: ``python -m tools.disassembly``.
 
+With ``--keep`` their listings go to docs/data, from where docs/performance.md has them: another
+compiler would make others.
+
 A fast path is what runs from a function's first instruction to its first ``ret`` when no branch is
 taken; the compiler lays the hot side of every branch there. Needs objdump (binutils).
 """
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import allocator
+from mtbench.base.written import write_whole
+from tools.repository import DATA
 
 LIMIT = 26
 """Instructions a fast path may have on x86-64; gperftools' tcmalloc has about 35."""
@@ -44,8 +50,20 @@ def fast_path(library: Path, function: str) -> FastPath:
     raise ValueError(f"{library}: no function {function} with a ret")
 
 
-def main() -> int:
+def keep() -> None:
+    """Keeps both fast paths of the default flavour, without addresses that each build moves."""
+    listings = {}
+    for function in ("malloc", "free"):
+        text = "\n".join(fast_path(allocator.library(), function).instructions)
+        text = re.sub(r"-?0x[0-9a-f]+\(%rip\)", "GLOBAL(%rip)", text)
+        listings[function] = re.sub(r"\b[0-9a-f]+ <(\w+)[^>]*>", r"\1", text).splitlines()
+    write_whole(DATA / "fast-paths.json", json.dumps(listings, indent=1) + "\n")
+
+
+def main(arguments: list[str]) -> int:
     """Prints both flavours' fast paths; 3 if one has more than `LIMIT` instructions."""
+    if arguments == ["--keep"]:
+        keep()
     longest = 0
     for flavour in allocator.FLAVOURS:
         for function in ("malloc", "free"):
@@ -58,4 +76,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,15 +1,21 @@
-"""Mallocs with a fault, and which promise finds it: what a suite of promises is measured by."""
+"""Mallocs with a fault, and which promise finds it: what a suite of promises is measured by.
+
+``python -m tools.faults`` plants each fault and keeps in docs/data which probe finds it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from mtbench.commands.verify import catalogue, probe_path, select, verify
 from mtbench.errors import MtbenchError
 from mtbench.mallocs.allocators import Allocator
+from tools.keep import store
 
 FOUND_BY = {
     "twice": r"overlap\.small$",
@@ -71,3 +77,24 @@ def compiled(folder: Path, name: str) -> Allocator:
 def with_fault(faulty: Allocator, fault: str) -> Allocator:
     """The faulty malloc with this fault; "none" for none."""
     return replace(faulty, environment={"FAULTY": fault})
+
+
+def plant_faults() -> None:
+    """Compiles the faulty mallocs and records which probe finds each of their faults."""
+    rows = []
+    probe = probe_path()
+    with tempfile.TemporaryDirectory() as folder:
+        for source, faults in (("faulty", FOUND_BY | HANGS), ("hoarder", HOARDS)):
+            library = compiled(Path(folder), source)
+            for fault, pattern in faults.items():
+                chosen = select(catalogue(probe), pattern)
+                limit = 10.0 if fault in HANGS else 120.0
+                subject = with_fault(library, fault)
+                report = verify(subject, chosen, quick=True, timeout=limit, probe=probe)
+                found = [{"probe": v.promise.name, "why": v.why} for v in report.promises("broken")]
+                rows.append({"fault": fault, "found": found})
+    store("faults.json", {"schema": 1, "kind": "mtbench-faults", "rows": rows})
+
+
+if __name__ == "__main__":
+    plant_faults()

@@ -92,7 +92,7 @@ def measure(spec: Workload, windows: int = 60) -> Cost:
 
 
 def main(names: Sequence[str]) -> int:
-    """Print a line a workload; the whole catalogue where none is named."""
+    """Print a line per workload; the whole catalogue where none is named."""
     named = catalogue()
     for name in names:
         if name not in named:

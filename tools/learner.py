@@ -35,7 +35,7 @@ def phases() -> tuple[workloads.Workload, workloads.Workload]:
 
 
 def child(seconds: float) -> None:
-    """Runs both phases in this process; one JSON line: operations a phase, thresholds seen."""
+    """Runs both phases in this process; one JSON line: operations per phase, thresholds seen."""
     requests = [
         [
             workloads.request(
@@ -86,7 +86,7 @@ def measure(setting: str, seconds: float) -> Json:
 def main(arguments: list[str] | None = None) -> int:
     """Prints one row a setting and the learner's path; always 0."""
     parser = argparse.ArgumentParser(prog="python -m tools.learner", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0, help="a phase (default 2)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each phase (default 2)")
     parser.add_argument("-n", "--trials", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", type=float, help=argparse.SUPPRESS)
@@ -113,7 +113,7 @@ def report(found: dict[str, list[Json]]) -> None:
         return float(statistics.median(trial["rates"][phase] for trial in found[setting]))
 
     def total(setting: str) -> float:
-        """Harmonic mean of the phases: operations a second if both have the same share of work."""
+        """Harmonic mean of the phases: operations per second if both share the work evenly."""
         return float(statistics.harmonic_mean([rate(setting, 0), rate(setting, 1)]))
 
     best = max(FIXED, key=total)

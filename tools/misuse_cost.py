@@ -21,7 +21,7 @@ from statistics import median
 
 from mtbench.runs.directory import RunDirectory
 from tools.disassembly import fast_path
-from tools.reliability import store
+from tools.keep import store
 from tools.repository import ROOT
 
 HOME = ROOT / "allocator"
@@ -51,7 +51,7 @@ def build(folder: Path, comparison: str) -> Path:
 
 
 def rates(libraries: dict[str, Path], rounds: int, folder: Path) -> dict[str, list[float]]:
-    """Operations a second of each, by round and workload."""
+    """Operations per second of each, by round and workload."""
     named = ",".join(f"{name}={path}" for name, path in libraries.items())
     command = [sys.executable, "-m", "mtbench", "sweep", "-a", named, "-w", ",".join(WORKLOADS)]
     command += ["-t", "1", "-n", str(rounds), "--duration", "0.2", "--warmup", "0.05"]

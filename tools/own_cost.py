@@ -41,7 +41,7 @@ HEADER = ("cost of the tool", "found", "promised", "")
 
 
 def cells(document: Json, broken: str = "BROKEN") -> list[list[str]]:
-    """A row a promise, under HEADER. broken: the word for one that is not kept."""
+    """A row per promise, under HEADER. broken: the word for one that is not kept."""
     return [
         [
             row["name"],

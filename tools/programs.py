@@ -1,8 +1,4 @@
-"""Makes the table of docs/guide.md from docs/data/programs.json. No number is typed by hand.
-
-python -m tools.programs measure [-n 10]   run the programs under each malloc, record the results
-python -m tools.programs render [--check]  write the table into the page, or say it is stale
-"""
+"""Runs real programs under each malloc and keeps the results for docs/guide/program.md."""
 
 from __future__ import annotations
 
@@ -14,12 +10,9 @@ import tempfile
 from pathlib import Path
 
 from mtbench.base.written import write_whole
-from plots.pages.table import markdown_table
-from tools.repository import DATA, DOCS, Json
+from tools.repository import DATA, Json
 
 KEPT = DATA / "programs.json"
-PAGE = DOCS / "guide.md"
-BEGIN, END = "<!-- programs: made by tools/programs.py -->", "<!-- /programs -->"
 ALLOCATORS = "system,hakmem,jemalloc,tcmalloc,mimalloc"
 
 THREADED_JSON = """
@@ -75,55 +68,11 @@ def measure(trials: int) -> None:
     write_whole(KEPT, json.dumps(kept, indent=1) + "\n")
 
 
-def table(kept: Json) -> str:
-    """The page's part between its two marks."""
-    machines = {entry["machine"] for entry in kept.values()}
-    header = ("program", "allocator", "median", "/ system", "verdict", "CPU s", "peak MiB", "runs")
-    rows: list[list[str]] = []
-    for name, entry in kept.items():
-        for cell in entry["cells"]:
-            measures, ratios = cell["measures"], cell["ratios"]
-            own = [key for key in measures if key == "requests/s"]
-            key = own[0] if own else "wall_s"
-            median = f"{measures[key][0]:.3g} s" if key == "wall_s" else f"{measures[key][0]:.0f}/s"
-            found = ratios.get(key)
-            ratio = f"{found[0]:.2f} [{found[1]:.2f}, {found[2]:.2f}]" if found else "–"
-            spent = f"{measures['user_s'][0] + measures['system_s'][0]:.2f}"
-            verdict = cell["verdict"] or ("no difference seen" if found else "–")
-            peak, runs = f"{measures['rss_peak'][0] / 2**20:.1f}", str(cell["trials"])
-            rows.append([name, cell["allocator"], median, ratio, verdict, spent, peak, runs])
-    measured = f"Measured on {', '.join(sorted(machines))}."
-    shown = markdown_table(header, rows, align="llrrlr")
-    return "\n".join([BEGIN, "", measured, "", shown, "", END])
-
-
-def rendered() -> str:
-    """The page with the table in it."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + table(json.loads(KEPT.read_text())) + after
-
-
-def check() -> int:
-    """Say whether the page has the table already; the exit code."""
-    if PAGE.read_text() == rendered():
-        return 0
-    print(f"{PAGE} is stale; run: python -m tools.programs render", file=sys.stderr)
-    return 1
-
-
 def main() -> int:
-    """Measure or render."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("measure").add_argument("-n", type=int, default=10)
-    actions.add_parser("render").add_argument("--check", action="store_true")
-    args = parser.parse_args()
-    if args.action == "measure":
-        measure(args.n)
-    elif args.check:
-        return check()
-    write_whole(PAGE, rendered())
+    """Measure."""
+    parser = argparse.ArgumentParser(prog="python -m tools.programs", description=__doc__)
+    parser.add_argument("-n", "--trials", type=int, default=10, help="runs of each (default 10)")
+    measure(parser.parse_args().trials)
     return 0
 
 

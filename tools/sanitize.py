@@ -24,14 +24,13 @@ import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tools.reliability import load, store
+from tools.keep import load, store
 from tools.repository import ROOT, Json
 
 REPORT = re.compile(
     r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|ERROR SUMMARY: [1-9])"
 )
 MEMORY_ERROR = 99
-DEFAULT = re.compile(r"hakmem\.test-(?!guard|decay|sandbox)\w+")
 VALGRIND = (
     "valgrind",
     f"--error-exitcode={MEMORY_ERROR}",
@@ -92,7 +91,8 @@ def under_valgrind(preset: str) -> Json:
         check=True,
     )
     tests = json.loads(listing.stdout)["tests"]
-    chosen = [t for t in tests if DEFAULT.fullmatch(t["name"])]
+    served = r"hakmem\.test-(?!guard|decay|sandbox)\w+"
+    chosen = [test for test in tests if re.fullmatch(served, test["name"])]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         codes = list(pool.map(memcheck, chosen))
     return {
@@ -135,7 +135,7 @@ def main(wanted: list[str]) -> int:
         row = {"tool": title, "compiler": compiler(), **run(preset)}
         print(json.dumps(row))
         clean &= row["failed"] == 0 and row["reports"] == 0
-        kept = load("sanitizers.json") or {"rows": []}
+        kept = load("sanitizers.json")
         store(
             "sanitizers.json",
             {"schema": 1, "kind": "mtbench-sanitizers", "rows": [*kept["rows"], row]},

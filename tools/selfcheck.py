@@ -46,10 +46,10 @@ QUIET = 0.98
 
 @dataclass(frozen=True)
 class Experiment:
-    """Comparisons of two labels, each with `trials` blocks of one trial a side.
+    """Comparisons of two labels, each with `trials` rounds of one trial per side.
 
-    throughput: operations a second, shape (comparisons, trials, 2), sides A and B. processor:
-    CPU seconds used a second of the window, same shape.
+    throughput: operations per second, shape (comparisons, trials, 2), sides A and B. processor:
+    CPU seconds used per second of the window, same shape.
     """
 
     title: str
@@ -66,11 +66,11 @@ class Experiment:
         return _verdicts(self.throughput, threshold)
 
     def by_processor_time(self, threshold: float) -> list[str]:
-        """The same of operations a CPU second, which others on the machine hardly disturb."""
+        """The same of operations per CPU second, which others on the machine hardly disturb."""
         return _verdicts(self.throughput / self.processor, threshold)
 
     def power(self, threshold: float, wanted: str, seed: int = 1) -> dict[str, float]:
-        """The share of `wanted` if comparisons had n trials a side, for several n.
+        """The share of `wanted` if comparisons had n trials per side, for several n.
 
         `POWER_DRAWS` comparisons of n pairs each, drawn with replacement from all pairs kept.
         """
@@ -99,7 +99,7 @@ class Experiment:
         return median((self.throughput[:, :, 1] / self.throughput[:, :, 0]).ravel()) - 1
 
     def processor_effect(self) -> float:
-        """The same of operations a CPU second: what was planted, whoever disturbed it."""
+        """The same of operations per CPU second: what was planted, whoever disturbed it."""
         rates = self.throughput / self.processor
         return median((rates[:, :, 1] / rates[:, :, 0]).ravel()) - 1
 
@@ -240,7 +240,7 @@ def _experiment_command(args: argparse.Namespace) -> int:
     total = document["comparisons"]
     print(
         f"{result.title}: {args.allocator} {args.workload} x {args.threads}, {total} comparisons "
-        f"of {args.trials} trials a side of {args.duration:g} s; effect "
+        f"of {args.trials} trials per side of {args.duration:g} s; effect "
         f"{document['effect'] * 100:+.2f} %, by processor time "
         f"{document['processor_effect'] * 100:+.2f} %, a trial's spread "
         f"{document['spread_of_a_trial'] * 100:.2f} %"
@@ -257,7 +257,7 @@ def _experiment_command(args: argparse.Namespace) -> int:
     share = document["paired"][wanted] / total
     least = args.least if args.least is not None else (0.9 if slowdown else 0.95)
     by_trials = ", ".join(f"{n}: {s * 100:.1f} %" for n, s in document["share_by_trials"].items())
-    print(f"  '{wanted}' by trials a side, drawn from these: {by_trials}")
+    print(f"  '{wanted}' by trials per side, drawn from these: {by_trials}")
     print(f"  '{wanted}' in {share * 100:.1f} %, promised {least * 100:g} %")
     return Exit.FINE if share >= least else Exit.GATE
 
@@ -300,7 +300,7 @@ def main(argv: list[str] | None = None) -> int:
     add("-a", "--allocator", default="system")
     add("-w", "--workload", default="mid_gap")
     add("-t", "--threads", type=int, default=1)
-    add("-n", "--trials", type=int, default=DEFAULT_TRIALS, help="a side of each comparison")
+    add("-n", "--trials", type=int, default=DEFAULT_TRIALS, help="per side of each comparison")
     add("--comparisons", type=int, help="default 200 for aa, 50 for planted")
     add("--duration", type=float, help="seconds; default 0.05 for aa, 0.5 for planted")
     add("--warmup", type=float, default=0.02)

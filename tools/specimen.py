@@ -50,7 +50,7 @@ WORKLOADS = (
     WorkloadInfo("mid_replace", "256 full slots, 1 to 8 KiB: free a random one, allocate into it"),
     WorkloadInfo("random_mixed", "256 slots, 16 B to 1 KiB: occupied, free it; empty, allocate"),
     WorkloadInfo("mid_exchange", "swap 1 to 8 KiB blocks through shared slots, free what came out"),
-    WorkloadInfo("larson", "5 000 blocks a thread, handed to a successor thread"),
+    WorkloadInfo("larson", "5 000 blocks per thread, handed to a successor thread"),
 )
 LADDER = (
     Rung("hakmem:registry=locked", "locked", "the sorted table under a mutex, as shipped"),
@@ -125,11 +125,11 @@ FACTS = (
 )  # fmt: skip
 FINDINGS = (
     Finding("hakmem is faster than system in mid_gap at 64 threads",
-            "2.31 x [2.24, 2.39], 5 paired blocks", "good", "mid_gap"),
+            "2.31 x [2.24, 2.39], 5 paired rounds", "good", "mid_gap"),
     Finding("mimalloc falls when threads outnumber the cores: at 64 threads it keeps 8 % of its "
             "throughput at 2", "0.081 x [0.074, 0.089], n = 5", "bad", "mid_gap"),
     Finding("no difference seen between hakmem and hakmem-fixed at 1 thread",
-            "1.01 x [0.98, 1.04], 5 paired blocks", "neutral", "mid_gap"),
+            "1.01 x [0.98, 1.04], 5 paired rounds", "neutral", "mid_gap"),
 )  # fmt: skip
 
 
@@ -300,7 +300,7 @@ def failing() -> Run:
 
 
 def single_trials() -> Run:
-    """Return a run of one trial a cell: values without intervals."""
+    """Return a run of one trial per cell: values without intervals."""
     return run(trials=1)
 
 

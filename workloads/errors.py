@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class SpecError(ValueError):
-    """A spec that cannot be run. The message is one line: key, value, and what is allowed."""
+    """A workload that cannot be run. The message is one line: key, value, and what is allowed."""
 
 
 def refuse(key: str, value: object, allowed: str) -> SpecError:

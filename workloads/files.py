@@ -14,9 +14,9 @@ tomllib: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "toml
 
 
 def load(path: str | Path) -> Workload:
-    """The workload of a TOML file; paths in it start at its folder.
+    """Reads the workload of a TOML file; paths in it start at its folder.
 
-    Raises SpecError, one line that starts with the path.
+    Raises SpecError, one line that starts with the path, if it is not readable or no workload.
     """
     path = Path(path)
     try:
@@ -29,9 +29,9 @@ def load(path: str | Path) -> Workload:
 
 
 def loads(text: str, source: str = "workload", folder: Path | None = None) -> Workload:
-    """The workload of a TOML document; paths in it start at `folder`, or here.
+    """Reads the workload of a TOML document; paths in it start at `folder`, or here.
 
-    Raises SpecError, one line that starts with `source`.
+    Raises SpecError, one line that starts with `source`, if it is no workload.
     """
     try:
         return Workload.from_mapping(tomllib.loads(text), folder)

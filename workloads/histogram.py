@@ -68,7 +68,7 @@ def _text(path: Path) -> str:
         if path.stat().st_size > MOST_BYTES:
             raise OSError(27, f"more than {MOST_BYTES >> 20} MiB")
         data = path.read_bytes()
-        # Spreadsheets mark their text files; some write two bytes a character.
+        # Spreadsheets mark their text files; some write two bytes per character.
         wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         return data.decode("utf-16" if wide else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -11,10 +11,11 @@ from workloads.errors import number, one_of, refuse, whole
 
 @dataclass(frozen=True)
 class Parameter:
-    """One number or choice of a kernel.
+    """One number or choice that a kernel takes.
 
     `default` is an int (whole numbers from `least` to `most`), a float (any number between), or a
-    str (one of `choices`, each with the engine's number for it).
+    str (one of `choices`, each with the engine's number for it). `unit` is that of the number, in
+    words.
     """
 
     name: str
@@ -26,7 +27,10 @@ class Parameter:
     choices: Mapping[str, int] = field(default_factory=dict)
 
     def checked(self, value: object) -> int | float | str:
-        """The value in the parameter's own type; text is read as a number where one is wanted."""
+        """Returns the value in the parameter's own type; text is read where a number is wanted.
+
+        Raises SpecError if it is not possible.
+        """
         key = f"parameters.{self.name}"
         if self.choices:
             if not isinstance(value, str) or value not in self.choices:
@@ -42,11 +46,11 @@ class Parameter:
         return number(key, value, self.least, self.most, self.unit)
 
     def native(self, value: int | float | str) -> float:
-        """The value as the kernel takes it."""
+        """Returns the value as the kernel takes it."""
         return float(self.choices[value]) if isinstance(value, str) else float(value)
 
     def allowed(self) -> str:
-        """What may be given, in words."""
+        """Returns what may be given, in words."""
         if self.choices:
             return one_of(self.choices)
         return f"{self.least:g} - {self.most:g}"
@@ -54,7 +58,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Kernel:
-    """What the threads of a workload do. `unit` is what the kernel counts."""
+    """The loop that a thread of a workload runs. `unit` is what it counts."""
 
     name: str
     description: str
@@ -227,3 +231,4 @@ KERNELS: dict[str, Kernel] = {
         ),
     )
 }
+"""Every kernel by name."""

@@ -37,7 +37,10 @@ def dense(histogram: Mapping[str, Any] | Sequence[Sequence[int]]) -> npt.NDArray
 
 
 def merge_latency(histograms: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """One histogram of all that the given ones counted; in the form records hold."""
+    """Returns one histogram of all that the given ones counted, all in the form that records hold.
+
+    Raises ValueError if one has buckets of another scheme.
+    """
     total = np.zeros(BUCKETS, dtype=np.int64)
     for histogram in histograms:
         total += dense(histogram)
@@ -50,9 +53,11 @@ def merge_latency(histograms: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def latency_percentile(
     counts: Mapping[str, Any] | Sequence[Sequence[int]], quantile: float
 ) -> float:
-    """Service time in ns that a share `quantile` (0 - 1) of the operations did not exceed.
+    """Returns the service time, ns, that a share `quantile` (0 - 1) of the calls did not exceed.
 
-    Interpolated within its bucket; nan where nothing was counted.
+    `counts` is a histogram of a record, or its sparse counts. Interpolated within a bucket; nan
+    where nothing was counted. Raises ValueError if the share is none, or if the buckets are of
+    another scheme.
     """
     if not 0 <= quantile <= 1:
         raise ValueError(f"quantile = {quantile!r}: must be from 0 to 1")

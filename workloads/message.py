@@ -32,15 +32,21 @@ def request(
     operation_limit: int = 0,
     loop: str = "malloc",
 ) -> bytes:
-    """All a worker needs for one trial, sampled and self-contained.
+    """Returns the message of one trial, which `execute` takes: all of it sampled, self-contained.
 
-    `duration` and `warmup` are seconds. One operation in `latency_every` is timed (0: none); from
-    256 up the engine doubles the number until timing costs less than 1 % of the throughput seen in
-    the warm-up, and the record says what it came to. `affinity` gives each thread a processor, in
-    turn; a thread stops after `operation_limit` operations (0: none). `loop`, one of LOOPS: the
-    process's malloc, the kernel's loop alone with a moved pointer in place of malloc (bare), or
-    that with two calls of empty functions (calls); the latter two on one thread without latencies.
-    Raises SpecError.
+    - `duration`, `warmup`: seconds
+    - `seed`: of the sizes and of each thread's order
+    - `verify`: whether every block is filled with a pattern and checked
+    - `latency_every`: one operation in so many is timed, 0: none. From 256 up the engine doubles
+      the number until timing costs less than 1 % of the throughput seen in the warm-up; the record
+      says what it came to
+    - `affinity`: processors by number, given to the threads in turn
+    - `operation_limit`: operations after which a thread stops, 0: none
+    - `loop`: "malloc", the process's; "bare", the kernel's loop alone with a moved pointer in place
+      of malloc; "calls", that with two calls of empty functions. The latter two run on one thread
+      and without latencies
+
+    Raises SpecError, which names the parameter, if a value is not possible.
     """
     whole("threads", threads, 1, 65536)
     number("duration", duration, 0.001, 86400, "seconds")

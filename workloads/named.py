@@ -120,7 +120,7 @@ _ALL = (
         "false_sharing",
         "false_sharing",
         Sizes("fixed", size=1),
-        "one 1-byte object a thread, written 1 000 times, freed and taken again",
+        "one 1-byte object per thread, written 1 000 times, freed and taken again",
         touch="none",
         unit="writes",
     ),
@@ -187,5 +187,5 @@ _ALL = (
 
 
 def catalogue() -> dict[str, Workload]:
-    """Every named workload, in the order they are listed."""
+    """Returns every named workload by its name, in the order in which they are listed."""
     return {workload.name: workload for workload in _ALL}

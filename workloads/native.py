@@ -12,7 +12,7 @@ from workloads.spec import Workload
 
 @dataclass(frozen=True)
 class Build:
-    """Identity of the built engine: SHA-256 over its sources and flags, and the flags."""
+    """What the engine was built from: SHA-256 over its sources and flags, and the flags."""
 
     source_hash: str
     flags: str
@@ -24,13 +24,14 @@ def _build() -> Build:
     return Build(source_hash, flags)
 
 
-BUILD = _build()
+BUILD: Build = _build()
+"""What the engine that is installed was built from."""
 
 
 def null_library() -> Path:
-    """libnull.so, the malloc that does nothing, for LD_PRELOAD. It lies beside the engine.
+    """Returns the path of libnull.so, the malloc that does nothing, for LD_PRELOAD.
 
-    Raises FileNotFoundError where the installation has lost it.
+    Raises FileNotFoundError if the installation has lost it.
     """
     path = Path(module.__file__).with_name("libnull.so")
     if not path.is_file():
@@ -40,7 +41,7 @@ def null_library() -> Path:
 
 @cache
 def kernel_names() -> tuple[str, ...]:
-    """The kernels the engine has."""
+    """Returns the names of the kernels that the engine has."""
     names: list[str] = []
     while (name := lib.wk_kernel_name(len(names))) != ffi.NULL:
         names.append(ffi.string(name).decode())
@@ -48,7 +49,7 @@ def kernel_names() -> tuple[str, ...]:
 
 
 def latency_every(asked: int, timing_cost: float, operation_cost: float) -> int:
-    """One operation in how many is timed where `asked` was asked for: the engine's rule.
+    """Returns one operation in how many is timed where `asked` was asked for: the engine's rule.
 
     Doubled until timing, `timing_cost` ns for each operation timed, adds less than 1 % to
     operations of `operation_cost` ns; `asked` itself below 256, or where no cost is known (0).
@@ -64,7 +65,7 @@ def counter_stride() -> int:
 def bare_cost(
     spec: Workload, *, loop: str = "bare", duration: float = 0.05, repeats: int = 5
 ) -> float | None:
-    """Nanoseconds an operation of the workload's loop with a moved pointer in place of malloc.
+    """Measures the workload's loop with a moved pointer in place of malloc: ns per operation.
 
     The least of `repeats` windows of `duration` seconds, on one thread of this process; None for a
     kernel that has no such loop. `loop` "calls" adds two calls of empty functions, which is what

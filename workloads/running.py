@@ -27,12 +27,12 @@ def _edge(edge: int) -> None:
 def execute(request: bytes, *, at_edge: Callable[[str], None] | None = None) -> dict[str, Any]:
     """Runs the trial of `workloads.request` in this process and returns what was measured.
 
-    at_edge: called with "opens" and "closes" at the edges of the timed window, while the threads
-    run, to read counters that are to belong to the window; it should be quick.
+    `at_edge` is called with "opens" and "closes" at the edges of the timed window, while the
+    threads run, to read counters that are to belong to the window; it should be quick.
 
-    Sizes are bytes, times seconds unless the key says otherwise; a number the machine refuses is
-    {"missing": reason}. Raises RunError where the trial cannot be run at all (threads, memory),
-    ValueError where the bytes are no request.
+    Sizes are bytes, times seconds unless the key says otherwise; a number that the machine refuses
+    is {"missing": reason}. Raises workloads.running.RunError if the trial cannot be run at all (for
+    want of threads or memory), and ValueError if the bytes are no request.
     """
     global _at_edge
     header, tables = _split(request)

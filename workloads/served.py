@@ -7,7 +7,7 @@ from typing import Any
 
 
 def unserved(record: Mapping[str, Any]) -> str | None:
-    """Why a record of `execute` is no throughput, in one line; None if it is one.
+    """Tells why a record of `execute` is no throughput, in one line; None if it is one.
 
     A malloc that refuses is quick to do so, and what it was spared nobody can tell: one refused
     call is enough, whether the malloc, the machine or a limit of memory refused it.

@@ -43,7 +43,7 @@ class Sizes:
     `kind` is a key of `KINDS`. `low` and `high` bound the sizes, both included; exponential and
     Pareto are conditioned on lying between them. `values` are (size, weight) pairs.
 
-    Raises SpecError where a value is missing, superfluous or impossible.
+    Raises SpecError if a value is missing, superfluous or not possible.
     """
 
     kind: str
@@ -83,7 +83,10 @@ class Sizes:
 
     @classmethod
     def from_mapping(cls, given: object, folder: Path | None = None) -> Sizes:
-        """The distribution of a TOML table; `folder` is where a histogram's path starts."""
+        """Makes the distribution of a TOML table; `folder` is where a histogram's path starts.
+
+        Raises SpecError if it is none.
+        """
         if not isinstance(given, Mapping):
             raise refuse("sizes", given, "a table with a kind: " + one_of(KINDS))
         kind = given.get("kind")
@@ -101,11 +104,14 @@ class Sizes:
 
     @classmethod
     def from_csv(cls, path: Path) -> Sizes:
-        """A histogram from a text file of sizes and counts, see `workloads.histogram`."""
+        """Reads a histogram from a text file with a size and a count on each line.
+
+        Raises SpecError, with the number of the line, if one is not understood.
+        """
         return cls("weighted", values=histogram.read(path))
 
     def as_mapping(self) -> dict[str, Any]:
-        """What `from_mapping` takes back, with the keys of this kind only."""
+        """Returns what `from_mapping` takes back, with the keys of this kind only."""
         mapping: dict[str, Any] = {"kind": self.kind}
         for key in KINDS[self.kind]:
             value = getattr(self, key)
@@ -113,7 +119,7 @@ class Sizes:
         return mapping
 
     def describe(self) -> str:
-        """A few words for a table, such as `uniform 1 KiB - 8 KiB`."""
+        """Returns a few words for a table, such as `uniform 1 KiB - 8 KiB`."""
         if self.kind == "fixed":
             return f"fixed {amount(self.size or 0)}"
         if self.kind == "bimodal":
@@ -129,7 +135,7 @@ class Sizes:
         return f"{words}, shape {self.shape:g}" if self.kind == "pareto" else words
 
     def sample(self, seed: int) -> npt.NDArray[np.uint32]:
-        """`TABLE` sizes in bytes, drawn by inverting the distribution at random points."""
+        """Returns 65 536 sizes, bytes, drawn by inverting the distribution at random points."""
         import numpy as np
 
         random = np.random.default_rng([seed & (2**64 - 1), 0x512E5])
@@ -138,7 +144,7 @@ class Sizes:
         return np.clip(np.floor(drawn), low, high).astype(np.uint32)
 
     def bounds(self) -> tuple[int, int]:
-        """Smallest and largest size that can be drawn, in bytes."""
+        """Returns the smallest and the largest size that can be drawn, bytes."""
         if self.size is not None:
             return self.size, self.size
         if self.small is not None and self.large is not None:

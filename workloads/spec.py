@@ -20,8 +20,11 @@ LONGEST_LIFE = 1 << 40
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of the window: `steady` runs the kernel, `ramp` allocates up to the working set
-    and waits, `drain` frees all and waits. `seconds` is how long it lasts."""
+    """A stretch of the window: `kind` "steady" runs the kernel, "ramp" allocates up to the working
+    set and waits, "drain" frees all and waits. `seconds` is how long it lasts.
+
+    Raises SpecError if either is not possible.
+    """
 
     kind: str
     seconds: float
@@ -43,12 +46,13 @@ class Workload:
       another (the larger last for grow, the smaller for shrink), and counts as two operations.
     - `alignments`: weight of each alignment in bytes, for aligned_alloc.
     - `touch`: what is written into a new block, one of `TOUCHES`.
-    - `work`: rounds of arithmetic after each allocation (about 1 ns each).
+    - `work`: iterations of arithmetic after each allocation (about 1 ns each).
     - `life`: operations in a thread's life, then a successor takes over; 0: for ever.
     - `phases`: repeated until the window ends; none: steady.
     - `unit`: what is counted: operations, threads (started), or the kernel's own unit.
 
-    Raises SpecError, whose one line names the key, the value and what is allowed.
+    Raises SpecError, whose one line names the key, the value and what is allowed, if a value is not
+    possible.
     """
 
     name: str
@@ -75,7 +79,7 @@ class Workload:
             raise refuse("sizes", self.sizes, "a workloads.Sizes")
         if self.touch not in TOUCHES:
             raise refuse("touch", self.touch, one_of(TOUCHES))
-        object.__setattr__(self, "work", whole("work", self.work, 0, 1 << 20, "rounds"))
+        object.__setattr__(self, "work", whole("work", self.work, 0, 1 << 20, "iterations"))
         object.__setattr__(self, "life", whole("life", self.life, 0, LONGEST_LIFE, "operations"))
         units = tuple(dict.fromkeys(("operations", "threads", KERNELS[self.kernel].unit)))
         if self.unit not in units:
@@ -90,7 +94,10 @@ class Workload:
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any], folder: Path | None = None) -> Workload:
-        """The workload of a TOML document or of what `as_mapping` gave."""
+        """Makes the workload of a TOML document or of what `as_mapping` returned.
+
+        `folder` is where the path of a histogram starts. Raises SpecError if it is none.
+        """
         keys = [item.name for item in dataclasses.fields(cls)]
         for key in given:
             if key not in keys:
@@ -103,7 +110,7 @@ class Workload:
         return cls(**values)
 
     def as_mapping(self) -> dict[str, Any]:
-        """Plain values that JSON and TOML can hold; `from_mapping` takes them back."""
+        """Returns plain values that JSON and TOML can hold; `from_mapping` takes them back."""
         return {
             "name": self.name,
             "description": self.description,
@@ -120,13 +127,16 @@ class Workload:
         }
 
     def to_toml(self) -> str:
-        """The workload as a TOML file, every default spelled out."""
+        """Returns the workload as a TOML file, every default spelled out."""
         from workloads.files import print_toml
 
         return print_toml(self)
 
     def with_options(self, **options: Any) -> Workload:
-        """A copy with other values; each option is a field of the spec or a kernel parameter."""
+        """Returns a copy with other values; an option is a field, or a parameter of the kernel.
+
+        Raises SpecError if there is no such option, or if its value is not possible.
+        """
         fields = [item.name for item in dataclasses.fields(self) if item.name != "parameters"]
         kernel = options.get("kernel", self.kernel)
         if not isinstance(kernel, str) or kernel not in KERNELS:

@@ -1,4 +1,4 @@
-/* central: one store a class, between the caches and the spans. */
+/* central: one store per class, between the caches and the spans. */
 #include "base/config.h"
 #include "base/os.h"
 #include "child.h"

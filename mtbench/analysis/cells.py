@@ -1,4 +1,4 @@
-"""Records of a run gathered into cells: each metric of each trial, by block.
+"""Records of a run gathered into cells: each metric of each trial, by round.
 
 Streams over the records, so a run of ten thousand trials needs the memory of its numbers, not of
 its JSON.
@@ -49,8 +49,8 @@ class LockTotals(NamedTuple):
 class CellData:
     """Everything measured in one cell.
 
-    values: metric -> one number a block, nan where that block failed or the metric is missing,
-    shape (trials,). orders: place of each block's trial in the run. missing: metric -> why.
+    values: metric -> one number per round, nan where that one failed or the metric is missing,
+    shape (trials,). orders: place of each round's trial in the run. missing: metric -> why.
     latency: call -> counts of all trials by bucket. series: memory samples of the first good
     trial, rows of (seconds, resident bytes above the start, live bytes). locks: lock -> its rates
     in each good trial. identity: of the first good trial.
@@ -72,11 +72,11 @@ class CellData:
 
     @property
     def throughput(self) -> Floats:
-        """Units a second by block, nan where the trial failed."""
+        """Units per second by round, nan where the trial failed."""
         return self.metric("throughput")
 
     def metric(self, name: str) -> Floats:
-        """One metric by block; all nan if it was never measured."""
+        """One metric by round; all nan if it was never measured."""
         found = self.values.get(name)
         return found if found is not None else np.full(self.blocks, math.nan)
 
@@ -105,11 +105,11 @@ class CellData:
         return ""
 
     def estimate(self, name: str = "throughput") -> Estimate:
-        """Median over blocks with its bootstrap interval."""
+        """Median over rounds with its bootstrap interval."""
         return bootstrap_median(self.metric(name))
 
     def put(self, name: str, block: int, value: float) -> None:
-        """Keep one number of one block."""
+        """Keep one number of one round."""
         if name not in self.values:
             self.values[name] = np.full(self.blocks, math.nan)
         self.values[name][block] = value

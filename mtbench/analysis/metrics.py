@@ -69,7 +69,7 @@ def _system_share(result: Result) -> float:
 
 
 def _spent_s(result: Result) -> float:
-    # The kernel splits a thread's time by sampling and may take a little back between readings.
+    # Linux splits a thread's time by sampling and may take a little back between readings.
     return need(cpu(result).user_s) + max(need(cpu(result).system_s), 0.0)
 
 
@@ -77,7 +77,7 @@ def _spent_s(result: Result) -> float:
 # fmt: off
 METRICS: tuple[Metric, ...] = (
     Metric("ratio", "ratio to baseline", "x", "higher",
-           "throughput over the baseline's: median of paired ratios, one pair a block"),
+           "throughput over the baseline's: median of paired ratios, one pair per round"),
     Metric("speedup", "speedup", "x", "higher",
            "X(N) / X(1)"),
     Metric("efficiency", "efficiency", "", "higher",
@@ -148,7 +148,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("lock_wait_share", "lock wait", "share of thread time", "lower",
            "wait time in locks / (threads x window), 0..1"),
     Metric("net_ns_per_op", "net cost of an operation", "ns", "lower",
-           "thread time an operation minus the null allocator's in the same cell"),
+           "thread time per operation minus the null allocator's in the same cell"),
     Metric("cycles_per_op", "cycles", "per operation", "lower",
            "CPU cycles",
            lambda r: need(perf(r).cycles) / millions(r) / 1e6),

@@ -19,7 +19,7 @@ from plots.data import PROGRAM_MEASURES, Estimate, Finding, Metric, ProgramCell,
 
 _UNSEEN_SHARE = 0.05
 Measured = dict[str, dict[str, Floats]]
-"""allocator -> measure -> one number a block, nan where that run failed, shape (trials,)."""
+"""allocator -> measure -> one number per round, nan where that run failed, shape (trials,)."""
 
 
 def gather(records: Iterable[Record], plan: Plan) -> Measured:

@@ -40,7 +40,7 @@ class Law:
     """A fitted X(N) = scale N / (1 + sigma (N - 1) + kappa N (N - 1)) (Gunther 1993).
 
     Numbers alone; `plots.data.UslFit` has their place in a run and the points they are drawn with.
-    `reason` says why there is no fit; then every estimate is nan. `scale` is in units a second.
+    `reason` says why there is no fit; then every estimate is nan. `scale` is in units per second.
     `peak` is the N where X is largest, nan where the interval of kappa reaches zero, and
     `extrapolated` if that is beyond the largest of `threads`.
     """
@@ -55,7 +55,7 @@ class Law:
     reason: str = ""
 
     def predict(self, threads: ArrayLike) -> Floats:
-        """X(N) in units a second for each N; nan without a fit."""
+        """X(N) in units per second for each N; nan without a fit."""
         n = np.asarray(threads, dtype=np.float64)
         result: Floats = (
             self.scale.value * n / (1 + self.sigma.value * (n - 1) + self.kappa.value * n * (n - 1))
@@ -68,7 +68,7 @@ def fit(
 ) -> Law:
     """The Universal Scalability Law over N <= `cores`, or the reason why it is not fitted.
 
-    trials: threads -> throughputs of the trials, units a second. Least squares on N / X(N),
+    trials: threads -> throughputs of the trials, units per second. Least squares on N / X(N),
     which is linear in (1/scale, sigma/scale, kappa/scale), with all three held >= 0 and weights
     (X / N)^2, so a relative error counts the same at every N. Intervals: trials resampled
     within each N.

@@ -148,11 +148,11 @@ def paired_ratio(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Ratio:
-    """Median of numerator[i] / denominator[i] over the blocks in which both have a value.
+    """Median of numerator[i] / denominator[i] over the rounds in which both have a value.
 
-    `faster` or `slower` is said only if all three hold: the bootstrap interval over blocks
+    `faster` or `slower` is said only if all three hold: the bootstrap interval over rounds
     excludes 1; the effect exceeds `threshold`; and Student's interval for the mean of the log
-    ratios excludes 0. The last is there because with five blocks the bootstrap interval is the
+    ratios excludes 0. The last is there because with five rounds the bootstrap interval is the
     range, which misses 1 by chance in 2 / 2**5 = 6.25 % of comparisons of a thing with itself.
     comparisons: from how many this one was chosen by its result; Student's level is divided by
     it (Bonferroni), as the best of many beats any one of them by luck.
@@ -184,7 +184,7 @@ def independent_ratio(
     """Ratio of medians of two runs; Mann-Whitney U decides where each side has 8 trials or more.
 
     With fewer trials the bootstrap interval decides together with Welch's interval for the
-    difference of the mean logs, as in `paired_ratio`; below 3 a side nothing is said.
+    difference of the mean logs, as in `paired_ratio`; below 3 per side nothing is said.
     """
     top, bottom = finite(numerator), finite(denominator)
     top, bottom = top[top > 0], bottom[bottom > 0]

@@ -1,4 +1,4 @@
-"""summary.csv: one row a cell, for people with other tools."""
+"""summary.csv: one row per cell, for people with other tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IDENTITY = ("allocator", "workload", "threads", "trials", "failed", "unit")
 
 
 def columns() -> list[str]:
-    """The header: identity, throughput (units a second), then each metric, with bounds."""
+    """The header: identity, throughput (units per second), then each metric, with bounds."""
     names = ["throughput", *(metric.key for metric in METRICS)]
     return [*IDENTITY, *(f"{name}{end}" for name in names for end in ("", "_low", "_high"))]
 

@@ -132,7 +132,7 @@ def _subcommand(
     parser = commands.add_parser(
         name,
         help=help_,
-        description=f"{help_[0].upper()}{help_[1:]}".removesuffix("?") + ".",
+        description=f"{help_[0].upper()}{help_[1:]}" + ("" if help_.endswith("?") else "."),
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -142,7 +142,7 @@ def _subcommand(
 
 def _add_measuring(parser: _Parser) -> None:
     add = parser.add_argument
-    add("-n", "--trials", type=_read(TRIALS), metavar="N", help="trials a cell (default 8)")
+    add("-n", "--trials", type=_read(TRIALS), metavar="N", help="trials per cell (default 8)")
     add(
         "--duration",
         type=_read(WINDOW),
@@ -192,7 +192,7 @@ def _add_program(parser: _Parser) -> None:
         metavar="LIST",
         help="as for sweep (default all but null)",
     )
-    add("-n", "--trials", type=_read(TRIALS), metavar="N", help="runs an allocator (default 10)")
+    add("-n", "--trials", type=_read(TRIALS), metavar="N", help="runs per allocator (default 10)")
     add("--server", metavar="CMD", help="run this under the allocator, and the client beside it")
     add(
         "--client", metavar="CMD", help="what is timed with --server; the system's malloc serves it"
@@ -323,7 +323,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         help="what to write: html, csv, md, and svg, png, pdf figures (default html,csv,svg)",
     )
     add("--width", metavar="MM", type=float, help="width of svg, png and pdf figures (default own)")
-    add("--dpi", metavar="N", type=int, default=150, help="pixels an inch of png (default 150)")
+    add("--dpi", metavar="N", type=int, default=150, help="pixels per inch of png (default 150)")
     add("--markdown", action="store_true", help="print the report as Markdown, write nothing")
     add("--title", help="title of the report")
     add("-q", "--quiet", action="store_true", help="print nothing but errors")
@@ -345,7 +345,8 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         help="a slower cell beyond this is a regression, exit 3 (default 0.05)",
     )
     add("--across-machines", action="store_true", help="compare runs of different machines")
-    add("--format", choices=("text", "markdown", "json", "csv"), default="text")
+    formats = ("text", "markdown", "json", "csv")
+    add("--format", choices=formats, default="text", help="of the table (default text)")
     add("--json", action="store_const", const="json", dest="format", help="same as --format json")
 
     rank = _subcommand(
@@ -356,13 +357,13 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         _RANK_EXAMPLES,
     )
     add = rank.add_argument
-    add("run", metavar="RUN")
+    add("run", metavar="RUN", help="run directory")
     add("--of", default="hakmem", metavar="NAME", help="the allocator to rank (default hakmem)")
     add("--against", metavar="LIST", help="only these (default all but null and its own variants)")
     add(
         "--fail-below", type=_read(RATIO), metavar="X", help="exit 3 if any cell's ratio is below X"
     )
-    add("--json", action="store_true")
+    add("--json", action="store_true", help="print the cells as JSON instead of a table")
     add("--markdown", action="store_true", help="a table for documents")
 
     list_ = _subcommand(
@@ -373,10 +374,11 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         _LIST_EXAMPLES,
     )
     add = list_.add_argument
-    add("what", nargs="?", choices=("allocators", "workloads", "sizes", "options", "schema"))
+    things = ("allocators", "workloads", "sizes", "options", "schema")
+    add("what", nargs="?", choices=things, help="default: allocators and workloads")
     add("name", nargs="?", help="one workload, for sizes and workloads")
     add("--show", metavar="WORKLOAD", help="print it as TOML, to start a file for -w from")
-    add("--json", action="store_true")
+    add("--json", action="store_true", help="print it as JSON")
 
     doctor = _subcommand(
         commands,
@@ -385,7 +387,7 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         "what on this machine will spoil measurements, and what to do about it",
         "exit code 0 if nothing spoils them, 4 if something does",
     )
-    doctor.add_argument("--json", action="store_true")
+    doctor.add_argument("--json", action="store_true", help="print the facts as JSON")
 
     verify = _subcommand(
         commands, "verify", "mtbench.commands.verify:main", "does a malloc keep its promises?", ""

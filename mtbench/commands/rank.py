@@ -34,8 +34,8 @@ FASTEST = 3
 
 @dataclass(frozen=True)
 class Standing:
-    """One cell. throughput: units a second. ratio: throughput over the best other's, paired by
-    block. memory_ratio: peak resident memory over the leanest of the fastest others'."""
+    """One cell. throughput: units per second. ratio: throughput over the best other's, paired by
+    round. memory_ratio: peak resident memory over the leanest of the fastest others'."""
 
     workload: str
     threads: int

@@ -159,7 +159,7 @@ def _file_names(runs: list[plots_data.Run]) -> list[str]:
 
 
 def print_tables(report: Report) -> None:
-    """Throughput by threads, a table a workload with a sparkline, and the first finding."""
+    """Throughput by threads, a table per workload with a sparkline, and the first finding."""
     run = report.run
     for info in run.workloads:
         rows = []
@@ -195,7 +195,9 @@ def _unit_line(run: plots_data.Run) -> str:
     units = sorted({info.unit for info in run.workloads})
     # An interrupted run has cells with fewer trials than were planned.
     up_to = "" if all(cell.trials == run.trials_planned for cell in run.cells) else "up to "
-    return f"{' or '.join(units)} a second against threads, medians of {up_to}{run.trials_planned}"
+    return (
+        f"{' or '.join(units)} per second against threads, medians of {up_to}{run.trials_planned}"
+    )
 
 
 def print_json(report: Report) -> None:

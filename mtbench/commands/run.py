@@ -28,13 +28,13 @@ _SHOWN = (
     ("malloc_p99_ns", "malloc p99, ns"),
     ("free_p50_ns", "free p50, ns"),
     ("free_p99_ns", "free p99, ns"),
-    ("cpu_ns_per_op", "CPU ns an operation"),
+    ("cpu_ns_per_op", "CPU ns per operation"),
     ("system_share", "system share of CPU time"),
     ("voluntary_per_mop", "voluntary switches, per million operations"),
     ("futex_per_mop", "futex calls, per million operations"),
     ("faults_per_mop", "page faults, per million operations"),
     ("peak_over_live", "peak memory over live bytes"),
-    ("lock_acq_per_op", "lock acquisitions an operation"),
+    ("lock_acq_per_op", "lock acquisitions per operation"),
     ("lock_contended_per_op", "contended, per operation"),
     ("lock_wait_share", "lock wait, share of thread time"),
 )
@@ -89,7 +89,7 @@ def _print(data: CellData, records: list[Record], unit: str) -> None:
     for record in records:
         if not record.good:
             print(
-                f"mtbench: block {record.block} failed: {record.status}, {record.reason}",
+                f"mtbench: round {record.block} failed: {record.status}, {record.reason}",
                 file=sys.stderr,
             )
 

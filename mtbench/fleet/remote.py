@@ -27,7 +27,7 @@ RESOURCE = "mtbench"
 """The worker resource that a trial takes, one a worker: `dask worker --resources mtbench=1`."""
 
 NAME_VARIABLE = "MTBENCH_HOST"
-"""Gives a worker's host another name than the kernel does."""
+"""Gives a worker's host another name than Linux does."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""How a process ended, in words. A SIGKILL that nobody here sent is looked up with the kernel."""
+"""How a process ended, in words. A SIGKILL that nobody here sent is looked up with Linux."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class Kills:
-    """What the kernel's out-of-memory killer has counted: kills on this machine, and in this
+    """What Linux's out-of-memory killer has counted: kills on this machine, and in this
     process's control group; None where it does not tell."""
 
     machine: int | None
@@ -59,15 +59,13 @@ def _killed(name: str, before: Kills) -> str:
     ):
         if then is not None and count is not None and count > then:
             return (
-                "killed by SIGKILL: out of memory; meanwhile the kernel's out-of-memory killer "
+                "killed by SIGKILL: out of memory; meanwhile Linux's out-of-memory killer "
                 f"ended {count - then} process{'es' if count - then > 1 else ''} {where}"
             )
     if before.machine is None or now.machine is None:
-        return (
-            "killed by SIGKILL, which mtbench did not send; often the kernel's out-of-memory killer"
-        )
+        return "killed by SIGKILL, which mtbench did not send; often Linux's out-of-memory killer"
     return (
-        "killed by SIGKILL, which neither mtbench nor the kernel's out-of-memory killer sent: "
+        "killed by SIGKILL, which neither mtbench nor Linux's out-of-memory killer sent: "
         "a person, a limit, or a daemon that guards memory (earlyoom, systemd-oomd)"
     )
 

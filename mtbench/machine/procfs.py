@@ -1,4 +1,4 @@
-"""What the kernel shows of any process: its parent, image, memory and CPU time; no more than reads.
+"""What Linux shows of any process: its parent, image, memory and CPU time; no more than reads.
 
 Numbers of a process that is gone are zeros and its names are empty: it may go at any moment.
 """
@@ -83,14 +83,14 @@ def cpu_s(pid: int) -> float:
 
 
 def own_peak(kernel: int) -> int:
-    """The kernel's highest resident set of one process of a tree, bytes; 0 where it is hidden
+    """Linux's highest resident set of one process of a tree, bytes; 0 where it is hidden
     by this process's own, which the count holds from before the program was executed."""
     mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return kernel if kernel > mine else 0
 
 
 def continued(handle: int) -> bool:
-    """Whether the child behind a pidfd went on after a stop; the kernel tells of each once."""
+    """Whether the child behind a pidfd went on after a stop; Linux tells of each once."""
     with contextlib.suppress(ChildProcessError):  # it has ended
         return os.waitid(os.P_PIDFD, handle, os.WCONTINUED | os.WNOHANG) is not None
     return False

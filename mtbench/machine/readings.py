@@ -116,7 +116,7 @@ def steal_s() -> float:
 
 
 def cpu_model() -> str:
-    """The processor's name as the kernel gives it."""
+    """The processor's name as Linux gives it."""
     for line in (text("/proc/cpuinfo") or "").splitlines():
         name, _, value = line.partition(":")
         if name.strip() in ("model name", "Model", "cpu model"):
@@ -145,7 +145,7 @@ def topology() -> dict[str, int | None]:
 
 
 def siblings(cpu: int) -> str | None:
-    """The hardware threads that share a core with `cpu`, as the kernel lists them."""
+    """The hardware threads that share a core with `cpu`, as Linux lists them."""
     return text(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
 
 

@@ -33,7 +33,9 @@ class Cell(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """One measurement: a cell in a block. order: its place in the whole plan, from 0."""
+    """One measurement: a cell in a round. order: its place in the whole plan, from 0.
+
+    block: the round, from 0."""
 
     order: int
     block: int
@@ -69,7 +71,7 @@ class Plan:
     sources: tuple[tuple[str, str], ...] = ()
 
     def order(self) -> Iterator[Trial]:
-        """Every trial: block after block, each block's cells in its own random order."""
+        """Every trial: round after round, each round's cells in its own random order."""
         place = 0
         for block in range(self.trials):
             cells = list(self.cells)

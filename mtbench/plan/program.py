@@ -115,7 +115,7 @@ class Program:
 
     @property
     def unit(self) -> str:
-        """What is counted a second: the first number asked for, or runs of the program."""
+        """What is counted per second: the first number asked for, or runs of the program."""
         return self.numbers[0].name if self.numbers else "runs"
 
     def text(self) -> str:

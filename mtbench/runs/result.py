@@ -104,8 +104,8 @@ class Memory(Struct, frozen=True, omit_defaults=True):
 class Cpu(Struct, frozen=True, omit_defaults=True):
     """getrusage of the process less the coordinator's thread, at both edges of the window."""
 
-    user_s: Annotated[Counted, is_("CPU seconds outside the kernel")] = None
-    system_s: Annotated[Counted, is_("CPU seconds in the kernel")] = None
+    user_s: Annotated[Counted, is_("CPU seconds outside the system's kernel")] = None
+    system_s: Annotated[Counted, is_("CPU seconds in the system's kernel")] = None
     voluntary: Annotated[Counted, is_("context switches to wait")] = None
     involuntary: Annotated[Counted, is_("context switches that the scheduler made")] = None
     minor_faults: Annotated[Counted, is_("page faults served from memory")] = None
@@ -148,8 +148,8 @@ class ProgramUse(Struct, frozen=True, omit_defaults=True):
     """What one run of a program, and all that it waited for, used."""
 
     wall_s: Annotated[Amount | None, is_("from start to end; a server's client's, s")] = None
-    user_s: Annotated[Amount | None, is_("CPU seconds outside the kernel")] = None
-    system_s: Annotated[Amount | None, is_("CPU seconds in the kernel")] = None
+    user_s: Annotated[Amount | None, is_("CPU seconds outside the system's kernel")] = None
+    system_s: Annotated[Amount | None, is_("CPU seconds in the system's kernel")] = None
     rss_peak: Annotated[
         Amount | None, is_("resident set of all its processes at one moment, the largest, bytes")
     ] = None
@@ -208,7 +208,7 @@ def given(value: Counted) -> float:
 
 
 def cpu_seconds(result: Result) -> float:
-    """Of all threads in the window, in and outside the kernel; nan where the machine gave none."""
+    """User and system time of all threads in the window; nan where the machine gave none."""
     cpu = result.cpu or Cpu()
     return given(cpu.user_s) + given(cpu.system_s)
 

@@ -1,7 +1,7 @@
 """One trial in one fresh process: started, watched, ended, and its fate put into words.
 
 The worker is the leader of its own session, so that everything it starts ends with it; it dies
-with this process; and it is told to be the first that the kernel's memory killer takes. Nothing
+with this process; and it is told to be the first that Linux's memory killer takes. Nothing
 here raises for what a worker does: an outcome is always returned.
 """
 

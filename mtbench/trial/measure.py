@@ -20,7 +20,7 @@ _KEPT_BYTES = 256 << 20
 
 
 class Measurer:
-    """Runs the trials of one plan. Requests are built once for all allocators of a block."""
+    """Runs the trials of one plan. Requests are built once for all allocators of a round."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Measurer:
             return kept(status=Status.ERROR, reason=f"its numbers are damaged: {error}")
 
     def _request(self, block: int, cell: Cell) -> bytes:
-        """The same work for every allocator of a block, other work in the next block."""
+        """The same work for every allocator of a round, other work in the next."""
         if block != self._block:
             self._block = block
             self._requests.clear()

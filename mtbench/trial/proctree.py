@@ -1,4 +1,4 @@
-"""A program and all it starts, as the kernel shows them: who maps the library, memory, the end.
+"""A program and all it starts, as Linux shows them: who maps the library, memory, the end.
 
 Descendants are found by session and parent, looking only at processes not seen before, so that a
 look costs far less than the 50 ms between two of them; while processes come and go looks are

@@ -256,7 +256,7 @@ class ProgramTrial:
         """The record's result in a sweep's terms, with the program's own measures beside it.
 
         The first number asked for is the rate that comparisons use, inverted where less is
-        better; without one it is runs a second.
+        better; without one it is runs per second.
         """
         try:
             numbers = {wanted.name: wanted.find(text) for wanted in self._task.numbers}
@@ -347,7 +347,7 @@ def _start(
     except OSError as error:
         raise MtbenchError(f"{words[0]} cannot be started: {error.strerror}") from error
     if expect:
-        # If memory runs out the kernel is to take the program, and neither mtbench nor others.
+        # If memory runs out Linux is to take the program, and neither mtbench nor others.
         with contextlib.suppress(OSError):
             Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000")
     return Tree(process, expect, started, before)

@@ -161,7 +161,7 @@ def _say(text: str) -> None:
 
 def _failure(record: Record) -> str:
     place = f"{record.allocator} {record.workload} x {record.threads}"
-    return f"failed: {place} (block {record.block}): {record.status}, {record.reason}"
+    return f"failed: {place} (round {record.block}): {record.status}, {record.reason}"
 
 
 def shown(plan: Plan, done: int, *, quiet: bool, verbose: bool) -> Progress:

@@ -39,7 +39,7 @@ class Measures(Protocol):
 
 
 def finished(run: RunDirectory) -> Done:
-    """Which (block, cell) already have a record, failures included."""
+    """Which (round, cell) already have a record, failures included."""
     return {(record.block, record.cell) for record in run.records()}
 
 

@@ -25,9 +25,9 @@ _LIBC = re.compile(r"/(libc\.so|libc-2|ld-musl|libc\.musl)\S*$", re.MULTILINE)
 
 @dataclass
 class Sighting:
-    """One process. image: as in `procfs.Stat`; peak: the kernel's own high-water mark of its
+    """One process. image: as in `procfs.Stat`; peak: Linux's own high-water mark of its
     memory, bytes; cpu_s: at the last look, estimated to its end once it is gone; at: when that was;
-    pace: CPU seconds a second between the last two looks; fork: its image is that of a process
+    pace: CPU seconds per second between the last two looks; fork: its image is that of a process
     that is served; looks: how often it was found alive with it."""
 
     name: str = ""

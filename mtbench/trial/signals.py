@@ -83,7 +83,7 @@ def only_finish() -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """What would end the session waits for the end of the block: no program is left half ended."""
+    """What would end the session waits until this is left: no program is left half ended."""
     _told.held += 1
     try:
         yield

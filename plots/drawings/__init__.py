@@ -1,1 +1,1 @@
-"""The figures, one a file, and their catalogue; `plots.figures` is the function that draws them."""
+"""The figures, one per file, and their catalogue; `plots.figures` draws them all."""

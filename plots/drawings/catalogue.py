@@ -158,7 +158,7 @@ def _of(run: Run, name: str, chosen: tuple[int, ...]) -> Iterator[Entry]:
     yield entry(
         "kernel",
         "contention",
-        "What the kernel saw",
+        "What the system's kernel saw",
         lambda width: contention.kernel(run, name, width=width),
         present=_has(run, name, "voluntary_per_mop", "futex_per_mop", "system_share"),
     )

@@ -1,4 +1,4 @@
-"""Two views of lock contention: what an allocator counts itself, and what the kernel saw."""
+"""Two views of lock contention: what an allocator counts, and what the system's kernel saw."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def contention(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
             Panel("Contended", "per million operations"),
         ],
         f"{workload}: lock contention",
-        "Only allocators that count their own locks; the kernel's view covers everyone.",
+        "Only allocators that count their own locks; Linux's view covers everyone.",
         caption(run, workload, marks="Contended: taken after spinning or waiting."),
         width=width,
         labels=curves.names(wait + taken + contended),
@@ -48,7 +48,7 @@ def kernel(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
             Panel("Futex calls", "per million operations"),
             Panel("System time", "share of CPU time"),
         ],
-        f"{workload}: what the kernel saw",
+        f"{workload}: what the system's kernel saw",
         "A thread that waits for a lock gives up its core: a voluntary switch, a futex call.",
         caption(run, workload, marks=curves.marks(switches)),
         width=width,

@@ -57,7 +57,7 @@ def heatmap(run: Run, threads: tuple[int, ...], *, width: float = WIDTH) -> Draw
         f"Ratio to {base}",
         "Blue: faster; orange: slower; no fill: neither is sure (an interval holds 1, or the "
         f"effect is within {digits(run.noise_threshold * 100)} %).",
-        caption(run, "", marks="Median of paired ratios, one pair a block."),
+        caption(run, "", marks="Median of paired ratios, one pair per round."),
         width=width,
         height=max(0.5, 0.27 * len(rows)),
         left=left,

@@ -148,7 +148,7 @@ def _samples(run: Run, workload: str) -> int:
 
 def _sampled(run: Run) -> str:
     every = f"1 call in {run.latency_every} timed. " if run.latency_every else ""
-    return f"{every}Merged over threads and trials; buckets at most 3 % wide."
+    return f"{every}Threads and trials merged; buckets at most 3 % wide."
 
 
 def has_curves(run: Run, workload: str) -> bool:

@@ -24,7 +24,7 @@ def trials(run: Run, workload: str, *, width: float = WIDTH) -> Drawing:
     paper = sheet(
         [Panel("Deviation", "from the median of the cell")],
         f"{workload}: every trial in the order it ran",
-        "A slope or a step that all share is the machine drifting; blocks are randomised so that "
+        "A slope or a step that all share is the machine drifting; rounds are randomised so that "
         "it hits everyone alike.",
         caption(run, workload, marks="Dark line: running median of all. Ring: modified z > 3.5."),
         width=width,

@@ -1,4 +1,4 @@
-"""The report as Markdown for a pull request comment: findings, one table a workload, failures."""
+"""The report as Markdown for a pull request comment: findings, one table per workload, failures."""
 
 from __future__ import annotations
 

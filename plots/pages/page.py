@@ -187,7 +187,7 @@ _BESIDE = (
 
 
 def _beside(album: Album, runs: dict[str, Run], section: str) -> list[Part]:
-    """Figures of one section, a part a workload, in each of them a figure of every run."""
+    """Figures of one section, a part per workload, in each of them a figure of every run."""
     parts = []
     for name in hosts.shared_workloads(list(runs.values())):
         found = [
@@ -315,16 +315,16 @@ def program_method(run: Run) -> list[str]:
         "if the library was seen mapped in the process and in every child that lived long enough "
         "to be seen. For the system's malloc, libc itself is preloaded, so that it also serves "
         "programs that link another malloc.",
-        f"{run.trials_planned} runs an allocator, in blocks; inside a block all allocators run in "
+        f"{run.trials_planned} runs per allocator, in rounds; inside a round all allocators run in "
         f"a random order from seed {run.seed}, so that drift hits everyone alike.",
-        "CPU time, context switches and faults are the kernel's counts for the process and the "
+        "CPU time, context switches and faults are Linux's counts for the process and the "
         "descendants that were waited for; peak memory is the largest sum of resident sets at one "
-        "moment, looked at every 50 ms, or the kernel's own high-water mark of one process where "
+        "moment, looked at every 50 ms, or Linux's own high-water mark of one process where "
         "that is more. Pages shared between processes count once in each.",
         "A value is the median of its runs with a bootstrap 95 % interval. No outlier is dropped. "
-        "A ratio is the median of paired ratios, one pair a block; a verdict is given only if its "
-        "interval excludes 1, Student's for the mean log ratio excludes 0, and the effect exceeds "
-        f"{digits(run.noise_threshold * 100)} %.",
+        "A ratio is the median of paired ratios, one pair per round; a verdict is given only if "
+        "its interval excludes 1, Student's for the mean log ratio excludes 0, and the effect "
+        f"exceeds {digits(run.noise_threshold * 100)} %.",
     ]
 
 
@@ -336,14 +336,14 @@ def method(run: Run) -> list[str]:
     ]
     window = f"a window of {digits(run.window_s)} s" if run.window_s == run.window_s else "a window"
     warm = f" after {digits(run.warmup_s)} s of warm-up" if run.warmup_s == run.warmup_s else ""
-    trials = f"{run.trials_planned} trials a cell" if run.trials_planned else "Trials"
+    trials = f"{run.trials_planned} trials per cell" if run.trials_planned else "Trials"
     sentences.append(
-        f"{trials}, each {window}{warm}, in blocks; inside a block all cells run in a random order "
+        f"{trials}, each {window}{warm}, in rounds; inside a round all cells run in a random order "
         f"from seed {run.seed}, so that drift hits everyone alike."
     )
     sentences.append(
         "A cell's value is the median of its trials with a bootstrap 95 % interval. No outlier is "
-        "dropped. A ratio is the median of paired ratios, one pair a block; a difference is said "
+        "dropped. A ratio is the median of paired ratios, one pair per round; a difference is said "
         "only if its interval excludes 1, Student's for the mean log ratio excludes 0, and the "
         f"effect exceeds {digits(run.noise_threshold * 100)} %."
     )

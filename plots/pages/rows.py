@@ -89,7 +89,7 @@ def columns(run: Run) -> tuple[Column, ...]:
         "efficiency": "speedup / N",
         "malloc_p99_ns": "99th percentile of malloc's service time",
         "voluntary_per_mop": "voluntary context switches per million operations",
-        "system_share": "share of CPU time spent in the kernel",
+        "system_share": "share of CPU time spent in the system's kernel",
         "peak_over_live": "peak resident memory over bytes alive",
         "fairness": "Jain's index over threads",
     }

@@ -1,4 +1,4 @@
-"""A row of block characters for a terminal: the shape of a curve in as many columns as points."""
+"""A row of bars for a terminal: the shape of a curve in as many characters as points."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Iterable[float]) -> str:
-    """Return one character a value, from zero (lowest block) to the largest value (full block).
+    """Returns one character per value, from zero (lowest bar) to the largest value (full bar).
 
     The scale starts at zero so that a flat line at a high value looks high. nan, infinite and
     negative values are gaps (a space).

@@ -198,7 +198,7 @@ def caption(run: Run, workload: str, *, marks: str = "", latency: int = 0) -> st
     good = [cell.trials for cell in cells if cell.trials]
     parts = [marks] if marks else []
     single = ", so no intervals" if good and max(good) == 1 else ""
-    parts.append(f"Trials a cell: {spread(good)}{single}.")
+    parts.append(f"Trials per cell: {spread(good)}{single}.")
     if run.window_s == run.window_s:
         parts.append(f"Window {digits(run.window_s)} s.")
     if latency:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import subprocess
 
 import pytest
 
@@ -22,8 +23,9 @@ def shown(text: str) -> list[str]:
 
 
 def examples() -> str:
-    """The code blocks of the README."""
-    return "".join(re.findall(r"^```\n(.*?)^```", README.read_text(encoding="utf-8"), re.S | re.M))
+    """The code blocks of the README that are of no other language."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", README.read_text(encoding="utf-8"), re.S | re.M)
+    return "".join(block for language, block in blocks if not language)
 
 
 def helps() -> str:
@@ -48,3 +50,18 @@ def test_each_command_shown_is_taken_by_the_parser(text: str) -> None:
             build_parser(arguments).parse_args(arguments)
         except SystemExit:
             pytest.fail(command)
+
+
+def test_make_help_has_a_line_for_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z0-9-]+):", makefile, re.M)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = re.findall(r"^([a-z0-9-]+) +[A-Z].*\.$", done.stdout, re.M)
+    assert told == targets
+    assert max(map(len, done.stdout.splitlines())) <= 100

@@ -1,6 +1,6 @@
-"""Every command of docs/guide.md runs and ends with the exit code that the guide states.
+"""Every command of the guide runs and ends with the exit code that its page states.
 
-A section runs in a folder of its own, its commands in their order. `mtbench` on the path is the
+A page runs in a folder of its own, its commands in their order. `mtbench` on the path is the
 real one behind a script that makes a command shorter, by appending options that a user could have
 typed, and says so on stderr: fewer trials, shorter windows, at most two threads. Nothing else about
 a command changes but the port of the Redis server, which is a free one.
@@ -24,9 +24,9 @@ import pytest
 from mtbench.mallocs import allocators
 from plots.drawings import catalogue
 from tools import specimen
-from tools.repository import DOCS, ROOT
+from tools.repository import DOCS
 
-GUIDE = DOCS / "guide.md"
+GUIDE = DOCS / "guide"
 
 SHIM = f"""#!{sys.executable}
 import sys
@@ -91,13 +91,13 @@ def steps(block: str) -> list[Step]:
     return found
 
 
-def sections() -> dict[str, list[Step]]:
-    """The commands of each second-level section that has any."""
+def pages() -> dict[str, list[Step]]:
+    """The commands of each page that has any."""
     found = {}
-    for part in re.split(r"^## ", GUIDE.read_text(encoding="utf-8"), flags=re.M)[1:]:
-        blocks = re.findall(r"^```sh\n(.*?)^```", part, re.S | re.M)
+    for page in sorted(GUIDE.glob("*.md")):
+        blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
         if blocks:
-            found[part.splitlines()[0]] = [step for block in blocks for step in steps(block)]
+            found[page.stem] = [step for block in blocks for step in steps(block)]
     return found
 
 
@@ -136,14 +136,14 @@ def furnish(folder: Path) -> dict[str, str]:
     return {**os.environ, "PATH": f"{programs}:{os.environ.get('PATH', '')}"}
 
 
-@pytest.mark.parametrize("title", sections())
-def test_the_commands_of_a_section_end_as_the_guide_states(title: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", pages())
+def test_the_commands_of_a_page_end_as_it_states(page: str, tmp_path: Path) -> None:
     environment = furnish(tmp_path)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     left_out = []
-    for step in sections()[title]:
+    for step in pages()[page]:
         if reason := missing(step.text):
             left_out.append(f"{shlex.split(step.text, comments=True)[:2]}: {reason}")
             continue
@@ -162,8 +162,8 @@ def test_the_commands_of_a_section_end_as_the_guide_states(title: str, tmp_path:
 
 
 def test_every_figure_of_a_report_is_explained_by_its_file_name() -> None:
-    text = GUIDE.read_text(encoding="utf-8")
-    headings = " ".join(re.findall(r"^### (.*)$", text, re.M))
+    text = (GUIDE / "figures.md").read_text(encoding="utf-8")
+    headings = " ".join(re.findall(r"^## (.*)$", text, re.M))
     # Of a program there is one figure, of several runs there are two.
     names = {"programs", "hosts-WORKLOAD", "allocators-WORKLOAD"}
     for run in (specimen.full(), specimen.many_cores()):
@@ -173,20 +173,7 @@ def test_every_figure_of_a_report_is_explained_by_its_file_name() -> None:
     assert {name for name in names if f"`{name}`" not in headings} == set()
 
 
-def test_links_of_the_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", *sorted(DOCS.glob("*.md"))):
-        text = document.read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)\s]+)\)", text):
-            path, _, anchor = target.partition("#")
-            if "://" in target:
-                continue
-            file = document if not path else document.parent / path
-            assert file.exists(), f"{document.name}: {target}"
-            if anchor:
-                assert anchor in anchors(file), f"{document.name}: {target}"
-
-
-def anchors(file: Path) -> set[str]:
-    """The names that headings of a Markdown file have as link targets."""
-    headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.M)
-    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in headings}
+def test_the_index_leads_to_every_page() -> None:
+    text = (GUIDE / "README.md").read_text(encoding="utf-8")
+    led_to = set(re.findall(r"\]\((\w+\.md)\)", text))
+    assert led_to == {page.name for page in GUIDE.glob("*.md")} - {"README.md"}

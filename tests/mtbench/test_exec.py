@@ -17,8 +17,6 @@ from typing import Any
 
 import pytest
 
-from tools.repository import ROOT
-
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 PYTHON = sys.executable
 NAP = "import time; time.sleep(0.3)"
@@ -251,12 +249,6 @@ def test_a_static_program_is_refused(command: Command, tmp_path: Path) -> None:
     subprocess.run([compiler, *flags, str(source)], check=True)
     done = command("exec", "--", target)
     assert done.returncode == 2 and "statically linked" in done.stderr
-
-
-def test_the_table_in_the_documentation_is_made_from_its_data() -> None:
-    check = [PYTHON, "-m", "tools.programs", "render", "--check"]
-    done = subprocess.run(check, cwd=ROOT, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
 
 
 def started(tmp_path: Path, **more: Any) -> subprocess.Popen[bytes]:

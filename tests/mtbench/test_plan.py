@@ -1,4 +1,4 @@
-"""The plan: thread lists, blocks, windows."""
+"""The plan: thread lists, rounds, windows."""
 
 import json
 from typing import Any

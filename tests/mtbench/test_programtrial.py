@@ -243,7 +243,7 @@ def test_what_is_no_rate_is_a_failure_and_never_a_number(text: str) -> None:
 
 
 def test_a_kill_that_nobody_here_sent_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "nor the kernel's out-of-memory killer sent" in why(sh("sleep 0.4; kill -9 $$"))
+    assert "nor Linux's out-of-memory killer sent" in why(sh("sleep 0.4; kill -9 $$"))
     before = fate.Kills(4, 1)
     monkeypatch.setattr(fate, "kills", lambda: fate.Kills(6, 3))
     assert "ended 2 processes in this control group" in fate.words(-9, before)
@@ -251,7 +251,7 @@ def test_a_kill_that_nobody_here_sent_is_looked_up(monkeypatch: pytest.MonkeyPat
     assert "ended 1 process on this machine" in fate.words(-9, before)
     assert fate.words(137, before).startswith("exit code 137, which tells of a command killed by")
     monkeypatch.setattr(fate, "kills", lambda: fate.Kills(None, None))
-    assert "often the kernel's out-of-memory killer" in fate.words(-9, before)
+    assert "often Linux's out-of-memory killer" in fate.words(-9, before)
     assert fate.words(-11, before) == "killed by SIGSEGV"
     assert fate.words(3, before) == "exit code 3"
 

@@ -12,7 +12,7 @@ from tools import specimen
 
 
 def steady(label: str, workload: str, threads: int) -> float:
-    """Operations a second of a made-up run."""
+    """Operations per second of a made-up run."""
     return {"system": 10e6, "hakmem": 20e6, "peer": 16e6}[label] * min(threads, 2)
 
 

@@ -73,7 +73,7 @@ def test_the_caption_names_the_failed_cells_and_the_source() -> None:
     assert "jemalloc at 4" in gaps(run, "mid_gap")
     assert "tbb everywhere" in gaps(run, "mid_gap")
     text = " ".join(t.get_text() for t in drawn(run, "throughput-mid_gap").texts)
-    assert run.source in text and "Trials a cell: 5" in text
+    assert run.source in text and "Trials per cell: 5" in text
 
 
 @pytest.mark.parametrize("name", ["null", "hakmem"])

@@ -262,7 +262,7 @@ class Model:
 
 
 def serve(library: Library, channel: socket.socket) -> None:
-    """The child: a call a line, the number of live blocks or what is broken a line."""
+    """The child: a call per line, the number of live blocks or what is broken per line."""
     model = Model(library)
     with channel.makefile("rw") as lines:
         for line in lines:

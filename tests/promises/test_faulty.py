@@ -1,4 +1,4 @@
-"""A suite is only as good as the faults it finds: each seeded fault, found by a named probe."""
+"""A suite is only as good as the faults it finds: each planted fault, found by a named probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernels' own checks: `mtbench run --verify` finds the seeded faults that a workload can meet.
+"""The kernels' own checks: `mtbench run --verify` finds planted faults that a workload can meet.
 
 The fault acts in the kernel's threads alone, so that what is found is found by the kernel and not
 by a crash of the interpreter around it.

@@ -79,9 +79,12 @@ def test_a_planted_ladder_is_divided_among_its_steps_as_it_was_planted(tmp_path:
 @pytest.mark.parametrize(
     ("gains", "said"),
     [
-        (lambda n: {"sharing": 1.0 if n == 1 else 3.0}, "The seed was right: the benefit comes"),
-        (lambda n: {"sharing": 1.3 if n == 1 else 3.0}, "right but for the 'only'"),
-        (lambda n: {"sharing": 1.5}, "The seed was wrong: one thread gains as well"),
+        (
+            lambda n: {"sharing": 1.0 if n == 1 else 3.0},
+            "The predecessor was right: the benefit comes",
+        ),
+        (lambda n: {"sharing": 1.3 if n == 1 else 3.0}, "not that only threads gain"),
+        (lambda n: {"sharing": 1.5}, "The predecessor was wrong: one thread gains as well"),
         (lambda n: {}, "No benefit above 5 % is seen with threads"),
     ],
 )

@@ -35,9 +35,9 @@ def fabricate(
     cores: int = 2,
     sha256: str = "a" * 64,
 ) -> Path:
-    """A run whose trials have the given speeds, units a second, times lognormal noise.
+    """A run whose trials have the given speeds, units per second, times lognormal noise.
 
-    failing: (allocator, block) pairs whose trials crashed.
+    failing: (allocator, round) pairs whose trials crashed.
     """
     plan = Plan(
         allocators=tuple(allocators),
@@ -121,7 +121,7 @@ def manifest(plan: Plan, host: str = "here", sha256: str = "a" * 64) -> Manifest
 
 
 def result(rate: float, threads: int, memory: int) -> dict[str, Any]:
-    """What a worker returns for `rate` operations a second."""
+    """What a worker returns for `rate` operations per second."""
     operations = int(rate * 0.5)
     latency = {
         call: {"scheme": "log-linear-64", "counts": [[40, 900], [90, 90], [400, 10]]}

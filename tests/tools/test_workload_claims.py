@@ -8,7 +8,7 @@ import pytest
 
 import workloads
 from tools import workload_costs as costs
-from tools import workload_figures as figures
+from tools.documents import workload_figures as figures
 
 COSTS = costs.load()
 PEERS = ("system", "tcmalloc", "jemalloc", "mimalloc", "tbbmalloc")
@@ -70,7 +70,7 @@ def test_every_workload_of_the_catalogue_was_measured() -> None:
 
 def test_figure_has_a_panel_for_each_workload_of_its_kernel(tmp_path: Path) -> None:
     path = tmp_path / "replace.svg"
-    figures.draw("replace", COSTS, path)
+    figures.draw_one("replace", COSTS, path)
     text = path.read_text(encoding="utf-8")
     for name in ("mid_replace", "larson", "larson_mid", "aligned", "tcmalloc", "hakmem"):
         assert f">{name}<" in text

@@ -1,4 +1,4 @@
-"""One seed, one operation stream a thread, whatever the other threads do."""
+"""One seed, one operation stream per thread, whatever the other threads do."""
 
 from __future__ import annotations
 

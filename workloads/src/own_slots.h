@@ -6,7 +6,7 @@
 #include "block.h"
 
 struct own_slots {
-    uint32_t count; /* slots a thread */
+    uint32_t count; /* slots per thread */
 };
 
 /* Makes `count` empty slots for each worker, which no two workers share a line of. */

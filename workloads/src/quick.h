@@ -2,7 +2,7 @@
  * compiler knows. A loop is written once, as an always-inline function of (touch, source), and
  * QUICK_VARIANTS makes its copies.
  *
- * The loop that replaces is bound by its five taken branches a step (a test, two calls, two
+ * The loop that replaces is bound by its five taken branches per step (a test, two calls, two
  * returns), not by its instructions: calls of two empty functions alone cost it half as much
  * again. -fno-plt saves two more. */
 #ifndef WORKLOADS_QUICK_H

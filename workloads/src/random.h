@@ -1,4 +1,4 @@
-/* One random stream a thread, split from the trial's seed: the same seed and thread give the same
+/* One random stream per thread, split from the trial's seed: the same seed and thread give the same
  * stream whatever the other threads do. xoroshiro128+ (Blackman and Vigna, 2018), 64 bits a draw;
  * only the upper half is used, its low bits being weak. Neither draw divides. */
 #ifndef WORKLOADS_RANDOM_H

@@ -62,7 +62,7 @@ bool os_unmap(void *at, size_t bytes);
  * refused: the old mapping stands. */
 void *os_remap(void *at, size_t old_bytes, size_t new_bytes);
 
-/* Monotonic clocks: exact, and coarse (a few ms, about 5 ns a call). */
+/* Monotonic clocks: exact, and coarse (a few ms, about 5 ns per call). */
 uint64_t os_now_ns(void);
 uint64_t os_coarse_ms(void);
 

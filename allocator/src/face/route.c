@@ -19,7 +19,8 @@ bool mid_route_free(void *block) {
     return true;
 }
 
-/* The four lookups that the report's free made before it gave up. True if one of them freed it. */
+/* The four lookups that the free of hakmem's predecessor made in vain. True if one of them freed
+ * the block. */
 static bool cascade(void *block) {
     unsigned cls = lookup_find(LOOKUP_POOL, block);
     if (cls == CLASS_NONE) {

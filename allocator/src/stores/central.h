@@ -1,4 +1,4 @@
-/* central: one store a class, between the threads' caches and the spans.
+/* central: one store per class, between the threads' caches and the spans.
  *
  * A store is an array of block pointers: a batch of any length comes or goes by one copy under one
  * short lock, and no block is touched. Only when the array is empty or full are spans looked at

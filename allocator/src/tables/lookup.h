@@ -1,8 +1,8 @@
 /* lookup: the two hash tables that the cascade asks first, Pool and L2.5.
  *
  * Each maps granules to the class of the span there, in shards with a lock each: 56 for the Pool
- * (the seed's 7 classes x 8), 64 for L2.5. Only filled when config.route is a cascade. Capacity is
- * fixed: SHARD_SLOTS granules a shard.
+ * (7 classes x 8, as hakmem's predecessor had), 64 for L2.5. Only filled when config.route is a
+ * cascade. Capacity is fixed: SHARD_SLOTS granules per shard.
  */
 #ifndef HAK_LOOKUP_H
 #define HAK_LOOKUP_H

@@ -1,4 +1,4 @@
-/* One small object a thread, written many times, freed and taken again. An allocator that gives
+/* One small object per thread, written many times, freed and taken again. An allocator that gives
  * two threads objects of one cache line makes them wait for each other at every write. In the
  * passive variant the coordinator allocates the first objects, side by side; an allocator that
  * lets a thread keep what it freed keeps them side by side. Counts writes. */

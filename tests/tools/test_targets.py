@@ -1,4 +1,4 @@
-"""The generators of the documents' tables: what they leave out, and when they say yes."""
+"""The targets of docs/performance.md: when they are said to be reached."""
 
 from __future__ import annotations
 
@@ -10,23 +10,7 @@ import pytest
 
 from plots.data import Estimate
 from tests.support.fabricated import fabricate
-from tools import targets
-from tools.tables import placeless
-
-
-@pytest.mark.parametrize(
-    ("text", "kept"),
-    [
-        ("pgo=build/pgo/libhakmem.so,plain=build/plain/libhakmem.so", None),
-        ("-o ../runs/old/rank -w ./my/loads/my.toml", None),
-        ("-a mine=/home/me/lib/libmine.so -o /tmp/runs/rank", "-a mine=libmine.so -o rank"),
-        ('{"path": "/usr/lib/x86_64-linux-gnu/libc.so.6"}', '{"path": "libc.so.6"}'),
-    ],
-)
-def test_a_kept_record_loses_the_folders_of_absolute_paths_only(
-    text: str, kept: str | None
-) -> None:
-    assert placeless(text) == (text if kept is None else kept)
+from tools.documents import targets
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ Every number in the text comes from the kept measurements.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable
 
-from plots.pages.table import markdown_row
-from tools.workload_costs import Cell, Cost, ranking
+from plots.pages.table import markdown_table
+from tools.workload_costs import load, ranking
 
 CLASSICS = (
     "larson",
@@ -25,22 +25,14 @@ CLASSICS = (
 THREADS = (2, 8)
 ONLY_FREE = ":consumers=only_free"
 
-_HEAD = """
-## Agreement with the classics
-
-CPU nanoseconds an operation at 2 and at 8 threads on 2 processors, the cheapest first: medians of
+_ORDER = """\
+CPU nanoseconds per operation at 2 and at 8 threads on 2 processors, the cheapest first: medians of
 {least} or more interleaved windows of 0.1 s on a machine without other work. Half of the
 interquartile range is {typical:.0%} of the median in the middle cell and {worst:.0%} in the worst,
 so neighbours in a row may change places. The peers are gperftools 2.10 (tcmalloc_minimal),
-jemalloc 5.3.0, mimalloc 2.0.9, tbbmalloc 2.8 and glibc 2.36 (system); snmalloc is not installed.
+jemalloc 5.3.0, mimalloc 2.0.9, tbbmalloc 2.8 and glibc 2.36 (system); snmalloc is not installed."""
 
-| workload | threads | order |
-|---|---|---|
-"""
-
-_CLAIMS = """
-What is commonly reported of these patterns, and what is found here:
-
+_CLAIMS = """\
 - **tcmalloc is ahead on producer and consumer**: of the peers it is with 17 sizes, where 8 threads
   cost it {tc_pcs:.0f} ns, mimalloc {mi_pcs:.0f} ns and glibc {sys_pcs:.0f} ns. With one size it is
   not on a machine whose processors are free: {tc_pc:.0f} ns, mimalloc {mi_pc:.0f} ns, glibc
@@ -57,55 +49,51 @@ What is commonly reported of these patterns, and what is found here:
   `sliding_window` does not agree: at 2 threads jemalloc is last there with {je_sw:.0f} ns to
   {sys_sw:.0f} ns, and on `batch_steal` the two are close. Both patterns free thousands of blocks of
   many classes at once and allocate them again; jemalloc's thread cache keeps at most 200 small and
-  20 large blocks a class, so nearly every burst goes through the locks of its bins. A profile of
+  20 large blocks per class, so nearly every burst goes through the locks of its bins. A profile of
   `sliding_window` has its largest share in locking and unlocking mutexes, though each arena has one
-  thread. More room in its thread cache (`MALLOC_CONF=lg_tcache_max:20`) takes a tenth to a
-  quarter off; keeping all dirty pages (`dirty_decay_ms:-1`) does nothing for it.
-
-tbbmalloc is last on `larson`, where nothing is published for it: its cost follows the size of the
-slice (a third less with 500 blocks than with 5 000), not the change of threads.
-
-### Threads that only free
-
-At first tcmalloc was far behind on `producer_consumer`. Neither a larger thread cache
-(`TCMALLOC_MAX_TOTAL_THREAD_CACHE_BYTES=1 GiB`), nor moving more blocks at a time
-(`TCMALLOC_TRANSFER_NUM_OBJ` 512 and 4 096), nor smaller batches and queues (down to 2 batches of
-256) changed its cost by more than a few per cent, nor was it the traffic between processors: on
-one processor the order was the same. A breakpoint on its central list showed why: nearly every
-free arrived there alone. gperftools makes a thread's cache at the thread's first *malloc*, and a
-thread without one frees straight to the central list, one block at a time under its lock. jemalloc
-was held up in the same way. A consumer that has never allocated is rare outside benchmarks, so the
-kernel lets each one allocate a block before it starts; `consumers=only_free` is the other case:
-
-| workload | threads | allocator | consumers allocated once | consumers only free |
-|---|---|---|---|---|
-"""
+  thread. Larger blocks in its thread cache (`MALLOC_CONF=lg_tcache_max:20`) take a tenth to a
+  quarter off; keeping all dirty pages (`dirty_decay_ms:-1`) does nothing for it."""
 
 
-def _row(*fields: object) -> str:
-    return markdown_row(map(str, fields)) + "\n"
-
-
-def classics(costs: Mapping[Cell, Cost]) -> str:
-    """The section of the page, in Markdown. Raises KeyError where a cell was not measured."""
+def order() -> str:
+    """A row per classic pattern and thread count: the allocators by what they cost."""
+    costs = load()
     cells = [cost for cell, cost in costs.items() if cell[0] in CLASSICS and cell[1] in THREADS]
     spreads = [(cost.high - cost.low) / 2 / cost.median for cost in cells]
-    text = _HEAD.format(
+    text = _ORDER.format(
         least=min(cost.trials for cost in cells),
         typical=statistics.median(spreads),
         worst=max(spreads),
     )
-    for workload in CLASSICS:
-        for threads in THREADS:
-            order = ", ".join(
+    rows = [
+        [
+            f"`{workload}`",
+            str(threads),
+            ", ".join(
                 f"{allocator} {cost:.1f}" for allocator, cost in ranking(costs, workload, threads)
-            )
-            text += _row(f"`{workload}`", threads, order)
+            ),
+        ]
+        for workload in CLASSICS
+        for threads in THREADS
+    ]
+    table = markdown_table(["workload", "threads", "order"], rows, align="l")
+    return f"{text}\n\n{table}"
+
+
+def _medians() -> Callable[..., float]:
+    costs = load()
 
     def of(allocator: str, workload: str, threads: int = 8) -> float:
         return costs[workload, threads, allocator].median
 
-    text += _CLAIMS.format(
+    return of
+
+
+def claims() -> str:
+    """What is reported of the patterns, beside what was measured. Raises KeyError where a cell was
+    not."""
+    of = _medians()
+    return _CLAIMS.format(
         tc_pc=of("tcmalloc", "producer_consumer"),
         mi_pc=of("mimalloc", "producer_consumer"),
         sys_pc=of("system", "producer_consumer"),
@@ -127,10 +115,22 @@ def classics(costs: Mapping[Cell, Cost]) -> str:
         je_sw=of("jemalloc", "sliding_window", 2),
         sys_sw=of("system", "sliding_window", 2),
     )
-    for workload in ("producer_consumer", "producer_consumer_sizes"):
-        for threads in THREADS:
-            for allocator in ("tcmalloc", "jemalloc", "mimalloc", "hakmem"):
-                once = f"{of(allocator, workload, threads):.1f} ns"
-                only = f"{of(allocator, workload + ONLY_FREE, threads):.1f} ns"
-                text += _row(f"`{workload}`", threads, allocator, once, only)
-    return text
+
+
+def only_free() -> str:
+    """A row per cell of producer and consumer: consumers that allocated once, or never."""
+    of = _medians()
+    header = ["workload", "threads", "allocator", "consumers allocated once", "consumers only free"]
+    rows = [
+        [
+            f"`{workload}`",
+            str(threads),
+            allocator,
+            f"{of(allocator, workload, threads):.1f} ns",
+            f"{of(allocator, workload + ONLY_FREE, threads):.1f} ns",
+        ]
+        for workload in ("producer_consumer", "producer_consumer_sizes")
+        for threads in THREADS
+        for allocator in ("tcmalloc", "jemalloc", "mimalloc", "hakmem")
+    ]
+    return markdown_table(header, rows, align="l")

@@ -1,24 +1,13 @@
-"""Tables of measurement.md, made from kept data, and of record.md, from the types.
-
-python -m tools.measurement [--check]
-
-``make aa`` and ``make cost`` measure anew, keep docs/data/aa.json, planted.json and cost.json, and
-write the tables. `--check` writes nothing and exits 3 if a document differs.
-"""
+"""Tables of docs/measurement.md, from what `make aa` and `make cost` kept."""
 
 from __future__ import annotations
 
 import json
-import sys
 
-from mtbench.base.written import write_whole
-from mtbench.runs.schema import fields
 from plots.pages.table import markdown_table
 from tools import own_cost
-from tools.repository import DATA, DOCS, Json
-from tools.tables import check, filled
+from tools.repository import DATA, Json
 
-DOCUMENTS = DOCS / "measurement.md", DOCS / "record.md"
 VERDICTS = ("faster", "slower", "no difference seen")
 VIEWS = {
     "paired": "paired, as `sweep` and `rank` do",
@@ -39,7 +28,7 @@ def experiment(name: str) -> str:
     quiet = "quiet" if found["quiet"] else "not quiet: other work took processor time"
     rows = [[VIEWS[view], *(str(found[view][verdict]) for verdict in VERDICTS)] for view in VIEWS]
     return (
-        f"{found['comparisons']} comparisons, {found['trials_a_side']} trials a side, windows of "
+        f"{found['comparisons']} comparisons, {found['trials_a_side']} trials per side, windows of "
         f"{found['duration_s']:g} s, `{found['allocator']}`, `{found['workload']}`, "
         f"{found['threads']} thread; {found['machine']}. In 19 of 20 trials the thread had at "
         f"least {found['processor_share'] * 100:.1f} % of a processor ({quiet}). A trial's spread "
@@ -51,13 +40,13 @@ def experiment(name: str) -> str:
 
 
 def by_trials() -> str:
-    """False claims and slowdowns found, for several numbers of trials a side."""
+    """False claims and slowdowns found, for several numbers of trials per side."""
     aa, planted = kept("aa"), kept("planted")
     rows = [
         [trials, f"{(1 - right) * 100:.1f} %", f"{planted['share_by_trials'][trials] * 100:.1f} %"]
         for trials, right in aa["share_by_trials"].items()
     ]
-    return markdown_table(["trials a side", "false claims", "5 % slowdown found"], rows)
+    return markdown_table(["trials per side", "false claims", "5 % slowdown found"], rows)
 
 
 def promises() -> str:
@@ -81,31 +70,10 @@ def cost() -> str:
     return f"{found['machine']}; load average {found['load1']:.1f} at the end.\n\n{table}"
 
 
-def record() -> str:
-    """Every field of a record, from its type."""
-    return markdown_table(
-        ["field", "holds"], [[f"`{path}`", told] for path, told in fields()], align="l"
-    )
-
-
-TABLES = {
-    "record": record,
+PARTS = {
     "promises": promises,
     "aa": lambda: experiment("aa"),
     "planted": lambda: experiment("planted"),
     "by_trials": by_trials,
     "cost": cost,
 }
-
-
-def main(arguments: list[str]) -> int:
-    """See the module's text."""
-    if arguments == ["--check"]:
-        return check(DOCUMENTS, TABLES, "tools.measurement")
-    for document in DOCUMENTS:
-        write_whole(document, filled(document.read_text(encoding="utf-8"), TABLES))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
 """The targets of docs/performance.md and what the kept rank run says of each.
 
-table()    a row a target: what was asked, what was reached, and where it was missed most
+table()    a row per target: what was asked, what was reached, and where it was missed most
 
 Of one number, "yes" or "no" is said only if its whole 95 % interval is on that side of the target.
 """

@@ -12,14 +12,14 @@ from mtbench.plan.plan import Cell
 from mtbench.runs.record import Record
 from mtbench.runs.result import Memory, Result, cpu_seconds, given
 from plots.pages.table import markdown_table
-from tools.targets import ranked, records_of
+from tools.documents.targets import ranked, records_of
 
 BEHIND = 0.9
 """Cells below this ratio are looked into."""
 
 
 def table(run: Path) -> str:
-    """Two rows a cell, hakmem's and the best other's: medians over the trials. Markdown."""
+    """Two rows per cell, hakmem's and the best other's: medians over the trials. Markdown."""
     cores = load(run)[2].cores
     rows = []
     for cell in ranked(run)["cells"]:

@@ -1,10 +1,8 @@
-"""Draws docs/figures/workloads/*.svg, one small figure a kernel, from the kept measurements:
-`python -m tools.workload_figures`."""
+"""The figures of docs/workloads.md, one small figure per kernel, from the kept measurements."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,7 @@ def workloads_of(kernel: str, costs: Mapping[Cell, Cost]) -> list[str]:
     return [name for name in named or [kernel] if name in measured]
 
 
-def draw(kernel: str, costs: Mapping[Cell, Cost], path: Path) -> None:
+def draw_one(kernel: str, costs: Mapping[Cell, Cost], path: Path) -> None:
     """Work for a second of CPU time against threads, a panel for each workload of the kernel."""
     matplotlib.use("svg")
     names = workloads_of(kernel, costs)
@@ -95,15 +93,10 @@ def _panel(axes: Axes, workload: str, costs: Mapping[Cell, Cost]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def main() -> int:
+def draw() -> None:
     """Draw every figure."""
     costs = load()
     FOLDER.mkdir(parents=True, exist_ok=True)
     for kernel in KERNELS:
         if workloads_of(kernel, costs):
-            draw(kernel, costs, FOLDER / f"{kernel}.svg")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            draw_one(kernel, costs, FOLDER / f"{kernel}.svg")
