@@ -26,9 +26,3 @@ class UsageError(MtbenchError):
     """What was asked for is not possible; the message says what would be accepted."""
 
     code = Exit.USAGE
-
-
-class GateError(MtbenchError):
-    """A comparison was refused or a threshold was crossed."""
-
-    code = Exit.GATE
