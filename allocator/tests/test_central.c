@@ -128,7 +128,10 @@ PROMISE(growth_returns_what_nobody_asked_for_and_keeps_what_is_in_use) {
     uint64_t stored = stats_of(cls).stored;
     CHECK(stored > 100);
     for (int step = 0; step < 40; step++) {
-        central_grown(64 * GIB);
+        central_grown(64 * GIB); /* a step, */
+        for (unsigned call = 0; call < CLASS_COUNT; call++) {
+            central_grown(1); /* and the rest of it */
+        }
         take(other, others, 512);
         central_give(other, others, 512);
     }

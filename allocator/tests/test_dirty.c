@@ -18,50 +18,46 @@ static uint64_t purges(void) {
     return sum;
 }
 
-/* Takes blocks of a size, and frees all but one in a hundred, and those at the next call. */
-static void burst(size_t size, void **kept) {
-    enum { BYTES = 20 * MIB };
-    static void *blocks[BYTES / 100];
-    size_t n = BYTES / size;
-    for (size_t i = 0; i < n; i++) {
-        if (i % 100 == 0) {
-            hak_free(kept[i / 100]);
-        }
-        blocks[i] = hak_malloc(size);
-        CHECK(blocks[i] != NULL);
-        memset(blocks[i], 1, size);
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (i % 100 == 0) {
-            kept[i / 100] = blocks[i];
-        } else {
-            hak_free(blocks[i]);
-        }
-    }
-}
-
-PROMISE(idle_pages_that_their_class_takes_again_and_again_may_stay) {
-    enum { RUNS = 50, MOST_KEPT = 4000 };
-    static void *runs[RUNS], *kept[2][MOST_KEPT];
+PROMISE(what_growth_gave_back_of_a_class_that_takes_it_anew_may_stay) {
+    enum { RUNS = 100, BLOCKS = 10000, OTHERS = 250, ROUNDS = 24 };
+    static void *runs[RUNS], *blocks[BLOCKS], *others[ROUNDS][OTHERS];
     if (config.check || config.dirty != 8 * MIB || config.decay_ms < 100000) {
         return; /* CTest runs this with a long period too */
     }
-    for (int i = 0; i < RUNS; i++) {
+    for (int i = 0; i < RUNS; i++) { /* in use, so that the bound is far */
         runs[i] = hak_malloc(2 * MIB);
         CHECK(runs[i] != NULL);
     }
-    uint64_t first = 0, before = 0;
-    for (int round = 0; round < 20; round++) {
-        before = purges();
-        burst(200, kept[0]);
-        burst(900, kept[1]);
+    uint64_t first = 0, half_way = 0, before = purges();
+    for (int round = 0; round < ROUNDS; round++) {
+        half_way = round == ROUNDS / 2 ? purges() : half_way;
+        for (int i = 0; i < BLOCKS; i++) {
+            if (i % 5 < 2 || round == 0) {
+                blocks[i] = hak_malloc(4000);
+                CHECK(blocks[i] != NULL);
+                memset(blocks[i], 1, 4000);
+            }
+        }
+        for (int i = 0; i < BLOCKS; i += i % 5 == 1 ? 4 : 1) {
+            hak_free(blocks[i]);
+        }
+        for (int i = 0; i < OTHERS; i++) { /* two megabytes more */
+            others[round][i] = hak_malloc(9000);
+            CHECK(others[round][i] != NULL);
+        }
         first = first != 0 ? first : purges() - before;
     }
-    CHECK(first > 100);
-    CHECK(purges() - before < first / 10);
-    for (int i = 0; i < MOST_KEPT; i++) {
-        hak_free(kept[0][i]);
-        hak_free(kept[1][i]);
+    CHECK(first > 50);
+    CHECK(purges() - half_way < ROUNDS / 2 * first / 2);
+    for (int i = 0; i < BLOCKS; i++) {
+        if (i % 5 >= 2) {
+            hak_free(blocks[i]);
+        }
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        for (int j = 0; j < OTHERS; j++) {
+            hak_free(others[i][j]);
+        }
     }
     for (int i = 0; i < RUNS; i++) {
         hak_free(runs[i]);

@@ -4,9 +4,9 @@
  * milliseconds, when nothing else could have used it meanwhile (soon), or before the next of
  * decay's steps (later). How far either counts is dirty.c's to say.
  *
- * Idle pages of spans serve their own class alone. They are missed, and as much may stay, if that
- * class takes them anew before the next of decay's steps; a step of growth says that another class
- * wanted memory instead.
+ * Idle pages of spans serve their own class alone. If growth of another made them go back, and that
+ * class takes them anew before the next of decay's steps, as much may stay; each step of growth
+ * takes a quarter of that.
  *
  * No lock: racy, as a few bytes more or less do not matter.
  */
@@ -19,7 +19,7 @@
 void regret_returned(size_t bytes);
 void regret_missed(size_t bytes);
 
-/* The same of idle pages of spans. */
+/* The same of idle pages of spans that growth gave back. */
 void regret_returned_idle(size_t bytes);
 void regret_missed_idle(size_t bytes);
 

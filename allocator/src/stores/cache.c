@@ -127,6 +127,7 @@ COLD static struct cache *resume(void) {
     lock_acquire(&cache_lock);
     if (!cache->emptied) {
         cache->tick = decay_period();
+        cache->steps = dirty_steps();
     }
     restore(cache);
     atomic_store_explicit(&cache->slow, true, RELAXED);

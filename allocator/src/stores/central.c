@@ -108,11 +108,23 @@ static unsigned spare_of(struct store *store) {
     return spare;
 }
 
+/* Stores that a call of central_grown looks at, so that no one waits for all. */
+#define SHED_AT_ONCE 4
+
+/* The class whose store comes next in this step of growth; CLASS_COUNT: it is done. Racy: a store
+ * that is looked at twice parts with a quarter more. */
+static _Atomic unsigned next_store = CLASS_COUNT;
+
 void central_grown(size_t fresh) {
-    if (!dirty_grown(fresh)) {
+    unsigned from = atomic_load_explicit(&next_store, memory_order_relaxed);
+    if (dirty_grown(fresh)) {
+        from = CLASS_FIRST;
+    } else if (likely(from == CLASS_COUNT)) {
         return;
     }
-    for (unsigned cls = CLASS_FIRST; cls < CLASS_COUNT; cls++) {
+    unsigned end = from + SHED_AT_ONCE < CLASS_COUNT ? from + SHED_AT_ONCE : CLASS_COUNT;
+    atomic_store_explicit(&next_store, end, memory_order_relaxed);
+    for (unsigned cls = from; cls < end; cls++) {
         struct store *store = &stores[cls];
         lock_acquire(&store->lock);
         unsigned spare = spare_of(store);

@@ -22,6 +22,9 @@ static _Atomic uint64_t peak;
 static _Atomic uint64_t fresh_bytes;
 static _Atomic uint32_t steps;
 
+/* Bytes of idle pages that are to go back for what was taken. */
+static _Atomic uint64_t debt;
+
 static uint64_t latest_peak(void) {
     return atomic_load_explicit(&peak, memory_order_relaxed);
 }
@@ -63,8 +66,8 @@ static uint64_t bound_of(uint64_t used) {
 uint64_t dirty_limit(void) {
     uint64_t used = note_used(), top = latest_peak();
     uint64_t bound = bound_of(used), there = most(growth_committed(), top + bound_of(top)) - used;
-    uint64_t steady = most(least(bound + regret_soon() + regret_idle(), there),
-                           least(bound + regret_later(), top - used));
+    uint64_t steady =
+        most(least(bound + regret_soon(), there), least(bound + regret_later(), top - used));
     return most(bound, steady);
 }
 
@@ -79,9 +82,7 @@ void dirty_decay(void) {
  * that gives way. Of runs and mappings the oldest. Returns bytes. */
 static size_t purge(size_t bytes) {
     if (spans_bare_bytes() > pages_dirty_bytes() + bigcache_bytes()) {
-        size_t idle = spans_purge_oldest();
-        regret_returned_idle(idle);
-        return idle;
+        return spans_purge_oldest();
     }
     uint64_t run_ms = 0, mapping_ms = 0;
     bool run = pages_oldest(&run_ms), mapping = bigcache_oldest(&mapping_ms);
@@ -102,13 +103,25 @@ void dirty_bound(void) {
     }
 }
 
-bool dirty_grown(size_t fresh) {
-    uint64_t enough = most(used_bytes() / PART_GROWING, config.dirty);
-    size_t bytes = 0, idle;
-    while (bytes < 2 * fresh && spans_bare_bytes() > enough && (idle = spans_purge_oldest()) != 0) {
-        bytes += idle;
+/* Part of the debt of one call, so that no one waits for many. */
+#define PAID_AT_ONCE (256 * KIB)
+
+static void pay(uint64_t fresh, uint64_t enough) {
+    uint64_t owed = atomic_fetch_add_explicit(&debt, 2 * fresh, memory_order_relaxed) + 2 * fresh;
+    uint64_t due = least(owed, PAID_AT_ONCE), paid = 0;
+    size_t idle = 1;
+    while (paid < due && spans_bare_bytes() > enough && (idle = spans_purge_oldest()) != 0) {
+        regret_returned_idle(idle);
+        paid += idle;
     }
-    if (atomic_fetch_add_explicit(&fresh_bytes, fresh, memory_order_relaxed) + fresh < enough) {
+    bool is_paid = paid >= owed || idle == 0 || spans_bare_bytes() <= enough;
+    atomic_store_explicit(&debt, is_paid ? 0 : owed - paid, memory_order_relaxed);
+}
+
+bool dirty_grown(size_t fresh) {
+    uint64_t part = most(used_bytes() / PART_GROWING, config.dirty);
+    pay(fresh, part + regret_idle());
+    if (atomic_fetch_add_explicit(&fresh_bytes, fresh, memory_order_relaxed) + fresh < part) {
         return false;
     }
     atomic_store_explicit(&fresh_bytes, 0, memory_order_relaxed);

@@ -6,17 +6,17 @@
  * most a quarter above what was in use, whatever happens between two decays.
  *
  * More is allowed to a load that is seen to take anew what the bound made it give back (regret.h):
- * twice what was missed, beside the bound, or once what was of idle pages. Taken anew within
- * milliseconds, or by the same class, up to what the page heap has mapped, or the latest peak of
- * use and its bound; taken anew before the next of decay's steps, up to what is in use less than
- * at the latest peak. Each step takes a quarter of the allowance, and brings the latest peak a
- * quarter nearer to use.
+ * twice what was missed, beside the bound. Taken anew within milliseconds, up to what the page heap
+ * has mapped, or the latest peak of use and its bound; taken anew before the next of decay's steps,
+ * up to what is in use less than at the latest peak. Each step takes a quarter of the allowance,
+ * and brings the latest peak a quarter nearer to use.
  *
  * Idle pages of bare spans, and blocks in stores and caches which pin others, serve their own class
  * alone. So while fresh memory is taken from the system for some class, less of them may stay: the
- * idle pages at most a thirty-second of what is in use, at least config.dirty; and each time so
- * much was taken, a step of growth makes stores and caches part with what nobody asked for since
- * the last (central.h, cache.c), as each step of decay does by time.
+ * idle pages at most a thirty-second of what is in use, at least config.dirty, and as much as their
+ * class was seen to take anew; and each time so much was taken, a step of growth makes stores and
+ * caches part with what nobody asked for since the last (central.h, cache.c), as each step of decay
+ * does by time.
  *
  * No lock: whoever gave memory back and finds too much purges, with no lock held, down to fifteen
  * sixteenths of the limit: a load that swings about it makes few calls, and one that is to be
@@ -30,8 +30,9 @@
 /* Keeps the bound. For slow paths that gave memory back, holding no lock. */
 void dirty_bound(void);
 
-/* Tells of `fresh` bytes taken that held no memory, and purges up to twice as many of bare spans
- * beyond what may stay of them then. True if a step of growth is due. Holding no lock. */
+/* Tells of `fresh` bytes taken that held no memory, for which up to twice as many of bare spans are
+ * to go back beyond what may stay of them then: some in this call, some in later ones. True if a
+ * step of growth is due. Holding no lock. */
 bool dirty_grown(size_t fresh);
 
 /* Steps of growth so far. A racy read. */
