@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 
-from tools.repository import ROOT
+from tools.repository import DATA, ROOT
 
 README = ROOT / "README.md"
 
@@ -21,3 +22,9 @@ def test_every_measured_figure_of_the_readme_is_written_by_a_generator() -> None
     text = README.read_text(encoding="utf-8")
     assert text.count("<!-- end -->") == 2
     assert RESULT.findall(typed(text)) == []
+
+
+def test_the_readme_counts_the_instructions_that_the_kept_listing_has() -> None:
+    kept = json.loads((DATA / "fast-paths.json").read_text(encoding="utf-8"))
+    said = f"{len(kept['malloc'])} and {len(kept['free'])} instructions"
+    assert said in README.read_text(encoding="utf-8")
