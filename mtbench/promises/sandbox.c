@@ -218,9 +218,15 @@ static pid_t bare_clone(void) {
     return clone(child_work, stack + sizeof stack, SIGCHLD, NULL);
 }
 
-static void beside_a_busy_thread(pid_t (*start)(void)) {
-    static struct holder holder = {.random = 4};
-    pthread_t thread = thread_start(busy, &holder);
+/* Of several, as one alone is seldom in the middle of something when the child is made. */
+static void beside_busy_threads(pid_t (*start)(void)) {
+    enum { BUSY = 4 };
+    static struct holder holders[BUSY];
+    pthread_t threads[BUSY];
+    for (size_t i = 0; i < BUSY; i++) {
+        holders[i].random = i + 4;
+        threads[i] = thread_start(busy, &holders[i]);
+    }
     heap.free(heap.malloc(10));
     for (size_t i = 0; i < effort(600, 200); i++) {
         char how[64];
@@ -235,15 +241,17 @@ static void beside_a_busy_thread(pid_t (*start)(void)) {
         probe_alive();
     }
     atomic_store(&stopping, 1);
-    thread_join(thread);
+    for (size_t i = 0; i < BUSY; i++) {
+        thread_join(threads[i]);
+    }
 }
 
 static void raw_fork(void) {
-    beside_a_busy_thread(bare_fork);
+    beside_busy_threads(bare_fork);
 }
 
 static void raw_clone(void) {
-    beside_a_busy_thread(bare_clone);
+    beside_busy_threads(bare_clone);
 }
 
 static const struct probe rows[] = {
