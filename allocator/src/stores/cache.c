@@ -167,11 +167,13 @@ static void leave(struct cache *cache) {
 static void slow_event(struct cache *cache, unsigned cls) {
     cache->events[cls]++;
     decay_run_if_due();
-    if (unlikely(cache->tick != decay_period())) {
+    bool next = cache->tick != decay_period();
+    if (unlikely(next)) {
         atomic_store_explicit(&cache->active, decay_period(), RELAXED);
+    }
+    if (unlikely(next || cache->steps != dirty_steps())) {
         room_trim(cache);
-    } else if (unlikely(cache->steps != dirty_steps())) {
-        room_trim(cache);
+        cache->events[cls] = 1; /* this one, which is the first since the trim */
     }
 }
 
