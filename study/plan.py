@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import workloads
-from mtbench.mallocs.allocators import Allocator
+from mtbench.mallocs.allocators import Allocator, peer
 from mtbench.mallocs.ladder import LADDER, REGISTRIES
 from mtbench.plan.plan import MOST_THREADS, Cell
 from mtbench.plan.request import Request
@@ -207,10 +207,7 @@ def questions(scale: Scale, peers: Sequence[str], pgo: Path, plain: Path) -> lis
         ),
     ]
     if pgo.is_file() and plain.is_file():
-        both = [
-            Allocator(label, "peer", str(path.resolve()))
-            for label, path in ((PLAIN, plain), (PGO, pgo))
-        ]
+        both = [peer(PLAIN, str(plain)), peer(PGO, str(pgo))]
         pairs = product([PLAIN, PGO], scale.pgo, scale.pair_threads)
         asked.insert(4, ask("pgo", pairs, scale.pair_trials, libraries=both))
     return asked

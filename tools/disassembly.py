@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import allocator
+from allocator import FLAVOURS, library
 from mtbench.base.written import write_whole
 from tools.repository import DATA
 
@@ -31,13 +31,13 @@ class FastPath(NamedTuple):
     instructions: tuple[str, ...]
 
 
-def fast_path(library: Path, function: str) -> FastPath:
+def fast_path(file: Path, function: str) -> FastPath:
     """Disassembles `function` of a shared library up to its first ``ret``.
 
     Raises FileNotFoundError without objdump, ValueError if the library has no such function or it
     has no ``ret``.
     """
-    command = ["objdump", "-d", "--no-show-raw-insn", f"--disassemble={function}", str(library)]
+    command = ["objdump", "-d", "--no-show-raw-insn", f"--disassemble={function}", str(file)]
     listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found: list[str] = []
     for line in listing.splitlines():
@@ -47,14 +47,14 @@ def fast_path(library: Path, function: str) -> FastPath:
         found.append(re.sub(r"\s+", " ", match[1]))
         if re.match(r"(bnd |repz )?ret", found[-1]):
             return FastPath(function, tuple(found))
-    raise ValueError(f"{library}: no function {function} with a ret")
+    raise ValueError(f"{file}: no function {function} with a ret")
 
 
 def keep() -> None:
     """Keeps both fast paths of the default flavour, without addresses that each build moves."""
     listings = {}
     for function in ("malloc", "free"):
-        text = "\n".join(fast_path(allocator.library(), function).instructions)
+        text = "\n".join(fast_path(library(), function).instructions)
         text = re.sub(r"-?0x[0-9a-f]+\(%rip\)", "GLOBAL(%rip)", text)
         listings[function] = re.sub(r"\b[0-9a-f]+ <(\w+)[^>]*>", r"\1", text).splitlines()
     write_whole(DATA / "fast-paths.json", json.dumps(listings, indent=1) + "\n")
@@ -65,9 +65,9 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--keep"]:
         keep()
     longest = 0
-    for flavour in allocator.FLAVOURS:
+    for flavour in FLAVOURS:
         for function in ("malloc", "free"):
-            path = fast_path(allocator.library(flavour), function)
+            path = fast_path(library(flavour), function)
             longest = max(longest, len(path.instructions))
             print(f"{flavour} {function}: {len(path.instructions)} instructions")
             for instruction in path.instructions:

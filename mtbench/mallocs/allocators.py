@@ -167,7 +167,7 @@ def resolve(text: str) -> Allocator:
     """
     name, equals, path = text.partition("=")
     if equals and ":" not in name:
-        return library(name, path)
+        return peer(name, path)
     base, colon, options = text.partition(":")
     if base in FLAVOURS:
         chosen = _flavour(base)
@@ -176,9 +176,9 @@ def resolve(text: str) -> Allocator:
         return Allocator("system", "system", None)
     if base == "null" and not colon:
         return _null()
-    for peer in peers():
-        if peer.label == text:
-            return peer
+    for entry in peers():
+        if entry.label == text:
+            return entry
     known = [entry.label for entry in installed()]
     if base in PEERS or base == "mimalloc-pypi":
         raise UsageError(
@@ -217,7 +217,7 @@ def _named(text: str) -> Iterator[Allocator]:
         yield from installed() if part == "all" else [resolve(part)]
 
 
-def library(label: str, path: str) -> Allocator:
+def peer(label: str, path: str) -> Allocator:
     """A library of the user's under a name of its own. Raises UsageError for one that cannot be
     preloaded here."""
     file = Path(os.path.expanduser(path))  # noqa: PTH111 - a path that is not there, no error

@@ -232,5 +232,5 @@ def specs_of(plan: Plan) -> dict[str, workloads.Workload]:
 def again(kept: Allocator) -> Allocator:
     """An allocator of a manifest, found anew on this machine. Raises UsageError."""
     if kept.kind == "peer" and kept.path and Path(kept.path).exists():
-        return allocators.library(kept.label, kept.path)
+        return allocators.peer(kept.label, kept.path)
     return allocators.resolve(kept.label)

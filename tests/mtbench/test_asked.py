@@ -104,7 +104,7 @@ def test_only_the_cells_that_are_asked_for_are_planned_and_none_beyond_the_grid(
 
 
 def test_a_library_may_be_asked_for_as_an_allocator(library: Library) -> None:
-    good = allocators.library("good", str(library("good")))
+    good = allocators.peer("good", str(library("good")))
     plan = jobs.plan_of(Request([good, "system"], [MINE], (1,)))
     assert plan.allocators == ("good", "system")
 

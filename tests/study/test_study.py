@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from allocator import library
 from mtbench.mallocs.ladder import REGISTRIES
 from mtbench.plan.jobs import workload_specs
 from plots import style
@@ -221,8 +222,8 @@ def test_a_pool_is_called_different_only_beyond_noise_and_chance(
 
 @pytest.mark.parametrize("scale", [full, quick])
 def test_every_question_asks_for_cells_of_workloads_it_has(scale: Callable[[int], Scale]) -> None:
-    here = Path(__file__)
-    for _, sweep in questions(scale(2), PEERS, here, here):
+    built = library()
+    for _, sweep in questions(scale(2), PEERS, built, built):
         cells = sweep.cells or ()
         labels = {getattr(entry, "label", entry) for entry in sweep.allocators or ()}
         assert {cell.allocator for cell in cells} == labels
