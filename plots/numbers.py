@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor, isfinite, log10
+from math import ceil, floor, isfinite, log2, log10
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,6 +63,12 @@ def times(value: float) -> str:
     return f"{digits(value)} x" if isfinite(value) else ABSENT
 
 
+def bytes_step(most: float, steps: int) -> float:
+    """Return the power of two of which so many steps, or a few less, reach `most` bytes: an axis
+    then has round numbers of MiB."""
+    return 2.0 ** ceil(log2(max(most, 1.0) / steps))
+
+
 def bytes_text(value: float) -> str:
     """Return bytes in binary units: 1536 is "1.5 KiB"."""
     if not isfinite(value):
@@ -86,9 +92,11 @@ def interval(found: Estimate) -> str:
     return f"{compact(found.value)} [{compact(found.low)}, {compact(found.high)}]"
 
 
-def threads(count: int) -> str:
-    """Return "1 thread", "2 threads"."""
-    return f"{count} thread{'' if count == 1 else 's'}"
+def threads(count: int, cores: int | None = None) -> str:
+    """Return "1 thread", "2 threads"; with more than the `cores` given, if any, "8 threads,
+    oversubscribed"."""
+    crowd = "" if cores is None or count <= cores else ", oversubscribed"
+    return f"{count} thread{'' if count == 1 else 's'}{crowd}"
 
 
 def spread(numbers: Sequence[int]) -> str:

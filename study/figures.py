@@ -12,6 +12,7 @@ from plots import own_settings, style
 from plots.data import MISSING, Estimate
 from plots.drawings import memory
 from plots.numbers import bytes_text, compact, nanoseconds, share, times
+from plots.numbers import threads as thread_count
 from plots.paper import curves
 from plots.paper.sheet import Drawing, Panel, caption
 from study import alt, analyse, builds, lookups, marks, registry
@@ -205,9 +206,7 @@ def _chunks(part: Part) -> Drawing:
             )
             for name in REGISTRIES[:-1]
         ]
-        crowd = ", oversubscribed" if count > part.run.cores else ""
-        heading = f"{count} thread{'' if count == 1 else 's'}{crowd}"
-        title = Panel(heading, "ns per operation over flat")
+        title = Panel(thread_count(count, part.run.cores), "ns per operation over flat")
         found.append((title, [line for line in lines if line.present]))
     figure = marks.lines(
         part.run, found, "Does the number of chunks matter?",
@@ -226,7 +225,7 @@ def _pairs(part: Part, answer: Callable[[Part], Answer], what: str) -> Drawing:
     ratios: dict[tuple[str, int], Ratio] = answer(part)["ratios"]
     names = list(dict.fromkeys(name for name, _ in ratios))
     panels = {
-        f"{count} thread{'' if count == 1 else 's'}": [ratios[name, count] for name in names]
+        thread_count(count, part.run.cores): [ratios[name, count] for name in names]
         for count in part.plan.threads
     }
     figure = marks.forest(
@@ -271,7 +270,7 @@ def _peers(part: Part) -> Drawing:
     names = answer["order"]
     panels = {}
     for count in part.plan.threads:
-        panels[f"{count} thread{'' if count == 1 else 's'}"] = [
+        panels[thread_count(count, part.run.cores)] = [
             Ratio(rows[name, count].ratio, rows[name, count].verdict)
             if (name, count) in rows
             else analyse.UNMEASURED

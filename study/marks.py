@@ -8,12 +8,18 @@ from math import isfinite, log10, nan
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    MaxNLocator,
+    MultipleLocator,
+    NullLocator,
+)
 
 from mtbench.analysis.statistics import NOISE_THRESHOLD
 from plots import style
 from plots.data import Estimate, Run
-from plots.numbers import compact, digits
+from plots.numbers import bytes_step, bytes_text, compact, digits
 from plots.paper import curves
 from plots.paper.sheet import BODY, FAMILY, SMALL, Drawing, Panel, sheet, text_width
 from study.analyse import FASTER, SLOWER, Ratio
@@ -63,7 +69,10 @@ def bars(
                 text, (end, row), (8, 0), textcoords="offset points", size=SMALL,
                 color=style.MUTED, va="center_baseline", family=FAMILY,
             )  # fmt: skip
-        axes.xaxis.set_major_locator(MaxNLocator(3))
+        bytes_shown = entry.show is bytes_text
+        axes.xaxis.set_major_locator(
+            MultipleLocator(bytes_step(axes.get_xlim()[1], 4)) if bytes_shown else MaxNLocator(3)
+        )
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _p, show=entry.show: show(v)))
     return paper.figure
 

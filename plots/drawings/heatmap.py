@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite, log2
+from math import isfinite, log2, radians, sin
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
@@ -14,6 +14,7 @@ from plots.numbers import threads as thread_count
 from plots.paper.sheet import (
     BODY,
     FAMILY,
+    FOOT,
     SMALL,
     WIDTH,
     Drawing,
@@ -30,6 +31,10 @@ SLOWER = ("#fde3cf", "#f9b98a", "#ec8a4c", "#b95713")
 FASTER = ("#d8e8f8", "#9cc5ee", "#5a9bdc", "#1f62a8")
 STEPS = (0.0, 0.25, 1.0, 2.0)
 DARK_TEXT, LIGHT_TEXT = "#101418", "#fdfdfd"
+
+# Degrees at which names stand that are too long for their column, and how deep each inch reaches.
+ANGLE = 28
+SLANT = sin(radians(ANGLE))
 
 
 def seen(ratio: Estimate, noise: float, *, doubtful: bool = False) -> str:
@@ -53,7 +58,7 @@ def heatmap(run: Run, threads: tuple[int, ...], *, width: float = WIDTH) -> Draw
     step = max((text_width(name, SMALL) for name in names), default=0.5) + 0.12
     base = style.short(run.baseline) or "none"
     paper = sheet(
-        [Panel(thread_count(n), f"throughput / {base}") for n in threads],
+        [Panel(thread_count(n, run.cores), f"throughput / {base}") for n in threads],
         f"Ratio to {base}",
         "Blue: faster; orange: slower; no fill: neither is sure (an interval holds 1, or the "
         f"effect is within {digits(run.noise_threshold * 100)} %).",
@@ -63,6 +68,7 @@ def heatmap(run: Run, threads: tuple[int, ...], *, width: float = WIDTH) -> Draw
         left=left,
         least=min(max(1.2, 0.44 * len(names)), width - left - 0.3),
         xlabel="",
+        foot=max(FOOT, SLANT * step + 0.1),
     )
     said: list[str] = []
     for index, count in enumerate(threads):
@@ -76,7 +82,7 @@ def heatmap(run: Run, threads: tuple[int, ...], *, width: float = WIDTH) -> Draw
         inches = axes.get_position().width * width / max(1, len(names))
         if step > inches + 0.08:
             axes.set_xticks([i + 0.5 for i in range(len(names))], names, size=SMALL,
-                            rotation=28, ha="right", rotation_mode="anchor")  # fmt: skip
+                            rotation=ANGLE, ha="right", rotation_mode="anchor")  # fmt: skip
         first = index % paper.columns == 0
         axes.set_yticks([i + 0.5 for i in range(len(rows))],
                         [style.short(label) if first else "" for label in rows])  # fmt: skip

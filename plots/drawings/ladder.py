@@ -30,7 +30,7 @@ def ladder(run: Run, workload: str, threads: tuple[int, ...], *, width: float = 
     """Draw the throughput of each rung, a panel for each of `threads`, and memory at the last."""
     info = run.workload(workload)
     left = max((text_width(rung.name, BODY) for rung in run.ladder), default=0.6) + 0.25
-    panels = [Panel(thread_count(n), f"{info.unit} per second") for n in threads]
+    panels = [Panel(thread_count(n, run.cores), f"{info.unit} per second") for n in threads]
     most = max(threads)
     paper = sheet(
         [*panels, Panel("Memory", f"peak over live, {thread_count(most)}")],

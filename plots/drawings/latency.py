@@ -50,7 +50,7 @@ def latency_curves(
     """Draw service time against a log-percentile axis, a row for each of `threads`."""
     looks = style.looks(a.label for a in run.allocators)
     panels = [
-        Panel(call, f"service time, {thread_count(n)}")
+        Panel(call, f"service time, {thread_count(n, run.cores)}")
         for n in threads
         for call in ("malloc", "free")
     ]

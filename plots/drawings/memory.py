@@ -3,15 +3,13 @@ freed."""
 
 from __future__ import annotations
 
-from math import ceil, log2
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from plots import style
 from plots.data import Floats, MemorySeries, Run
-from plots.numbers import bytes_text, digits, times
+from plots.numbers import bytes_step, bytes_text, digits, times
 from plots.numbers import threads as thread_count
 from plots.paper import curves
 from plots.paper.labels import End, beside
@@ -57,7 +55,7 @@ def memory_over_time(
     looks = style.looks(a.label for a in run.allocators)
     shown = [a for a in run.allocators if a.kind != "null"]
     paper = sheet(
-        [Panel(thread_count(n), "resident memory") for n in threads],
+        [Panel(thread_count(n, run.cores), "resident memory") for n in threads],
         f"{workload}: memory over time",
         "Grey band: bytes the program held, over all allocators.",
         caption(run, workload, marks="One representative trial each, sampled from outside."),
@@ -94,7 +92,7 @@ def _panel(
     if not found:
         curves.blank(axes, "no samples")
         return []
-    _alive(axes, found)
+    alive = _alive(axes, found)
     ends = []
     for place, (label, series) in enumerate(found.items()):
         t, rss = thinned(series.t_s, series.rss)
@@ -110,8 +108,12 @@ def _panel(
         )
     top = axes.get_ylim()[1]
     axes.set_ylim(0, top * 1.05)
-    # Steps of a power of two: round numbers of MiB.
-    axes.yaxis.set_major_locator(MultipleLocator(2.0 ** ceil(log2(max(top, 1.0) / 6))))
+    if alive is not None:
+        # Below its line, unless the axis is there.
+        aside = -9 if alive[1] > 0.1 * top else 4
+        axes.annotate("alive", alive, (0, aside), textcoords="offset points", size=SMALL,
+                      color=style.MUTED, ha="center", style="italic", zorder=6)  # fmt: skip
+    axes.yaxis.set_major_locator(MultipleLocator(bytes_step(top, 6)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: bytes_text(value)))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: digits(value)))
@@ -119,8 +121,9 @@ def _panel(
     return ends
 
 
-def _alive(axes: Axes, found: dict[str, MemorySeries]) -> None:
-    """Shade from the least to the most bytes alive of any allocator at each moment."""
+def _alive(axes: Axes, found: dict[str, MemorySeries]) -> tuple[float, float] | None:
+    """Shade from the least to the most bytes alive of any allocator at each moment. Return the
+    middle of its upper edge; None if nothing is known."""
     end = min(float(series.t_s[-1]) for series in found.values() if series.t_s.size)
     moments = np.linspace(0, end, 40)
     lives = [
@@ -129,14 +132,12 @@ def _alive(axes: Axes, found: dict[str, MemorySeries]) -> None:
         if series.t_s.size and np.isfinite(series.live).all()
     ]
     if not lives:
-        return
+        return None
     stacked = np.array(lives)
     low, high = stacked.min(axis=0), stacked.max(axis=0)
     axes.fill_between(moments, low, high, color=style.NEUTRAL, alpha=0.28, linewidth=0, zorder=1)
     axes.plot(moments, high, color=style.NEUTRAL, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-    axes.annotate("alive", (float(moments[len(moments) // 2]), float(high[len(moments) // 2])),
-                  (0, -9), textcoords="offset points", size=SMALL, color=style.MUTED, ha="center",
-                  style="italic", zorder=6)  # fmt: skip
+    return float(moments[len(moments) // 2]), float(high[len(moments) // 2])
 
 
 def thinned(t: Floats, values: Floats) -> tuple[Floats, Floats]:

@@ -111,10 +111,11 @@ def sheet(
     least: float = 1.75,
     left: float = LEFT,
     xlabel: str = "threads",
+    foot: float = FOOT,
 ) -> Sheet:
     """Lay out panels in rows. width: of the figure, inches. height: of a panel, inches. labels:
     direct labels that need room at the right. least: a panel's smallest width, inches; panels
-    wrap into further rows rather than get narrower."""
+    wrap into further rows rather than get narrower. foot: below a panel, inches."""
     room = max((text_width(text, BODY) for text in labels), default=0.0)
     room = min(room + 0.4, max(width * 0.4, width - left - 1.35)) if room else EDGE
     usable = width - left - room
@@ -130,7 +131,7 @@ def sheet(
         text_width(f"{panel.heading}  {panel.unit}", HEADING, "bold") > panel_width
         for panel in panels
     )
-    row_height = PANEL_HEAD + (LINE if stacked else 0) + height + FOOT
+    row_height = PANEL_HEAD + (LINE if stacked else 0) + height + foot
     total = head + rows * row_height + LINE * len(lines) + 0.12
     figure = Drawing(figsize=(width, total), dpi=100, facecolor="none")
 
@@ -150,7 +151,7 @@ def sheet(
     made = Sheet(figure, [], columns, room)
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
-        bottom = total - head - (row + 1) * row_height + FOOT
+        bottom = total - head - (row + 1) * row_height + foot
         start = left + column * (panel_width + GAP)
         axes = figure.add_axes(
             (start / width, bottom / total, panel_width / width, height / total),

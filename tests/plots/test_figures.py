@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -111,6 +112,27 @@ def test_every_axis_over_threads_says_so_and_shades_what_exceeds_the_cores() -> 
     assert "oversubscribed: threads > 2 cores" in said
     inside = drawn(specimen.run(cores=64), "throughput-mid_gap")
     assert not any("oversubscribed" in t.get_text() for t in inside.axes[0].texts)
+
+
+@pytest.mark.parametrize(
+    "name", ["heatmap", "ladder-mid_gap", "latency-mid_gap", "memory-time-mid_gap"]
+)
+def test_every_panel_of_more_threads_than_cores_says_so(name: str) -> None:
+    def headings(cores: int) -> list[str]:
+        return [t.get_text() for a in drawn(specimen.run(cores=cores), name).axes for t in a.texts]
+
+    assert any("threads, oversubscribed" in text for text in headings(2))
+    assert not any("oversubscribed" in text for text in headings(64))
+
+
+def test_slanted_names_below_a_heat_map_are_clear_of_its_caption() -> None:
+    long = [replace(specimen.WORKLOADS[0], name=f"producer_consumer_{i:02}") for i in range(12)]
+    figure = drawn(specimen.run(workloads=tuple(long)), "heatmap")
+    FigureCanvasAgg(figure).draw()
+    names = figure.axes[-1].get_xticklabels()
+    assert names[0].get_rotation() > 0
+    caption = figure.texts[-1].get_window_extent()
+    assert min(name.get_window_extent().y0 for name in names) > caption.y1
 
 
 def test_a_limit_far_above_everyone_does_not_squeeze_them() -> None:
