@@ -2,17 +2,27 @@
 
 A session that is told to end raises KeyboardInterrupt once; what was measured is kept, the user's
 own --cleanup runs, the report is written, and the exit code is the shell's: 128 + the signal.
+
+Python runs a signal's handler wherever the main thread is, also inside callbacks whose exceptions
+it prints and forgets: a destructor, what logging does after each fork. What was lost there is
+raised again a moment later.
 """
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
 from mtbench.base import streams
+
+Forgotten = Callable[["sys.UnraisableHookArgs"], object]
+
+# Seconds from an exception that Python forgot to the same one again, outside of the callback.
+_AGAIN = 0.01
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,11 +36,13 @@ class Interrupted(KeyboardInterrupt):
 @dataclass
 class _Told:
     """What arrived. continued: how often this process went on after a stop. held: depth of
-    `held`; pending: the signal that arrived meanwhile, 0 if none."""
+    `held`; pending: the signal that arrived meanwhile, 0 if none. lost: the signal whose exception
+    Python forgot, 0 if none."""
 
     continued: int = 0
     held: int = 0
     pending: int = 0
+    lost: int = 0
 
 
 _told = _Told()
@@ -60,15 +72,19 @@ def terminable() -> Iterator[None]:
         signal.SIGTERM: _end,
         signal.SIGHUP: _end,
         signal.SIGCONT: _go_on,
+        signal.SIGALRM: _raise_lost,
     }
     before = {
         one: signal.signal(one, handler)
         for one, handler in handlers.items()
         if signal.getsignal(one) is not signal.SIG_IGN
     }
+    forgotten, sys.unraisablehook = sys.unraisablehook, _raising_again(sys.unraisablehook)
     try:
         yield
     finally:
+        sys.unraisablehook = forgotten
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for one, handler in before.items():
             signal.signal(one, handler)
 
@@ -98,10 +114,31 @@ def _end(arrived: int, _: FrameType | None) -> None:
     only_finish()
     if arrived == signal.SIGHUP:
         streams.let_go()
+    _raise(arrived)
+
+
+def _raise(arrived: int) -> None:
     if _told.held:
         _told.pending = arrived
     else:
         raise Interrupted(arrived)
+
+
+def _raising_again(others: Forgotten) -> Forgotten:
+    def forgotten(what: sys.UnraisableHookArgs) -> None:
+        if isinstance(what.exc_value, Interrupted):
+            _told.lost = what.exc_value.number
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        else:
+            others(what)
+
+    return forgotten
+
+
+def _raise_lost(*_: object) -> None:
+    arrived, _told.lost = _told.lost, 0
+    if arrived:
+        _raise(arrived)
 
 
 def _go_on(*_: object) -> None:
