@@ -42,7 +42,7 @@ def test_sample_has_the_bounds_and_the_mean_of_its_distribution(sizes: Sizes, me
 
 
 @given(st.integers(1, 1 << 30), st.integers(1, 1 << 30), st.integers(0, 2**63 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_bounds_can_be_sampled(one: int, other: int, seed: int) -> None:
     low, high = min(one, other), max(one, other)
     for kind in ("uniform", "log_uniform", "linear_falling"):
@@ -105,7 +105,6 @@ def test_percentiles_are_within_a_bucket_of_the_truth() -> None:
 
 
 @given(st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(0, 2) | st.integers(0, 1000)))
-@settings(deadline=None)
 def test_percentile_lies_where_its_share_of_the_calls_is_reached(counts: dict[int, int]) -> None:
     edges = bucket_edges()
     calls = sum(counts.values())
