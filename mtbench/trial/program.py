@@ -27,7 +27,7 @@ from mtbench.trial.proctree import Tree, end_orphans
 
 STOP_S = 10.0
 READY_S = 60.0
-_AHEAD_S = 0.5
+_AHEAD_S = 2.0
 """How long --ready has to fail while there is no server yet."""
 _ATTEMPTS = 3
 """How often a run is made that was stopped and continued each time."""
@@ -191,6 +191,7 @@ class ProgramTrial:
         server; else it may be answered by another one, and this one has to listen itself."""
         bound = min(self._task.timeout, READY_S)
         deadline = time.monotonic() + bound
+        answered = False
         while True:
             if server.wait(0.02):
                 server.end()
@@ -203,11 +204,12 @@ class ProgramTrial:
                 raise _RunError(Status.CRASH, reason)
             left = deadline - time.monotonic()
             ready = not self._task.ready or self._is_ready(max(left, _AHEAD_S))
+            answered |= ready is True
             listens = procfs.listen(server.seen)
             if ready and (listens or (sure and self._task.ready)) and server.alive():
                 return
             if left <= 0:
-                if self._task.ready and ready:
+                if self._task.ready and answered:
                     raise self._another_answers()
                 raise self._not_ready(bound)
 

@@ -83,7 +83,7 @@ def test_a_statically_linked_child_is_named(tmp_path: Path) -> None:
     assert found.status == "mismatch"
     assert "process 'stiff' runs without" in why(found)
     assert "it is statically linked" in why(found)
-    found = record("./stiff", timeout=0.3)
+    found = record("./stiff", timeout=1.0)
     assert "before its malloc could be seen" not in why(found)
 
 
@@ -95,13 +95,13 @@ def test_a_child_without_the_environment_is_named() -> None:
 
 
 def test_a_child_that_puts_itself_into_the_background_is_judged_too() -> None:
-    found = sh(f"(setsid env -i sleep {ONCE}1 &); sleep 0.3")
+    found = sh(f"(setsid env -i sleep {ONCE}1 &); sleep 1")
     assert found.status == "mismatch" and "'sleep' runs without" in why(found)
     assert alive(f"{ONCE}1") == []
 
 
 def test_what_a_program_leaves_running_is_ended_and_told() -> None:
-    found = sh(f"setsid sleep {ONCE}2 & sleep 0.5")
+    found = sh(f"setsid sleep {ONCE}2 & sleep 1")
     assert found.status == "ok" and left(found) == ["sleep"]
     assert alive(f"{ONCE}2") == []
     assert left(sh("sleep 0.4")) == []
@@ -171,22 +171,25 @@ def test_a_fork_seen_once_and_gone_is_no_proof() -> None:
     assert worker.state == "served"
 
 
+STOP = "(while sleep 0.1; do kill -CONT $$; done) & kill -STOP $$"
+"""Stops the shell. It is told to go on again and again, for it may be told before it stops."""
+
+
 def test_a_run_that_was_stopped_is_made_again() -> None:
-    stop = "(sleep 0.3; kill -CONT $$) & kill -STOP $$"
-    found = sh(f"test -e stopped || {{ touch stopped; {stop}; }}; sleep 0.7")
+    found = sh(f"test -e stopped || {{ touch stopped; {STOP}; }}; sleep 0.7")
     assert found.status == "ok", found.reason
     assert found.machine is not None and found.machine.stopped == 1
 
 
 def test_a_run_that_is_always_stopped_is_no_number() -> None:
-    found = sh("(sleep 0.1; kill -CONT $$) & kill -STOP $$; sleep 0.7")
+    found = sh(f"{STOP}; sleep 0.7")
     assert found.status == "error" and found.result is None
     assert "stopped and continued in each of 3 attempts" in why(found)
 
 
 def test_a_command_around_the_runs_may_leave_a_process_but_not_hang() -> None:
     before = procfs.present()
-    shell("--prepare", f"sleep {ONCE}3 & echo words >&2", 30.0)
+    shell("--prepare", f"sleep {ONCE}3 & echo words >&2", 300.0)
     assert procfs.children(before)
     end_orphans(before)
     assert alive(f"{ONCE}3") == []
@@ -201,9 +204,9 @@ def test_what_prepare_leaves_running_serves_its_run_and_ends_with_it() -> None:
     assert alive(f"{ONCE}5") == []
 
 
-def served(server: str, ready: str, **more: Any) -> Record:
+def served(server: str, ready: str, *, timeout: float = 60.0, **more: Any) -> Record:
     client = ("sh", "-c", "sleep 0.05")
-    return record("sh", "-c", server, client=client, ready=ready, timeout=1.0, **more)
+    return record("sh", "-c", server, client=client, ready=ready, timeout=timeout, **more)
 
 
 def test_a_server_that_does_not_listen_is_ready_when_it_makes_ready_succeed() -> None:
@@ -214,13 +217,13 @@ def test_a_server_that_does_not_listen_is_ready_when_it_makes_ready_succeed() ->
 def test_another_server_on_the_port_is_not_measured() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         ask = f"import socket; socket.create_connection(('127.0.0.1', {other.getsockname()[1]}))"
-        found = served("exec sleep 60", f'{sys.executable} -S -c "{ask}"')
+        found = served("exec sleep 60", f'{sys.executable} -S -c "{ask}"', timeout=2.0)
     assert found.status == "error"
     assert "the server itself listens nowhere: another may be answering" in why(found)
 
 
 def test_a_ready_that_hangs_is_ended_and_named() -> None:
-    found = served("exec sleep 60", f"sleep {ONCE}6")
+    found = served("exec sleep 60", f"sleep {ONCE}6", timeout=1.0)
     assert found.status == "timeout"
     assert f"--ready 'sleep {ONCE}6' did not succeed within 1 s" in why(found)
     assert alive(f"{ONCE}6") == []
