@@ -131,7 +131,7 @@ def built(folder: Path, name: str, source: str, *flags: str) -> Path:
     (folder / f"{name}.c").write_text(source)
     program = folder / name
     command = ["cc", "-O0", "-w", "-o", str(program), str(folder / f"{name}.c"), *flags]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=600)
     return program
 
 
@@ -144,7 +144,7 @@ def under_hakmem(
         env=env | {"LD_PRELOAD": preload_path(str(allocator.library()))},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

@@ -36,7 +36,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def command(tmp_path: Path) -> Command:
     """Run `mtbench ARGUMENTS` in an empty folder."""
 
-    def run(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "mtbench", *map(str, arguments)],
             capture_output=True,

@@ -224,7 +224,7 @@ def unread(*arguments: object) -> int:
     os.close(reader)
     try:
         command = [sys.executable, "-m", "mtbench", *map(str, arguments)]
-        return subprocess.run(command, stdout=writer, stderr=writer, timeout=120).returncode
+        return subprocess.run(command, stdout=writer, stderr=writer, timeout=600).returncode
     finally:
         os.close(writer)
 

@@ -50,7 +50,7 @@ def test_nothing_that_a_worker_writes_is_lost(label: str) -> None:
         spec, threads=2, duration=0.05, warmup=0.0, seed=1, verify=True, latency_every=1
     )
     chosen = allocators.identify([allocators.resolve(label)])[0]
-    raw = run_worker(request, chosen, Limits(20.0)).record
+    raw = run_worker(request, chosen, Limits(120.0)).record
     told = {path for path, _ in schema.fields()}
     assert [path for path in leaves(raw) if not is_told(path, told)] == []
 

@@ -58,7 +58,7 @@ def test_a_sweep_from_python_returns_arrays(tmp_path: Path) -> None:
         ["mid_gap"],
         [1, 2],
         trials=2,
-        duration=0.03,
+        duration=0.3,  # longer than a thread waits for a processor
         warmup=0.0,
         output=tmp_path / "run",
     )

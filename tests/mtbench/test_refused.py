@@ -76,7 +76,7 @@ def test_a_limit_of_memory_that_refuses_is_no_throughput(tmp_path: Path) -> None
 def test_a_program_that_ends_otherwise_under_another_malloc_is_told(
     tmp_path: Path, capsys: Say
 ) -> None:
-    program = 'sleep 0.1; case "$LD_PRELOAD" in *libhakmem*) exit 1;; esac; exit 0'
+    program = 'sleep 0.5; case "$LD_PRELOAD" in *libhakmem*) exit 1;; esac; exit 0'
     words = ["exec", "-a", "system,hakmem", "-n", "1", "--ignore-exit-code", "--no-progress"]
     assert main([*words, "-o", str(tmp_path / "run"), "--", "sh", "-c", program]) == 0
     out = capsys.readouterr().out

@@ -122,7 +122,7 @@ def test_exec_resume_refuses_an_option_that_it_would_not_heed(
 def test_a_changed_program_or_folder_is_not_resumed(command: Command, tmp_path: Path) -> None:
     program = tmp_path / "program"
     shutil.copy("/bin/sleep", program)
-    words = ("exec", "-a", "system", "-n", 1, "-q", "-o", "run", "--", "./program", "0.1")
+    words = ("exec", "-a", "system", "-n", 1, "-q", "-o", "run", "--", "./program", "0.5")
     assert command(*words).returncode == 0
     assert command("exec", "--resume", "run", "-q").returncode == 0
     shutil.copy("/bin/cat", program)

@@ -25,7 +25,7 @@ def shell(folder: Path, arguments: str, **more: str) -> subprocess.CompletedProc
         env=os.environ | more,
         capture_output=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
 
 
@@ -61,7 +61,7 @@ def test_a_folder_that_was_removed_is_named(tmp_path: Path) -> None:
     mtbench = shlex.quote(str(Path(sys.executable).with_name("mtbench")))
     command = f"cd gone; rmdir ../gone; {mtbench} sweep -a system -o it"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=300
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=False, timeout=600
     )
     assert done.returncode == 1
     assert done.stderr.count(b"\n") == 1

@@ -1,8 +1,9 @@
 """Every kernel, checking every block, on every rung and route of both flavours, 1 to 64 threads.
 
 One process a configuration: it runs all kernels at all thread counts one after another, so that the
-caches of dead threads serve the next ones. A fixed amount of work, not of time, keeps it short and
-lets every thread come to work however busy the machine is.
+caches of dead threads serve the next ones. A fixed amount of work keeps it short. So long a bound
+of its time that every thread comes to work on a busy machine; it is met where a thread waits for
+what another, which has done its part, will not give.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def trials(
                 parameters=FEWER[kernel],
             ),
             threads=count,
-            duration=0.05,
+            duration=0.5,
             warmup=0.0,
             seed=count,
             verify=True,
@@ -99,7 +100,7 @@ def faults(
         input=messages,
         capture_output=True,
         env={**os.environ, **environment, "LD_PRELOAD": preload_path(str(library))},
-        timeout=120,
+        timeout=600,
         check=False,
     )
     lines = worker.stdout.decode().splitlines()

@@ -56,7 +56,7 @@ def _run_once(
         input=message,
         capture_output=True,
         env=environment,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert worker.returncode == 0, worker.stderr.decode()

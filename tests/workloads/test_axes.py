@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -157,12 +158,15 @@ def test_what_the_machine_does_not_count_is_missing_not_zero() -> None:
 
 def test_threads_that_share_a_processor_wait_for_it() -> None:
     one = min(os.sched_getaffinity(0))
-    record = run_trial(SPEC, threads=4, affinity=[one], duration=0.2)
+    began = time.monotonic()
+    record = run_trial(SPEC, threads=4, affinity=[one], duration=2.0)
+    whole = time.monotonic() - began
     delay = record["cpu"]["run_delay_ns"]
     if isinstance(delay, dict):
         pytest.skip(delay["missing"])
-    # At most one of the four runs at any moment; none of them ever sleeps.
-    assert 2 * record["elapsed_s"] < delay * 1e-9 < 4.4 * record["elapsed_s"]
+    # At most one of the four runs at any moment; none of them ever sleeps. Who reads the counters
+    # beside the window may be late, but not later than the trial.
+    assert 2 * record["elapsed_s"] < delay * 1e-9 < 4 * whole
 
 
 def test_the_delay_of_threads_that_came_and_went_is_missing() -> None:

@@ -13,7 +13,7 @@ CATALOGUE = workloads.catalogue()
 
 
 def stream(spec: workloads.Workload, seed: int, threads: int = 2) -> list[str]:
-    record = run_trial(spec, threads=threads, seed=seed, operation_limit=200, duration=10.0)
+    record = run_trial(spec, threads=threads, seed=seed, operation_limit=200, duration=60.0)
     digests: list[str] = record["digests"]
     return digests
 

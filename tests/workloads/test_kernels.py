@@ -63,7 +63,7 @@ def test_every_parameter_goes_to_its_edges(kernel: str, parameter: str) -> None:
 )
 def test_consumer_allocates_once_or_never(consumers: str, *, allocates: bool) -> None:
     spec = CATALOGUE["producer_consumer"].with_options(consumers=consumers)
-    record = run_trial(spec, threads=2, operation_limit=200, duration=10.0)
+    record = run_trial(spec, threads=2, operation_limit=200, duration=60.0)
     assert (int(record["digests"][1], 16) != 0) is allocates
 
 

@@ -67,7 +67,7 @@ def test_null_malloc_keeps_the_interface(environment: dict[str, str]) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert worker.stdout == "kept\n", worker.stderr
@@ -81,7 +81,7 @@ def test_null_malloc_never_reuses_what_the_interpreter_holds(environment: dict[s
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert worker.stdout == "True\n", worker.stderr
