@@ -142,7 +142,7 @@ class Tree:
         if not self.expect:
             sighting.state = "served"
             return
-        sighting.judge(pid, self.expect, self._served)
+        sighting.judge(pid, self.expect, self._served, ours=pid == self.process.pid)
         if sighting.state == "served":
             now = procfs.stat(pid)
             if now is not None and now.image == image:

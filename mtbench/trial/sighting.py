@@ -2,6 +2,8 @@
 
 Three answers. *Served*: the library is mapped and the process's LD_PRELOAD names it first, or it
 is the fork of such a process; the first preloaded malloc serves whatever a program links itself.
+A server may write its title over its environment, and then shows no LD_PRELOAD: of the one that was
+started from here it is known.
 *Unserved*: it runs without, and `why` says what is the matter. *Unseen*: it ended, or executed
 another program, before either could be told, or it may not be looked at.
 """
@@ -60,9 +62,12 @@ class Sighting:
         """Its CPU time if it ended at some moment between the last look and `now`."""
         return self.cpu_s + self.pace * (now - self.at) / 2 if self.at else 0.0
 
-    def judge(self, pid: int, expect: str, served: Container[tuple[str, ...]]) -> None:
-        """Set name, state and why. served: images of processes that are served. The loader maps
-        libc after what is preloaded, so a mapped libc says that it is done."""
+    def judge(
+        self, pid: int, expect: str, served: Container[tuple[str, ...]], *, ours: bool = False
+    ) -> None:
+        """Set name, state and why. served: images of processes that are served. ours: it was
+        started from here, the library preloaded first. The loader maps libc after what is
+        preloaded, so a mapped libc says that it is done."""
         root = Path(f"/proc/{pid}")
         self.state, self.why, self.fork, self.looks = "unseen", "", self.image in served, 0
         try:
@@ -78,18 +83,18 @@ class Sighting:
         self.name = procfs.name(pid) or self.name
         if "[stack]" not in maps:
             return
+        asked = [entry for entry in variables if entry.startswith(b"LD_PRELOAD=")]
         if static:
             self._refuse("it is statically linked")
         elif not _LIBC.search(maps):
             self.why = "no C library was mapped in it yet"
         elif f" {expect}\n" not in maps:
-            asked = any(entry.startswith(b"LD_PRELOAD=") for entry in variables)
             self._refuse(
                 "its loader did not take the library that LD_PRELOAD names"
                 if asked
                 else "LD_PRELOAD is gone from its environment"
             )
-        elif not self.fork and not _first(variables, expect):
+        elif not self.fork and not (_first(asked[0], expect) if asked else ours):
             self._refuse("its LD_PRELOAD does not name that library first")
         else:
             self.state = "served"
@@ -98,9 +103,6 @@ class Sighting:
         self.state, self.why = "unserved", why
 
 
-def _first(variables: list[bytes], expect: str) -> bool:
-    """Whether LD_PRELOAD begins with the library."""
-    for entry in variables:
-        if entry.startswith(b"LD_PRELOAD="):
-            return re.split(rb"[ :]", entry[11:])[0] == os.fsencode(preload_path(expect))
-    return False
+def _first(entry: bytes, expect: str) -> bool:
+    """Whether LD_PRELOAD=... begins with the library."""
+    return re.split(rb"[ :]", entry[11:])[0] == os.fsencode(preload_path(expect))

@@ -120,7 +120,9 @@ def test_a_run_spent_in_children_that_nobody_saw_proves_nothing(
     assert record(sys.executable, "-S", "-c", code).status == "ok"
 
 
-def judged(preload: str, served: set[tuple[str, ...]], code: str = "") -> tuple[str, str]:
+def judged(
+    preload: str, served: set[tuple[str, ...]], code: str = "", *, ours: bool = False
+) -> tuple[str, str]:
     """State and reason of a process that preloads so, once the loader is done and it has run
     `code`; the image is its own where `served` holds one."""
     with subprocess.Popen(
@@ -134,7 +136,7 @@ def judged(preload: str, served: set[tuple[str, ...]], code: str = "") -> tuple[
         stat = procfs.stat(process.pid)
         assert stat is not None
         seen = Sighting(image=stat.image)
-        seen.judge(process.pid, str(HAKMEM.path), {stat.image} if served else set())
+        seen.judge(process.pid, str(HAKMEM.path), {stat.image} if served else set(), ours=ours)
         process.kill()
     return seen.state, seen.why
 
@@ -144,19 +146,41 @@ def test_only_the_first_preloaded_library_serves(library: Library) -> None:
     assert judged(f"{HAKMEM.path}:{other}", set()) == ("served", "")
     state, why = judged(f"{other}:{HAKMEM.path}", set())
     assert state == "unserved" and "does not name that library first" in why
+    assert judged(f"{other}:{HAKMEM.path}", set(), ours=True)[0] == "unserved"
+
+
+WIPE = (
+    "import ctypes\n"
+    "e = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), 'environ')\n"
+    "i = 0\n"
+    "while e[i]:\n"
+    "    ctypes.memset(e[i], 0, len(ctypes.string_at(e[i]))); i += 1\n"
+)
+"""Servers write their titles over their environment."""
 
 
 def test_a_fork_is_believed_its_parents_environment() -> None:
-    # Servers write their titles over their environment; a fork of one has nothing else to show.
-    wipe = (
-        "import ctypes\n"
-        "e = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), 'environ')\n"
-        "i = 0\n"
-        "while e[i]:\n"
-        "    ctypes.memset(e[i], 0, len(ctypes.string_at(e[i]))); i += 1\n"
-    )
-    assert judged(str(HAKMEM.path), {()}, wipe) == ("served", "")
-    assert judged(str(HAKMEM.path), set(), wipe)[0] == "unserved"
+    assert judged(str(HAKMEM.path), {()}, WIPE) == ("served", "")
+    assert judged(str(HAKMEM.path), set(), WIPE)[0] == "unserved"
+
+
+def test_a_program_is_believed_the_environment_that_it_was_started_with() -> None:
+    assert judged(str(HAKMEM.path), set(), WIPE, ours=True) == ("served", "")
+    assert judged("", set(), WIPE, ours=True)[0] == "unserved"
+
+
+def test_a_program_that_has_written_over_its_environment_before_a_look_is_proven(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def looked_at_late(tree: Tree, timeout_s: float) -> bool:
+        while not Path("wiped").exists():
+            time.sleep(0.01)
+        return whole(tree, timeout_s)
+
+    whole = Tree.wait
+    monkeypatch.setattr(Tree, "wait", looked_at_late)
+    late = f"{WIPE}open('wiped', 'w').close()\nimport time; time.sleep(1)"
+    assert record(sys.executable, "-S", "-c", late).status == "ok"
 
 
 def test_a_fork_seen_once_and_gone_is_no_proof() -> None:
