@@ -9,6 +9,7 @@ a command changes but the port of the Redis server, which is a free one.
 from __future__ import annotations
 
 import os
+import random
 import re
 import shlex
 import shutil
@@ -121,10 +122,11 @@ def missing(text: str) -> str:
 def furnish(folder: Path) -> dict[str, str]:
     """Puts the files there that the guide says are the reader's, and `mtbench` on the path."""
     (folder / "docs").symlink_to(DOCS)
-    (folder / "data.tar").write_bytes(bytes(range(256)) * 4000)
+    # Both give a program so much to do that it is looked at before it ends.
+    (folder / "data.tar").write_bytes(random.Random(1).randbytes(1 << 20))
     (folder / "build.sql").write_text(
         "create table t as with recursive n(i) as (select 1 union all select i + 1 from n "
-        "where i < 50000) select i, hex(i) as h from n;\n"
+        "where i < 500000) select i, hex(i) as h from n;\n"
     )
     programs = folder / "bin"
     programs.mkdir()
