@@ -3,6 +3,7 @@
 #include "base/decay.h"
 #include "base/os.h"
 #include "check.h"
+#include "clock.h"
 #include "hakmem.h"
 #include "pages/bigcache.h"
 #include "pages/pages.h"
@@ -10,17 +11,9 @@
 #include "stores/central.h"
 #include "stores/spans.h"
 
-#include <stdatomic.h>
-
 #define DAY ((uint64_t)86400000)
 
-/* The clock stands still but for what a promise adds. */
-static uint64_t clock_ms = 1000 * DAY;
-
-uint64_t __wrap_os_coarse_ms(void);
-uint64_t __wrap_os_coarse_ms(void) {
-    return clock_ms;
-}
+static _Atomic uint64_t clock_ms = 1000 * DAY;
 
 static const uint64_t jumps[] = {DAY / 24, 24 * DAY,  26 * DAY, 49 * DAY,
                                  50 * DAY, 100 * DAY, 500 * DAY};

@@ -3,6 +3,7 @@
  * ends but where a test says so. */
 #include "base/config.h"
 #include "base/decay.h"
+#include "clock.h"
 #include "crew.h"
 #include "hakmem.h"
 #include "parcel.h"
@@ -44,10 +45,7 @@ void *__wrap_os_map(size_t bytes, size_t alignment) {
     return atomic_load(&refuse_maps) ? NULL : __real_os_map(bytes, alignment);
 }
 
-uint64_t __wrap_os_coarse_ms(void);
-uint64_t __wrap_os_coarse_ms(void) {
-    return 1000;
-}
+static _Atomic uint64_t clock_ms = 1000;
 
 /* ThreadSanitizer's own runtime comes by here too, before a thread is ready for its checks. */
 #if __has_attribute(disable_sanitizer_instrumentation)

@@ -3,18 +3,11 @@
 #include "base/config.h"
 #include "base/decay.h"
 #include "base/os.h"
+#include "clock.h"
 #include "crew.h"
 #include "hakmem.h"
 
-#include <stdatomic.h>
-
-/* The clock stands still but for what a promise adds. */
 static _Atomic uint64_t clock_ms = 1000000;
-
-uint64_t __wrap_os_coarse_ms(void);
-uint64_t __wrap_os_coarse_ms(void) {
-    return atomic_load(&clock_ms);
-}
 
 static struct hak_stats *stats_now(void) {
     static struct hak_stats stats;

@@ -2,6 +2,7 @@
  * Linked with --wrap, so that a test can see to it that time has no part in what goes back.
  */
 #include "base/config.h"
+#include "clock.h"
 #include "crew.h"
 #include "hakmem.h"
 #include "pages/growth.h"
@@ -9,22 +10,12 @@
 #include "stores/dirty.h"
 #include "stores/spans.h"
 
-/* When the clock stands still, the time it shows; else 0. */
-static _Atomic uint64_t standing_ms;
-
-uint64_t __real_os_coarse_ms(void);
-uint64_t __wrap_os_coarse_ms(void);
-uint64_t __wrap_os_coarse_ms(void) {
-    uint64_t at = atomic_load(&standing_ms);
-    return at != 0 ? at : __real_os_coarse_ms();
-}
-
 static void stop_clock(void) {
-    atomic_store(&standing_ms, __real_os_coarse_ms());
+    atomic_store(&clock_ms, __real_os_coarse_ms());
 }
 
 static void start_clock(void) {
-    atomic_store(&standing_ms, 0);
+    atomic_store(&clock_ms, 0);
 }
 
 static uint64_t purges(void) {
