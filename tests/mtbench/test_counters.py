@@ -68,11 +68,11 @@ def test_lock_counters_refer_to_the_window_alone_where_threads_queue_up() -> Non
     shares: list[float] = []
     # Where the coordinator loses its processor between two readings they belong less together:
     # then again.
-    while len(shares) < 10 and not near(shares, 0.5):
+    while len(shares) < 3 and not near(shares, 0.5):
         request = workloads.request(
             workloads.catalogue()["mid_exchange"],
             threads=threads,
-            duration=1.0,
+            duration=2.0,
             warmup=0.05,
             seed=len(shares),
         )
