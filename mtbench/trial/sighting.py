@@ -83,18 +83,17 @@ class Sighting:
         self.name = procfs.name(pid) or self.name
         if "[stack]" not in maps:
             return
+        mapped = f" {expect}\n" in maps
         asked = [entry for entry in variables if entry.startswith(b"LD_PRELOAD=")]
         if static:
             self._refuse("it is statically linked")
         elif not _LIBC.search(maps):
             self.why = "no C library was mapped in it yet"
-        elif f" {expect}\n" not in maps:
-            self._refuse(
-                "its loader did not take the library that LD_PRELOAD names"
-                if asked
-                else "LD_PRELOAD is gone from its environment"
-            )
-        elif not self.fork and not (_first(asked[0], expect) if asked else ours):
+        elif not asked and not (mapped and (self.fork or ours)):
+            self._refuse("LD_PRELOAD is gone from its environment")
+        elif not mapped:
+            self._refuse("its loader did not take the library that LD_PRELOAD names")
+        elif asked and not self.fork and not _first(asked[0], expect):
             self._refuse("its LD_PRELOAD does not name that library first")
         else:
             self.state = "served"

@@ -16,6 +16,7 @@ import pytest
 
 from mtbench.errors import MtbenchError
 from mtbench.machine import fate, procfs
+from mtbench.mallocs import identity
 from mtbench.mallocs.allocators import Allocator, resolve, worker_environment
 from mtbench.plan.plan import Cell, Trial
 from mtbench.plan.program import Number, Program
@@ -90,6 +91,14 @@ def test_a_statically_linked_child_is_named(tmp_path: Path) -> None:
 def test_a_child_without_the_environment_is_named() -> None:
     found = sh("env -i sleep 0.5; sleep 0.4")
     assert found.status == "mismatch"
+    assert "process 'sleep' runs without" in why(found)
+    assert "LD_PRELOAD is gone from its environment" in why(found)
+
+
+def test_a_child_without_it_is_named_where_libc_itself_is_preloaded() -> None:
+    system = {"system": Allocator("system", "system", identity.where("gnu_get_libc_version"))}
+    task = Program("it", ("sh", "-c", f"env -i sleep {ONCE}7 & sleep 0.4"))
+    found = ProgramTrial(task, system).record(Trial(0, 0, Cell("system", "it", 1)))
     assert "process 'sleep' runs without" in why(found)
     assert "LD_PRELOAD is gone from its environment" in why(found)
 
