@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite, nan
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
 Kind = Literal["null", "system", "hakmem", "peer"]
 Severity = Literal["ok", "note", "warning", "unknown"]
 Better = Literal["higher", "lower", "neither"]
@@ -24,7 +27,17 @@ Tone = Literal["good", "bad", "neutral"]
 
 def no_floats() -> Floats:
     """Returns an empty array, shape (0,)."""
+    # Who asks for the facts of a machine need not wait for numpy.
+    import numpy as np
+
     return np.empty(0, dtype=np.float64)
+
+
+def no_flags() -> Flags:
+    """Returns an empty array, shape (0,)."""
+    import numpy as np
+
+    return np.empty(0, dtype=np.bool_)
 
 
 class Estimate(NamedTuple):
@@ -166,7 +179,7 @@ class Cell:
     missing: Mapping[str, str] = field(default_factory=dict)
     trial_throughput: Floats = field(default_factory=no_floats)
     trial_order: Floats = field(default_factory=no_floats)
-    flagged: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    flagged: Flags = field(default_factory=no_flags)
     latency: Mapping[str, LatencyCurve] = field(default_factory=dict)
     memory: MemorySeries | None = None
     doubtful: bool = False

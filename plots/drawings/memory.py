@@ -3,17 +3,22 @@ freed."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from plots import style
-from plots.data import Floats, MemorySeries, Run
+from plots.data import MemorySeries, Run
 from plots.numbers import bytes_step, bytes_text, digits, times
 from plots.numbers import threads as thread_count
 from plots.paper import curves
 from plots.paper.labels import End, beside
 from plots.paper.sheet import SMALL, WIDTH, Drawing, Panel, Tips, caption, sheet
+
+if TYPE_CHECKING:
+    from plots.data import Floats
 
 POINTS = 48
 

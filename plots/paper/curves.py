@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,11 +20,14 @@ from matplotlib.ticker import (
 )
 
 from plots import style
-from plots.data import Cell, Estimate, Floats, Run
+from plots.data import Cell, Estimate, Run
 from plots.numbers import bytes_text, compact
 from plots.numbers import threads as thread_count
 from plots.paper.labels import End, beside
 from plots.paper.sheet import BODY, FAMILY, SMALL, Drawing, Sheet, Tips, text_width, wrapped
+
+if TYPE_CHECKING:
+    from plots.data import Floats
 
 Format = Callable[[float], str]
 Reader = Callable[[Cell], Estimate]
