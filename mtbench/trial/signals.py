@@ -19,7 +19,7 @@ from types import FrameType
 
 from mtbench.base import streams
 
-Forgotten = Callable[["sys.UnraisableHookArgs"], object]
+_Hook = Callable[["sys.UnraisableHookArgs"], object]
 
 # Seconds from an exception that Python forgot to the same one again, outside of the callback.
 _AGAIN = 0.01
@@ -124,7 +124,7 @@ def _raise(arrived: int) -> None:
         raise Interrupted(arrived)
 
 
-def _raising_again(others: Forgotten) -> Forgotten:
+def _raising_again(others: _Hook) -> _Hook:
     def forgotten(what: sys.UnraisableHookArgs) -> None:
         if isinstance(what.exc_value, Interrupted):
             _told.lost = what.exc_value.number
