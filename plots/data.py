@@ -83,6 +83,7 @@ PROGRAM_MEASURES: tuple[Metric, ...] = (
            "CPU seconds outside the system's kernel, all threads"),
     Metric("system_s", "system time", "s", "lower",
            "CPU seconds in the system's kernel, all threads"),
+    Metric("cpu_s", "CPU time", "s", "lower", "user and system time"),
     Metric("rss_peak", "peak memory", "bytes", "lower",
            "largest resident set of the process and all it started, summed at one moment"),
     Metric("voluntary", "voluntary switches", "", "lower",
@@ -101,9 +102,9 @@ class ProgramCell:
     """A program run under one allocator: medians of its runs.
 
     trials, failed: how many gave numbers and how many did not. measures: by keys of
-    PROGRAM_MEASURES, and by the names of the run's program_numbers. ratios: the same keys, median
+    PROGRAM_MEASURES, and by the names of the program's own numbers. ratios: the same keys, median
     of paired ratios to the baseline; verdict: "better", "worse", "" or "too few trials" for the
-    first of program_numbers, else wall time. wall_s, order: of each good run, shape (trials,).
+    program's leading measure. wall_s, order: of each good run, shape (trials,).
     processes: the most seen in one run, all but `unproven` of them with the library mapped.
     unseen: share of the CPU time, at least, in children that ended before they could be seen, the
     median of the runs. left: what it left running when it ended.
@@ -129,6 +130,51 @@ class ProgramCell:
     def ratio(self, key: str) -> Estimate:
         """Returns the ratio to the baseline, or MISSING."""
         return self.ratios.get(key, MISSING)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A whole program at one number of threads, under each allocator.
+
+    workload: its name; name: with the number of threads where it has an axis. command: as one would
+    type it. numbers:
+    what was read from its output. leading: the measure that verdicts are about. cells: an
+    allocator each, in the run's order.
+    """
+
+    workload: str
+    name: str
+    threads: int
+    command: str
+    leading: Metric
+    numbers: tuple[Metric, ...] = ()
+    cells: tuple[ProgramCell, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every measure it may have, its own numbers first."""
+        return (*self.numbers, *PROGRAM_MEASURES)
+
+    def cell(self, allocator: str) -> ProgramCell | None:
+        """Returns what is known of it under an allocator, if anything."""
+        return next((cell for cell in self.cells if cell.allocator == allocator), None)
+
+
+@dataclass(frozen=True)
+class SuiteRow:
+    """An allocator over several programs: geometric means of ratios to the baseline, over those in
+    which every allocator of the suite has a number. measures: "leading" (as a time: below 1 is
+    better), and keys of PROGRAM_MEASURES. programs: how many; without: those left out, and of whom
+    a number is missing."""
+
+    allocator: str
+    measures: Mapping[str, Estimate]
+    programs: int
+    without: tuple[str, ...] = ()
+
+    def measure(self, key: str) -> Estimate:
+        """Returns the mean, or MISSING."""
+        return self.measures.get(key, MISSING)
 
 
 @dataclass(frozen=True)
@@ -324,9 +370,9 @@ class Run:
     source: name of the run directory. created: ISO 8601 UTC. cores: logical CPUs this process may
     use, cgroup quota counted. threads: planned counts, rising. cells: any order, failed ones
     included with a missing throughput. baseline: label behind the metric "ratio". main_workload:
-    shown first, "" for the first. noise_threshold: smallest ratio effect worth a word. program,
-    programs: the command line and its cells where a whole program was run instead of a grid;
-    program_numbers: what was read from its output.
+    shown first, "" for the first. noise_threshold: smallest ratio effect worth a word. programs:
+    where programs were run instead of a grid; suite: each allocator over all of them, where there
+    are several.
     """
 
     title: str
@@ -358,9 +404,8 @@ class Run:
     ladder: tuple[Rung, ...] = ()
     locks: tuple[LockRow, ...] = ()
     usl: tuple[UslFit, ...] = ()
-    program: str = ""
-    program_numbers: tuple[Metric, ...] = ()
-    programs: tuple[ProgramCell, ...] = ()
+    programs: tuple[Program, ...] = ()
+    suite: tuple[SuiteRow, ...] = ()
 
     def cell(self, allocator: str, workload: str, threads: int) -> Cell | None:
         """Returns the cell, or None if the run has none there."""

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mtbench.analysis import findings, histograms, programs, scaling
+from mtbench.analysis import findings, histograms, programs, scaling, suite
 from mtbench.analysis.cells import CALLS, PERCENTILES, CellData, Results
 from mtbench.analysis.metrics import METRICS
 from mtbench.analysis.statistics import (
@@ -56,9 +56,11 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
     manifest = run.manifest.shown()
     base = baseline(plan)
     rungs = ladder(plan)
+    ran = programs.presented(run, plan, base)
+    rows = suite.rows(programs.gather(run.records(), plan), plan, ran, base) if ran else ()
     told = (
-        programs.findings(run, plan, results, base)
-        if manifest.program
+        [*suite.findings(rows, ran, base), *programs.findings(run, ran, results, base)]
+        if ran
         else findings.of(plan, results, base, [rung.label for rung in rungs])
     )
     return plots_data.Run(
@@ -95,7 +97,8 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
             for workload in plan.workloads
             for allocator in plan.allocators
         ),
-        **programs.presented(run, plan, base)._asdict(),
+        programs=ran,
+        suite=rows,
     )
 
 
@@ -110,8 +113,9 @@ def ladder(plan: Plan) -> tuple[plots_data.Rung, ...]:
 
 
 def _title(plan: Plan, manifest: Manifest) -> str:
-    if manifest.program:
-        return f"{plan.workloads[0]} under {len(plan.allocators)} allocators"
+    if manifest.programs:
+        what = plan.workloads[0] if len(plan.workloads) == 1 else f"{len(plan.workloads)} programs"
+        return f"{what} under {len(plan.allocators)} allocators"
     counts = (
         f"{plan.threads[0]} to {plan.threads[-1]}" if len(plan.threads) > 1 else plan.threads[0]
     )

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from mtbench.analysis.cells import Floats, Results
 from mtbench.analysis.statistics import Ratio, Verdict, bootstrap_median, paired_ratio
 from mtbench.base.table import bytes_, number, ratio, text_table
-from mtbench.plan.plan import Plan
+from mtbench.plan.plan import Cell, Plan
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.record import Identity, Record
 from mtbench.runs.result import ProgramUse
-from plots.data import PROGRAM_MEASURES, Estimate, Finding, Metric, ProgramCell, Run, Tone
+from plots.data import (
+    PROGRAM_MEASURES,
+    Estimate,
+    Finding,
+    Metric,
+    Program,
+    ProgramCell,
+    Run,
+    Tone,
+)
 
 _UNSEEN_SHARE = 0.05
-Measured = dict[str, dict[str, Floats]]
-"""allocator -> measure -> one number per round, nan where that run failed, shape (trials,)."""
+Measured = dict[Cell, dict[str, Floats]]
+"""cell -> measure -> one number per round, nan where that run failed, shape (trials,)."""
 
 
 def gather(records: Iterable[Record], plan: Plan) -> Measured:
     """The measures of every good run; `order` is its place among all runs."""
-    found: Measured = {label: {} for label in plan.allocators}
+    found: Measured = {cell: {} for cell in plan.cells}
     for record in records:
         block = record.block
-        measures = found.get(record.allocator)
+        measures = found.get(record.cell)
         if not record.good or measures is None or not 0 <= block < plan.trials:
             continue
         used = record.good.program or ProgramUse()
@@ -40,7 +49,7 @@ def gather(records: Iterable[Record], plan: Plan) -> Measured:
         values |= used.numbers
         values |= {"order": record.order, "processes": processes}
         values |= {"unproven": processes - (proof.proven or 0)}
-        spent = (used.user_s or 0.0) + (used.system_s or 0.0)
+        spent = used.cpu_s or 0.0
         values |= {"unseen": min(1.0, proof.unseen_s / spent) if spent > 0 else 0.0}
         for key, value in values.items():
             if key not in measures:
@@ -49,54 +58,80 @@ def gather(records: Iterable[Record], plan: Plan) -> Measured:
     return found
 
 
-class Shown(NamedTuple):
-    """What `plots.data.Run` holds of a program; nothing for a sweep."""
-
-    program: str = ""
-    program_numbers: tuple[Metric, ...] = ()
-    programs: tuple[ProgramCell, ...] = ()
-
-
-def presented(run: RunDirectory, plan: Plan, base: str) -> Shown:
-    """The program of a run, with what it used under each allocator."""
+def presented(run: RunDirectory, plan: Plan, base: str) -> tuple[Program, ...]:
+    """The programs of a run at each number of threads, with what they used under each allocator;
+    none of a sweep."""
     manifest = run.manifest.shown()
-    if manifest.program is None:
-        return Shown()
-    numbers = tuple(
-        Metric(entry.name, entry.name, "", "lower" if entry.lower else "higher",
-               f"the program's own: {entry.pattern}")
-        for entry in manifest.program.numbers
-    )  # fmt: skip
+    if not manifest.programs:
+        return ()
     records = list(run.records())
     measured = gather(records, plan)
-    failed = dict.fromkeys(plan.allocators, 0)
-    left: dict[str, set[str]] = {label: set() for label in plan.allocators}
+    failed = dict.fromkeys(plan.cells, 0)
+    left: dict[Cell, set[str]] = {cell: set() for cell in plan.cells}
     for record in records:
-        failed[record.allocator] += not record.good
-        left[record.allocator].update(record.identity.left if record.identity else ())
-    cells = tuple(
-        _cell(label, measured, failed[label], tuple(sorted(left[label])), base, numbers)
-        for label in plan.allocators
-    )
-    return Shown(manifest.workloads[0].description, numbers, cells)
+        if record.cell in failed:
+            failed[record.cell] += not record.good
+            left[record.cell].update(record.identity.left if record.identity else ())
+    found = []
+    for task in manifest.programs:
+        numbers = tuple(
+            Metric(
+                entry.name,
+                entry.name,
+                "",
+                "lower" if entry.lower else "higher",
+                f"the program's own: {entry.pattern}",
+            )
+            for entry in task.numbers
+        )
+        leading = _leading(task.by, numbers)
+        metrics = (*PROGRAM_MEASURES, *numbers)
+        for threads in plan.threads:
+            places = [Cell(label, task.name, threads) for label in plan.allocators]
+            cells = tuple(
+                _cell(
+                    place.allocator,
+                    measured[place],
+                    measured.get(Cell(base, task.name, threads), {}),
+                    failed[place],
+                    tuple(sorted(left[place])),
+                    metrics,
+                    leading if place.allocator != base else None,
+                )
+                for place in places
+                if place in measured
+            )
+            if cells:
+                several = task.threaded and len(plan.threads) > 1
+                name = f"{task.name} × {threads}" if several else task.name
+                found.append(
+                    Program(task.name, name, threads, task.text(), leading, numbers, cells)
+                )
+    return tuple(found)
+
+
+def _leading(by: str, numbers: tuple[Metric, ...]) -> Metric:
+    """The measure that is compared: as asked for, or the first number, or wall time."""
+    if by:
+        return next(metric for metric in PROGRAM_MEASURES if metric.key == by)
+    return numbers[0] if numbers else PROGRAM_MEASURES[0]
 
 
 def _cell(
     label: str,
-    measured: Measured,
+    mine: dict[str, Floats],
+    rival: dict[str, Floats],
     failed: int,
     left: tuple[str, ...],
-    base: str,
-    numbers: tuple[Metric, ...],
+    metrics: tuple[Metric, ...],
+    leading: Metric | None,
 ) -> ProgramCell:
-    mine, rival = measured[label], measured.get(base, {})
-    metrics = (*PROGRAM_MEASURES, *numbers)
+    """leading: None for the baseline itself, which is compared with nobody."""
     ratios = {
         metric.key: paired_ratio(mine[metric.key], rival[metric.key])
         for metric in metrics
-        if label != base and metric.key in mine and metric.key in rival
+        if leading and metric.key in mine and metric.key in rival
     }
-    leading = numbers[0] if numbers else PROGRAM_MEASURES[0]
     wall = mine.get("wall_s", np.empty(0))
     good = np.isfinite(wall)
     return ProgramCell(
@@ -109,7 +144,7 @@ def _cell(
             if metric.key in mine
         },
         ratios={key: found.estimate for key, found in ratios.items()},
-        verdict=_verdict(ratios.get(leading.key), leading),
+        verdict=_verdict(ratios.get(leading.key), leading) if leading else "",
         wall_s=wall[good],
         order=mine["order"][good] if "order" in mine else np.empty(0),
         processes=int(np.nanmax(mine["processes"])) if good.any() else 0,
@@ -127,38 +162,26 @@ def _verdict(found: Ratio | None, metric: Metric) -> str:
     return "better" if (found.verdict is Verdict.FASTER) == (metric.better == "higher") else "worse"
 
 
-def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list[Finding]:
-    """A sentence an allocator against the baseline, the clearest difference first."""
-    parts = presented(run, plan, base)
-    leading = (*parts.program_numbers, PROGRAM_MEASURES[0])[0]
-    name = plan.workloads[0]
+def findings(
+    run: RunDirectory, shown: Sequence[Program], results: Results, base: str
+) -> list[Finding]:
+    """A sentence for each program and allocator against the baseline, the clearest first."""
     told = []
-    for cell in parts.programs:
-        found = cell.ratio(leading.key)
-        if cell.allocator == base or not found.present:
-            continue
-        ratio_text = f"{found.value:.2f} x the {leading.label} of {base}"
-        evidence = f"{ratio(found)} x, n = {cell.trials}"
-        memory = cell.ratio("rss_peak")
-        if memory.present:
-            evidence += f"; peak memory {memory.value:.2f} x"
-        if cell.verdict in ("better", "worse"):
-            tone: Tone = "good" if cell.verdict == "better" else "bad"
-            text = f"{name} under {cell.allocator}: {ratio_text}, {cell.verdict}."
-            told.append((abs(math.log(found.value)), Finding(text, evidence, tone)))
-        else:
-            seen = cell.verdict or Verdict.SAME
-            text = f"{name} under {cell.allocator}: {seen} in {leading.label} to {base}."
-            told.append((-1.0, Finding(text, evidence)))
+    for program in shown:
+        for cell in program.cells:
+            found = cell.ratio(program.leading.key)
+            if cell.allocator != base and found.present:
+                told.append(_against(program, cell, found, base))
     told.sort(key=lambda entry: -entry[0])
-    sentences = [*_of_the_proof(parts.programs, name), *(finding for _, finding in told)]
-    if (plain := run.manifest.without_preload) is not None:
+    sentences = [finding for program in shown for finding in _of_the_proof(program)]
+    sentences += [finding for _, finding in told]
+    for name, plain in run.manifest.without_preload.items():
         sentences.insert(0, _takes_none(name, plain, results))
     if results.failures:
         labels = sorted({record.allocator for record in results.failures})
         text = f"{len(results.failures)} runs failed, under {', '.join(labels)}."
         sentences.append(Finding(text, results.failures[0].reason or "", "bad"))
-    if codes := _unlike_ends(run):
+    for name, codes in _unlike_ends(run):
         text = f"{name} ends otherwise under another malloc: {codes}."
         sentences.insert(0, Finding(text, "perhaps not the same work", "bad"))
     if not sentences:
@@ -166,29 +189,55 @@ def findings(run: RunDirectory, plan: Plan, results: Results, base: str) -> list
     return sentences
 
 
-def _unlike_ends(run: RunDirectory) -> str:
-    """The exit codes of the good runs by allocator, where --ignore-exit-code let them differ."""
-    codes: dict[str, set[int]] = {}
+def _against(
+    program: Program, cell: ProgramCell, found: Estimate, base: str
+) -> tuple[float, Finding]:
+    """How clear a difference to the baseline is, and the sentence."""
+    name, label = program.name, program.leading.label
+    ratio_text = f"{found.value:.2f} x the {label} of {base}"
+    evidence = f"{ratio(found)} x, n = {cell.trials}"
+    memory = cell.ratio("rss_peak")
+    if memory.present:
+        evidence += f"; peak memory {memory.value:.2f} x"
+    if cell.verdict in ("better", "worse"):
+        tone: Tone = "good" if cell.verdict == "better" else "bad"
+        text = f"{name} under {cell.allocator}: {ratio_text}, {cell.verdict}."
+        return abs(math.log(found.value)), Finding(text, evidence, tone)
+    seen = cell.verdict or Verdict.SAME
+    return -1.0, Finding(f"{name} under {cell.allocator}: {seen} in {label} to {base}.", evidence)
+
+
+def _unlike_ends(run: RunDirectory) -> Iterator[tuple[str, str]]:
+    """Programs, and the exit codes of their good runs by allocator, where --ignore-exit-code let
+    them differ."""
+    codes: dict[str, dict[str, set[int]]] = {}
     for record in run.records():
         if record.good and record.exit_code is not None:
-            codes.setdefault(record.allocator, set()).add(record.exit_code)
-    if len({frozenset(found) for found in codes.values()}) < 2:
-        return ""
-    return ", ".join(
-        f"{label} with {' or '.join(map(str, sorted(found)))}" for label, found in codes.items()
-    )
+            of = codes.setdefault(record.workload, {})
+            of.setdefault(record.allocator, set()).add(record.exit_code)
+    for name, of in codes.items():
+        if len({frozenset(found) for found in of.values()}) > 1:
+            yield (
+                name,
+                ", ".join(
+                    f"{label} with {' or '.join(map(str, sorted(found)))}"
+                    for label, found in of.items()
+                ),
+            )
 
 
-def _of_the_proof(cells: Iterable[ProgramCell], name: str) -> list[Finding]:
+def _of_the_proof(program: Program) -> list[Finding]:
     """What went by unproven, and what the program did not end itself."""
     told = []
-    share = max((cell.unseen for cell in cells), default=0.0)
+    share = max((cell.unseen for cell in program.cells), default=0.0)
     if share >= _UNSEEN_SHARE:
-        text = f"Up to {share:.0%} of {name}'s CPU time is unproven."
+        text = f"Up to {share:.0%} of {program.name}'s CPU time is unproven."
         told.append(Finding(text, "children that ended before their malloc could be seen"))
-    left = sorted({one for cell in cells for one in cell.left})
+    left = sorted({one for cell in program.cells for one in cell.left})
     if left:
-        text = f"{name} left {', '.join(left)} running when it ended; no number counts that."
+        text = (
+            f"{program.name} left {', '.join(left)} running when it ended; no number counts that."
+        )
         told.append(Finding(text, "mtbench ended it after each run"))
     return told
 
@@ -196,7 +245,8 @@ def _of_the_proof(cells: Iterable[ProgramCell], name: str) -> list[Finding]:
 def _takes_none(name: str, plain: str, results: Results) -> Finding:
     """A program that died by a signal under every malloc but libc's. plain: how it ended without
     a preloaded one, "" if well."""
-    ends = sorted({end for record in results.failures if (end := record.killed_by)})
+    failures = [record for record in results.failures if record.workload == name]
+    ends = sorted({end for record in failures if (end := record.killed_by)})
     text = f"{name} dies by {', '.join(ends)} under every preloaded malloc"
     if plain:
         return Finding(f"{text}, and fails without one too: {plain}.", "one run without", "bad")
@@ -209,19 +259,18 @@ def _takes_none(name: str, plain: str, results: Results) -> Finding:
     )
 
 
-def table(run: Run) -> str:
-    """The program's cells for a terminal."""
-    leading = run.program_numbers[0] if run.program_numbers else PROGRAM_MEASURES[0]
+def table(program: Program, base: str) -> str:
+    """A program's cells for a terminal."""
+    leading, own = program.leading, program.numbers
     rows = []
-    for cell in run.programs:
-        against = cell.ratio(leading.key)
-        numbers = [number(cell.measure(metric.key).value) for metric in run.program_numbers]
+    for cell in program.cells:
+        numbers = [number(cell.measure(metric.key).value) for metric in own]
         rows.append(
             [
                 cell.allocator,
                 *numbers,
                 _bounded(cell.measure("wall_s")),
-                ratio(against),
+                ratio(cell.ratio(leading.key)),
                 cell.verdict or "-",
                 number(cell.measure("user_s").value),
                 number(cell.measure("system_s").value),
@@ -232,10 +281,10 @@ def table(run: Run) -> str:
             ]
         )
     header = [
-        run.workloads[0].name,
-        *(metric.label for metric in run.program_numbers),
+        program.name,
+        *(metric.label for metric in own),
         "wall s [95 %]",
-        f"{leading.label} / {run.baseline}",
+        f"{leading.label} / {base}",
         "verdict",
         "user s",
         "system s",
@@ -254,14 +303,24 @@ def _bounded(found: Estimate) -> str:
 
 
 def document(run: Run) -> dict[str, Any]:
-    """The program's cells for other programs; null is missing."""
+    """The programs' cells for other programs; null is missing."""
     return {
         "run": run.source,
-        "program": run.program,
         "findings": [{"text": entry.text, "evidence": entry.evidence} for entry in run.findings],
         "failed_trials": len(run.failures),
+        "suite": [
+            {
+                "allocator": row.allocator,
+                "programs": row.programs,
+                "ratios": {key: _triple(found) for key, found in row.measures.items()},
+            }
+            for row in run.suite
+        ],
         "cells": [
             {
+                "program": program.name,
+                "threads": program.threads,
+                "command": program.command,
                 "allocator": cell.allocator,
                 "trials": cell.trials,
                 "failed": cell.failed,
@@ -270,7 +329,8 @@ def document(run: Run) -> dict[str, Any]:
                 "measures": {key: _triple(found) for key, found in cell.measures.items()},
                 "ratios": {key: _triple(found) for key, found in cell.ratios.items()},
             }
-            for cell in run.programs
+            for program in run.programs
+            for cell in program.cells
         ],
     }
 

@@ -44,12 +44,15 @@ def rows(run: Run) -> list[dict[str, str]]:
 
 
 def program_rows(run: Run) -> list[dict[str, str]]:
-    """A row for each allocator that a program ran under: its measures and ratios, with bounds."""
+    """A row for each program and allocator: measures and ratios, with bounds. A number that only
+    another program has is empty."""
     found = []
-    for cell in run.programs:
-        row = {"allocator": cell.allocator, "program": run.program}
+    own = dict.fromkeys(metric for program in run.programs for metric in program.numbers)
+    for program, cell in ((each, cell) for each in run.programs for cell in each.cells):
+        row = {"allocator": cell.allocator, "program": program.command, "name": program.workload}
+        row |= {"threads": str(program.threads)}
         row |= {"trials": str(cell.trials), "failed": str(cell.failed)}
-        for metric in (*PROGRAM_MEASURES, *run.program_numbers):
+        for metric in (*PROGRAM_MEASURES, *own):
             for name, interval in (
                 (metric.key, cell.measure(metric.key)),
                 (f"{metric.key}_ratio", cell.ratio(metric.key)),

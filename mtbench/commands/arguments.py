@@ -28,7 +28,7 @@ def resumed(args: argparse.Namespace) -> tuple[RunDirectory, Job]:
     refuse_options(args)
     run = RunDirectory.resume(Path(args.resume))
     try:
-        if run.manifest.program:
+        if run.manifest.programs:
             raise UsageError(
                 f"{run.path} holds runs of a program; go on with: mtbench exec --resume {run.path}"
             )

@@ -190,12 +190,14 @@ def _programs(base: _Loaded, other: _Loaded) -> list[str]:
                 f"{entry.name}: {base.name} counts {unit}, {other.name} {entry.unit}; "
                 "accepted: runs that count the same"
             )
-    one = msgspec.to_builtins(base.manifest.program) or {}
-    two = msgspec.to_builtins(other.manifest.program) or {}
+    ran = {task.name: msgspec.to_builtins(task) for task in base.manifest.programs}
+    again = {task.name: msgspec.to_builtins(task) for task in other.manifest.programs}
     return [
-        f"{other.name} ran the program with {key} {_typed(two.get(key))}, {base.name} with "
-        f"{_typed(one.get(key))}"
-        for key in one.keys() & two.keys()
+        f"{other.name} ran {name} with {key} {_typed(two[key])}, {base.name} with "
+        f"{_typed(one[key])}"
+        for name, one in ran.items()
+        if (two := again.get(name))
+        for key in one
         if key != "timeout" and one[key] != two[key]
     ]
 

@@ -8,25 +8,25 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from mtbench.base.table import printable
+from mtbench.commands import wanted
 from mtbench.commands.arguments import refuse_options
 from mtbench.errors import Exit, MtbenchError, UsageError
 from mtbench.machine import procfs, readings
 from mtbench.mallocs import allocators
 from mtbench.mallocs.allocators import Allocator
-from mtbench.plan import program
 from mtbench.plan.jobs import Job
-from mtbench.plan.plan import Plan, grid
-from mtbench.plan.program import Program
+from mtbench.plan.plan import Cell, Plan, thread_counts
+from mtbench.programs.program import Program
 from mtbench.runs import conditions
 from mtbench.runs.directory import RunDirectory, new_path
 from mtbench.trial import proctree, progress, session, signals
-from mtbench.trial.program import ProgramTrial, shell
+from mtbench.trial.program import ProgramTrial
+from mtbench.trial.starting import shell
 from plots.data import WorkloadInfo
 
 DEFAULT_TRIALS = 10
@@ -34,18 +34,18 @@ DEFAULT_TRIALS = 10
 
 def command(args: argparse.Namespace) -> int:
     """`mtbench exec`."""
-    run, plan, task, chosen = _resumed(args) if args.resume else _created(args)
+    run, plan, tasks, chosen = _resumed(args) if args.resume else _created(args)
     with run, signals.terminable():
         done = session.finished(run)
         if not args.quiet:
             total = len(plan.cells) * plan.trials
             before = f", {len(done)} done before" if done else ""
-            print(f"{task.text()}: {total} runs into {run.path}{before}", file=sys.stderr)
+            print(f"{wanted.told(tasks)}: {total} runs into {run.path}{before}", file=sys.stderr)
         show = progress.shown(
             plan, len(done), quiet=args.quiet or args.no_progress, verbose=args.verbose
         )
         try:
-            ended_by = session.fill(run, _records(run, plan, task, chosen, done), show)
+            ended_by = session.fill(run, _records(run, plan, tasks, chosen, done), show)
         except MtbenchError:
             signals.only_finish()
             if session.finished(run):
@@ -59,51 +59,64 @@ def command(args: argparse.Namespace) -> int:
 def _records(
     run: RunDirectory,
     plan: Plan,
-    task: Program,
+    tasks: Mapping[str, Program],
     chosen: Mapping[str, Allocator],
     done: session.Done,
 ) -> session.Records:
-    """Every run of the program that is not in `done`, and the commands around them."""
-    trial_of = ProgramTrial(task, chosen)
-    with proctree.adopting(), _surrounded(task):
+    """Every run of a program that is not in `done`, and the commands around them."""
+    trial_of = ProgramTrial(tasks, chosen)
+    with proctree.adopting(), trial_of.at_work(), _surrounded(tasks):
         yield from session.measured(trial_of, session.left(plan, done))
-        if _none_lived(run, chosen):
-            run.update(without_preload=trial_of.plain() or "")
+        if unserved := list(_none_lived(run, chosen)):
+            ends = {cell.workload: trial_of.plain(cell) or "" for cell in unserved}
+            run.update(without_preload=ends)
 
 
-def _none_lived(run: RunDirectory, chosen: Mapping[str, Allocator]) -> bool:
-    """Whether every run under every preloaded malloc but libc's own died by a signal that is no
-    lack of memory: perhaps the program takes no preloaded malloc at all."""
+def _none_lived(run: RunDirectory, chosen: Mapping[str, Allocator]) -> Iterator[Cell]:
+    """A cell of each program of which every run under every preloaded malloc but libc's own died by
+    a signal that is no lack of memory: perhaps it takes no preloaded malloc at all."""
     others = {label for label, entry in chosen.items() if entry.kind != "system"} or set(chosen)
-    ends = [record.killed_by for record in run.records() if record.allocator in others]
-    return bool(ends) and all(ends) and "SIGKILL" not in ends
+    ends: dict[str, list[str | None]] = {}
+    cells = {}
+    for record in run.records():
+        if record.allocator in others:
+            ends.setdefault(record.workload, []).append(record.killed_by)
+            cells[record.workload] = record.cell
+    for name, found in ends.items():
+        if all(found) and "SIGKILL" not in found:
+            yield cells[name]
 
 
 @contextlib.contextmanager
-def _surrounded(task: Program) -> Iterator[None]:
+def _surrounded(tasks: Mapping[str, Program]) -> Iterator[None]:
     """--setup before, --cleanup after, also when interrupted; then what they left running ends."""
     before = procfs.present()
     try:
-        if task.setup:
-            shell("--setup", task.setup, task.timeout)
+        for task in tasks.values():
+            if task.setup:
+                shell("--setup", task.setup, task.timeout)
         yield
     finally:
         try:
-            if task.cleanup:
-                shell("--cleanup", task.cleanup, task.timeout)
+            for task in tasks.values():
+                if task.cleanup:
+                    shell("--cleanup", task.cleanup, task.timeout)
         finally:
             proctree.end_orphans(before)
 
 
 def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -> int:
-    from mtbench.analysis import programs
+    from mtbench.analysis import programs, suite
     from mtbench.commands import report
 
     written = report.write(run, Path(run.path), report.DEFAULT_FORMATS)
     if as_json:
         print(json.dumps(programs.document(written.run), indent=1))
     elif not quiet:
-        print(f"\n{programs.table(written.run)}")
+        for program in written.run.programs:
+            print(f"\n{programs.table(program, written.run.baseline)}")
+        if written.run.suite:
+            print(f"\n{suite.table(written.run.suite, written.run.baseline)}\n")
         for finding in written.run.findings[:3]:
             print(f"{finding.text} [{finding.evidence}]" if finding.evidence else finding.text)
     if not as_json:
@@ -128,50 +141,60 @@ def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -
 
 def _created(
     args: argparse.Namespace,
-) -> tuple[RunDirectory, Plan, Program, dict[str, Allocator]]:
-    task = _task(args)
+) -> tuple[RunDirectory, Plan, dict[str, Program], dict[str, Allocator]]:
+    tasks = wanted.programs(args)
     found = allocators.resolve_all(args.allocators or ["all"])
     if not args.allocators:
         # It frees nothing, so a program of unknown hunger would take all memory.
         found = [entry for entry in found if entry.kind != "null"]
     chosen = {entry.label: entry for entry in _preloadable(allocators.identify(found))}
+    counts = thread_counts(args.threads) if args.threads else (1,)
     plan = Plan(
         allocators=tuple(chosen),
-        workloads=(task.name,),
-        threads=(1,),
+        workloads=tuple(tasks),
+        threads=counts,
         trials=args.trials or DEFAULT_TRIALS,
         duration=0.0,
         warmup=0.0,
         seed=1 if args.seed is None else args.seed,
         cores=readings.usable_cores(),
-        cells=grid(tuple(chosen), (task.name,), (1,)),
-        timeout=task.timeout,
+        cells=tuple(
+            Cell(label, task.name, count)
+            for task in tasks.values()
+            for label in chosen
+            for count in (counts if task.threaded else counts[:1])
+        ),
+        timeout=max(task.timeout for task in tasks.values()),
         latency_every=0,
     )
     manifest = session.manifest(Job(plan, chosen, {}), args.title)
     manifest = msgspec.structs.replace(
         manifest,
-        workloads=(WorkloadInfo(task.name, task.text(), task.unit),),
-        program=task,
-        conditions=manifest.conditions | conditions.of_program(task.command, task.client),
+        workloads=tuple(WorkloadInfo(task.name, task.text(), task.unit) for task in tasks.values()),
+        programs=tuple(tasks.values()),
+        conditions=manifest.conditions | _conditions(tasks),
     )
     path = Path(args.output) if args.output else new_path(Path("runs"))
-    return RunDirectory.create(path, manifest), plan, task, chosen
+    return RunDirectory.create(path, manifest), plan, tasks, chosen
+
+
+def _conditions(tasks: Mapping[str, Program]) -> dict[str, str]:
+    words = [words for task in tasks.values() for words in (task.command, task.client)]
+    return conditions.of_program(*words)
 
 
 def _resumed(
     args: argparse.Namespace,
-) -> tuple[RunDirectory, Plan, Program, dict[str, Allocator]]:
+) -> tuple[RunDirectory, Plan, dict[str, Program], dict[str, Allocator]]:
     refuse_options(args)
     run = RunDirectory.resume(Path(args.resume))
     try:
-        plan, task = run.manifest.plan, run.manifest.program
-        if task is None:
+        tasks = {task.name: task for task in run.manifest.programs}
+        if not tasks:
             raise UsageError(
                 f"{run.path} is a sweep; go on with: mtbench sweep --resume {run.path}"
             )
-        programs = conditions.of_program(task.command, task.client)
-        conditions.check(run, conditions.here() | programs)
+        conditions.check(run, conditions.here() | _conditions(tasks))
         kept = {entry.label: entry for entry in run.manifest.allocators}
         for entry in kept.values():
             path = entry.path or ""
@@ -180,7 +203,7 @@ def _resumed(
                     f"allocator '{entry.label}' is not the library this run began with ({path} "
                     "has changed); start a new run"
                 )
-        return run, plan, task, kept
+        return run, run.manifest.plan, tasks, kept
     except BaseException:
         run.close()
         raise
@@ -193,45 +216,3 @@ def _preloadable(found: list[Allocator]) -> list[Allocator]:
 
     libc = identity.where("gnu_get_libc_version") or identity.where("printf")
     return [replace(entry, path=libc) if entry.path is None and libc else entry for entry in found]
-
-
-def _task(args: argparse.Namespace) -> Program:
-    """The program that the arguments ask for. Raises UsageError."""
-    typed = (
-        [part for part in args.program if part != "--"]
-        if args.program[:1] == ["--"]
-        else (args.program)
-    )
-    if bool(args.server) != bool(args.client):
-        raise UsageError("--server and --client go together: the server runs under the allocators")
-    if args.ready and not args.server:
-        raise UsageError("--ready asks whether a server serves; it goes with --server")
-    if args.lower and not args.metric:
-        raise UsageError("--lower says that less of a --metric is better; it goes with --metric")
-    if bool(typed) == bool(args.server):
-        raise UsageError("exec needs one program: -- PROGRAM ARGS..., or --server with --client")
-    if args.server:
-        served = program.words("--server", args.server, args.shell)
-        client = program.words("--client", args.client, args.shell)
-        program.checked(client, served=False)
-    elif args.shell != "none":
-        served, client = program.words("program", " ".join(typed), args.shell), ()
-    else:
-        served, client = tuple(typed), ()
-    program.checked(served, served=True)
-    name = args.name or (Path(served[0]).name if args.shell == "none" else "program")
-    name = printable(" ".join(name.split()))
-    return Program(
-        name=name,
-        command=served,
-        client=client,
-        setup=args.setup or "",
-        prepare=args.prepare or "",
-        cleanup=args.cleanup or "",
-        ready=args.ready or "",
-        codes=() if args.ignore_exit_code else (0,),
-        timeout=args.timeout or 600.0,
-        numbers=program.numbers(
-            args.metric or (), (f.name for f in fields(proctree.Usage)), lower=args.lower
-        ),
-    )

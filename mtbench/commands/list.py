@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtbench.base.table import bytes_, text_table
 from mtbench.errors import Exit, UsageError
 
+if TYPE_CHECKING:
+    from mtbench.programs.entry import Entry
+    from workloads import Workload
+
 
 def command(args: argparse.Namespace) -> int:
     """`mtbench list`."""
-    if args.name and args.what not in ("sizes", "workloads"):
-        raise UsageError(f"list {args.what} takes no name; sizes and workloads do")
+    if args.name and args.what not in ("sizes", "workloads", "programs"):
+        raise UsageError(f"list {args.what} takes no name; sizes, workloads and programs do")
     if args.show is not None:
         return _show(args)
     if args.what == "schema":
@@ -26,6 +30,8 @@ def command(args: argparse.Namespace) -> int:
         sections["allocators"] = _allocators()
     if args.what in (None, "workloads"):
         sections["workloads"] = _workloads(args.name)
+    if args.what == "programs":
+        sections["programs"] = _programs(args.name)
     if args.what == "options":
         sections["options"] = _options()
     if args.what == "sizes":
@@ -49,14 +55,22 @@ def command(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    """Print one workload as the TOML that `-w FILE.toml` takes."""
-    from mtbench.plan.jobs import workload_specs
+    """Print one workload or program as the TOML that `-w FILE.toml` or `-p FILE.toml` takes."""
+    if args.what not in (None, "workloads", "programs") or args.name or args.json:
+        raise UsageError(
+            "--show prints one workload or program: mtbench list workloads --show NAME"
+        )
+    found: list[Workload | Entry]
+    if args.what == "programs":
+        from mtbench.commands.wanted import entries
 
-    if args.what not in (None, "workloads") or args.name or args.json:
-        raise UsageError("--show prints one workload: mtbench list workloads --show NAME")
-    found = list(workload_specs([args.show]).values())
+        found = list(entries([args.show]))
+    else:
+        from mtbench.plan.jobs import workload_specs
+
+        found = list(workload_specs([args.show]).values())
     if len(found) != 1:
-        raise UsageError(f"--show prints one workload, '{args.show}' names {len(found)}")
+        raise UsageError(f"--show prints one, '{args.show}' names {len(found)}")
     print(found[0].to_toml(), end="")
     return Exit.FINE
 
@@ -81,6 +95,20 @@ def _workloads(name: str | None) -> list[dict[str, str]]:
     return [
         {"name": key, "unit": spec.unit, "description": spec.description}
         for key, spec in workload_specs([name or "all"]).items()
+    ]
+
+
+def _programs(name: str | None) -> list[dict[str, str]]:
+    from mtbench.commands.wanted import entries
+
+    return [
+        {
+            "name": entry.name,
+            "threads": "any" if entry.program().threaded else "-",
+            "here": entry.obstacle() or "yes",
+            "description": entry.stands_for,
+        }
+        for entry in entries([name or "all"])
     ]
 
 

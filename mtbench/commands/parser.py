@@ -43,6 +43,9 @@ _RUN_EXAMPLES = """examples:
 _EXEC_EXAMPLES = """examples:
   mtbench exec -- xz -T2 -k -c data.tar
   mtbench exec -a system,hakmem,jemalloc -n 20 --prepare 'rm -f out.db' -- sqlite3 out.db '.read q'
+  mtbench exec -p perl,z3,redis -a hakmem,system,mimalloc      of `mtbench list programs`
+  mtbench exec -t 1,2,4 -- xz -T{threads} -k -c data.tar
+  mtbench exec -a 'system,arenas1=system,MALLOC_ARENA_MAX=1' --by peak -- python3 job.py
   mtbench exec --server 'redis-server --port 7000 --save ""' \\
       --client 'redis-benchmark -p 7000 -t set -q' --metric 'requests/s=([0-9.]+) requests per'
 
@@ -69,7 +72,8 @@ _LIST_EXAMPLES = """examples:
   mtbench list options         hakmem's options, as -a hakmem:NAME=VALUE takes them
   mtbench list schema          JSON Schema of a run's manifest.json and trials.jsonl
   mtbench list sizes mid_gap   what a workload allocates
-  mtbench list workloads --show mid_gap > mine.toml      a file for -w mine.toml"""
+  mtbench list workloads --show mid_gap > mine.toml      a file for -w mine.toml
+  mtbench list programs --show jq > mine.toml            a file for exec -p mine.toml"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -192,6 +196,19 @@ def _add_program(parser: _Parser) -> None:
         metavar="LIST",
         help="as for sweep (default all but null)",
     )
+    add(
+        "-p",
+        "--programs",
+        action="append",
+        metavar="LIST",
+        help="of `mtbench list programs`: names, files.toml, or all",
+    )
+    add(
+        "-t",
+        "--threads",
+        metavar="LIST",
+        help="what {threads} in a command stands for: 1-8 or 1,2,8 (default 1)",
+    )
     add("-n", "--trials", type=_read(TRIALS), metavar="N", help="runs per allocator (default 10)")
     add("--server", metavar="CMD", help="run this under the allocator, and the client beside it")
     add(
@@ -205,8 +222,25 @@ def _add_program(parser: _Parser) -> None:
         help="a number in the output, the last match's first group; the first one is compared",
     )
     add("--lower", action="store_true", help="less is better in --metric")
+    add(
+        "--by",
+        choices=("wall", "cpu", "peak", "faults"),
+        help="what is compared (default the first --metric, else wall)",
+    )
+    add(
+        "--check",
+        metavar="stdout|CMD",
+        help="what must be the same after every run: its output, or a command's",
+    )
+    add("--stdin", metavar="FILE", help="the program's standard input (default none)")
+    add("--memory", type=_bytes, metavar="SIZE", help="end a run that holds more than this")
     add("--setup", metavar="CMD", help="once, before the first run (sh)")
-    add("--prepare", metavar="CMD", help="before every run, not timed (sh)")
+    add(
+        "--prepare",
+        metavar="CMD",
+        help="before every run, not timed (sh); $MTBENCH_ROUND counts from 1",
+    )
+    add("--conclude", metavar="CMD", help="after every run, not timed (sh)")
     add("--cleanup", metavar="CMD", help="once, after the last run (sh)")
     add(
         "--shell",
@@ -370,14 +404,14 @@ def build_parser(argv: list[str]) -> argparse.ArgumentParser:
         commands,
         "list",
         "mtbench.commands.list:command",
-        "allocators | workloads | sizes | options | schema",
+        "allocators | workloads | programs | sizes | options | schema",
         _LIST_EXAMPLES,
     )
     add = list_.add_argument
-    things = ("allocators", "workloads", "sizes", "options", "schema")
+    things = ("allocators", "workloads", "programs", "sizes", "options", "schema")
     add("what", nargs="?", choices=things, help="default: allocators and workloads")
-    add("name", nargs="?", help="one workload, for sizes and workloads")
-    add("--show", metavar="WORKLOAD", help="print it as TOML, to start a file for -w from")
+    add("name", nargs="?", help="one, of sizes, workloads or programs")
+    add("--show", metavar="NAME", help="print it as TOML, to start a file for -w or -p from")
     add("--json", action="store_true", help="print it as JSON")
 
     doctor = _subcommand(

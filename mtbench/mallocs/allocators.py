@@ -147,14 +147,23 @@ def pieces(text: str) -> list[str]:
     return found
 
 
+_VARIABLE = re.compile(r"([A-Z_][A-Z0-9_]*)=(.*)", re.DOTALL)
+_OURS = ("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH")
+"""What decides which malloc serves: not a matter of its environment."""
+
+
 def split(text: str) -> list[str]:
-    """Cut a comma-separated list; `hakmem:registry=locked,route=cascade` stays whole."""
+    """Cut a comma-separated list; `hakmem:registry=locked,route=cascade` stays whole, and so does
+    `jemalloc,MALLOC_CONF=narenas:1`."""
     names = {option.name for option in hakmem_options()}
     parts: list[str] = []
     for piece in pieces(text):
         key = piece.partition("=")[0]
+        variable = _VARIABLE.fullmatch(piece)
         if parts and ":" in parts[-1] and "=" in piece and key in names:
             parts[-1] += f",{piece}"
+        elif parts and variable and not os.path.isfile(variable[2]):  # noqa: PTH113 - as in `peer`
+            parts[-1] += f",{piece}".replace(",", "\\,")
         else:
             parts.append(piece)
     return parts
@@ -163,11 +172,17 @@ def split(text: str) -> list[str]:
 def resolve(text: str) -> Allocator:
     """One allocator from what the user typed.
 
+    `NAME=ALLOCATOR` gives another name to one that is known; `,VARIABLE=VALUE` behind either is set
+    for what it serves.
+
     Raises UsageError: unknown name or option, a library that does not exist.
     """
+    text, *settings = re.split(r"\\,(?=[A-Z_][A-Z0-9_]*=)", text)
+    if settings:
+        return _with_environment(text, settings)
     name, equals, path = text.partition("=")
     if equals and ":" not in name:
-        return peer(name, path)
+        return _renamed(name, path) if _is_known(path) else peer(name, path)
     base, colon, options = text.partition(":")
     if base in FLAVOURS:
         chosen = _flavour(base)
@@ -190,6 +205,33 @@ def resolve(text: str) -> Allocator:
         f"unknown allocator '{text}'; accepted: {', '.join(known)}, "
         r"hakmem:OPTION=VALUE[,...], NAME=/path/to/library.so (a comma in it as \,), all"
     )
+
+
+def _is_known(text: str) -> bool:
+    """Whether a text is an allocator's name, with options or without, and no path."""
+    base = text.partition(":")[0]
+    return base in ("system", "null", *FLAVOURS, *PEERS, "mimalloc-pypi")
+
+
+def _renamed(label: str, text: str) -> Allocator:
+    return replace(resolve(text), label=_label(label))
+
+
+def _with_environment(text: str, settings: Sequence[str]) -> Allocator:
+    """One allocator and `VARIABLE=VALUE` settings. Raises UsageError."""
+    chosen = resolve(text)
+    given: dict[str, str] = {}
+    for setting in settings:
+        variable, _, value = setting.replace("\\,", ",").partition("=")
+        if variable in _OURS:
+            raise UsageError(f"{variable} decides which malloc serves; accepted: NAME=/path/lib.so")
+        if variable in given or variable in chosen.environment:
+            raise UsageError(f"allocator '{chosen.label}': {variable} is given twice")
+        given[variable] = value
+    named = "=" in text.partition(":")[0]
+    shown = ",".join(f"{variable}={value}" for variable, value in given.items())
+    label = chosen.label if named else f"{chosen.label},{shown}"
+    return replace(chosen, label=label, environment=chosen.environment | given)
 
 
 def resolve_all(wanted: Sequence[str | Allocator]) -> list[Allocator]:
@@ -221,12 +263,7 @@ def peer(label: str, path: str) -> Allocator:
     """A library of the user's under a name of its own. Raises UsageError for one that cannot be
     preloaded here."""
     file = Path(os.path.expanduser(path))  # noqa: PTH111 - a path that is not there, no error
-    if label in RESERVED:
-        raise UsageError(
-            f"allocator name '{label}' is taken; accepted: any but {', '.join(RESERVED)}"
-        )
-    if not label or not re.fullmatch(r"[\w.+-]+", label):
-        raise UsageError(f"allocator name '{label}' must be letters, digits, '.', '_', '+', '-'")
+    label = _label(label)
     if not os.path.isfile(file):  # noqa: PTH113 - also False for a name that is too long
         raise UsageError(f"allocator '{label}': no library at {path}; give the path of a .so file")
     try:
@@ -241,6 +278,17 @@ def peer(label: str, path: str) -> Allocator:
     if (built := _machine(head)) != (here := _machine(own)):
         raise UsageError(f"allocator '{label}': {path} is built for {built}; this Python is {here}")
     return Allocator(label, "peer", os.path.realpath(file))
+
+
+def _label(name: str) -> str:
+    """A name that a user gives. Raises UsageError for one that cannot be his."""
+    if name in RESERVED:
+        raise UsageError(
+            f"allocator name '{name}' is taken; accepted: any but {', '.join(RESERVED)}"
+        )
+    if not name or not re.fullmatch(r"[\w.+-]+", name):
+        raise UsageError(f"allocator name '{name}' must be letters, digits, '.', '_', '+', '-'")
+    return name
 
 
 def _machine(head: bytes) -> str:

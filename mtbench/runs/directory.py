@@ -174,7 +174,7 @@ class RunDirectory:
                     continue
                 if record.schema != SCHEMA:
                     self._refuse_schema(line, file, number)
-                if self.manifest.program and record.good and not record.good.program:
+                if self.manifest.programs and record.good and not record.good.program:
                     damaged, why = number, " (it is no run of a program)"
                     break
                 if self.manifest.hosts is not None and record.host is None:

@@ -14,7 +14,7 @@ from mtbench.base.table import printable
 from mtbench.machine.checks import Fact
 from mtbench.mallocs.allocators import Allocator
 from mtbench.plan.plan import MOST_TRIALS, Plan
-from mtbench.plan.program import Program
+from mtbench.programs.program import Program
 from mtbench.runs.record import fault
 from mtbench.runs.result import MOST_THREADS, Amount, Threads
 from plots.data import WorkloadInfo
@@ -40,8 +40,9 @@ class Site(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
-    """A run. hosts, assignment, on_each_host, cluster: of a run on a cluster; program,
-    without_preload: of runs of a program, the latter how it ended without a preloaded malloc."""
+    """A run. hosts, assignment, on_each_host, cluster: of a run on a cluster. programs: of a run of
+    programs, one for each workload of the plan; without_preload: how each of them ended without a
+    preloaded malloc, where none lived with one, "" if well."""
 
     schema: int
     created: Annotated[str, Meta(description="ISO 8601, UTC")]
@@ -51,8 +52,8 @@ class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
     plan: Plan
     workloads: tuple[WorkloadInfo, ...]
     sessions: tuple[Session, ...] = ()
-    program: Program | None = None
-    without_preload: str | None = None
+    programs: tuple[Program, ...] = ()
+    without_preload: dict[str, str] = {}
     cluster: str | None = None
     on_each_host: bool | None = None
     assignment: dict[str, str] | None = None
@@ -65,14 +66,26 @@ class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
 
 def decoded(text: str) -> Manifest:
     """The manifest of a file. Raises ValueError, with what is wrong."""
+    given = json.loads(text)
+    if isinstance(given, dict):
+        _renew(given)
     try:
-        found = msgspec.convert(json.loads(text), Manifest)
+        found = msgspec.convert(given, Manifest)
     except msgspec.ValidationError as error:
         raise ValueError(fault(error)) from None
     wrong = next(_faults(found), None)
     if wrong:
         raise ValueError(wrong)
     return found
+
+
+def _renew(given: dict[str, Any]) -> None:
+    """Older runs hold at most one program."""
+    program = given.pop("program", None)
+    if isinstance(program, dict):
+        given["programs"] = [program]
+        if isinstance(plain := given.get("without_preload"), str):
+            given["without_preload"] = {str(program.get("name")): plain}
 
 
 def encoded(manifest: Manifest) -> str:
@@ -104,10 +117,11 @@ def _faults(manifest: Manifest) -> Iterator[str]:
     for allocator, workload, threads in plan.cells:
         if not (allocator in labels and workload in names and threads in plan.threads):
             yield f"plan.cells has {allocator}, {workload}, {threads}, which its lists have not"
-    if manifest.program is None and sorted(name for name, _ in plan.sources) != sorted(names):
-        yield "plan.sources are not those of its workloads"
-    if manifest.program and not all(0 <= code <= 255 for code in manifest.program.codes):
-        yield "program.codes has what is no exit code"
+    described = [entry.name for entry in manifest.programs] or [name for name, _ in plan.sources]
+    if sorted(described) != sorted(names):
+        yield "plan.sources or programs are not those of its workloads"
+    if not all(0 <= code <= 255 for entry in manifest.programs for code in entry.codes):
+        yield "programs have what is no exit code"
     for host, site in (manifest.hosts or {}).items():
         # The name is a folder's, too.
         if not host.strip(".") or "/" in host or not host.isprintable():

@@ -158,9 +158,17 @@ class ProgramUse(Struct, frozen=True, omit_defaults=True):
     minor_faults: Annotated[Amount | None, is_("page faults served from memory")] = None
     major_faults: Annotated[Amount | None, is_("page faults that read a disk")] = None
     numbers: Annotated[dict[str, Number], is_("each --metric, as the output says it")] = {}
+    output: Annotated[str, is_("SHA-256 of what has to be the same under every malloc")] = ""
     stopped_itself: Annotated[
         bool | None, is_("a server that ended when it was asked to, before it was killed")
     ] = None
+
+    @property
+    def cpu_s(self) -> float | None:
+        """CPU seconds, in and outside the system's kernel."""
+        if self.user_s is None or self.system_s is None:
+            return None
+        return self.user_s + self.system_s
 
 
 class Result(Struct, frozen=True, omit_defaults=True):

@@ -58,7 +58,8 @@ class Tree:
     expect: real path of the library that must be preloaded and mapped; "" if nothing need be.
     started: monotonic seconds. before: processes that were there before it, so none of its own.
     left: names of what it had left running when it ended by itself. stopped: it was stopped and
-    continued, so that its times count a pause.
+    continued, so that its times count a pause. most: bytes it may hold, 0 for any; over: what it
+    held when it was ended for that, 0 if it was not.
     """
 
     process: subprocess.Popen[bytes]
@@ -69,6 +70,8 @@ class Tree:
     rss_peak: int = 0
     left: tuple[str, ...] = ()
     stopped: bool = False
+    most: int = 0
+    over: int = 0
     unseen_s: float = 0.0
     _alien: set[int] = field(default_factory=set)
     _served: set[tuple[str, ...]] = field(default_factory=set)
@@ -113,6 +116,9 @@ class Tree:
             if not sighting.gone or pid == self.process.pid
         ]
         self.rss_peak = max(self.rss_peak, sum(resident))
+        if self.most and sum(resident) > self.most and not self.over:
+            self.over = sum(resident)
+            self._signal(signal.SIGKILL)
         return len(self.seen) > known or sum(e.reaped for e in self.seen.values()) > reaped
 
     def _glance(self, pid: int, sighting: Sighting) -> int:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from mtbench.machine import procfs
-from mtbench.plan.program import is_static
+from mtbench.programs.program import is_static
 from workloads.preload import preload_path
 
 State = Literal["served", "unserved", "unseen"]

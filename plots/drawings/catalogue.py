@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from matplotlib.figure import Figure
 
-from plots.data import Run
+from plots.data import Program, Run
 from plots.drawings import (
     contention,
     heatmap,
@@ -18,6 +18,7 @@ from plots.drawings import (
     memory,
     programs,
     scaling,
+    suite,
     throughput,
     trials,
     usl,
@@ -76,10 +77,7 @@ def main_workload(run: Run) -> str:
 def entries(run: Run) -> list[Entry]:
     """Return all figures in reading order, the main workload first."""
     if run.programs:
-        name = run.workloads[0].name
-        draw: Draw = lambda width: programs.programs(run, width=width)  # noqa: E731
-        measured = any(cell.trials for cell in run.programs)
-        return [Entry("programs", "program", "", f"{name} under each allocator", measured, draw)]
+        return [*_of_suite(run), *_of_programs(run)]
     first = main_workload(run)
     names = [first, *(info.name for info in run.workloads if info.name != first)]
     chosen = picks(run)
@@ -89,6 +87,30 @@ def entries(run: Run) -> list[Entry]:
               lambda width: heatmap.heatmap(run, chosen, width=width)),
     ]  # fmt: skip
     return [*all_over, *(entry for name in names for entry in _of(run, name, chosen))]
+
+
+def _of_suite(run: Run) -> Iterator[Entry]:
+    whole = len(run.suite) > 1
+    yield Entry("suite", "suite", "", "Time against memory over all programs", whole,
+                lambda width: suite.frontier(run, width=width))  # fmt: skip
+    yield Entry("suite-cells", "suite", "", "Every program under every allocator", whole,
+                lambda width: suite.cells(run, width=width))  # fmt: skip
+
+
+def _of_programs(run: Run) -> Iterator[Entry]:
+    """A figure for each program, in the section of its name; the only one's is "programs"."""
+    for program in run.programs:
+        name = "programs" if len(run.programs) == 1 else f"program-{_file(program.name)}"
+
+        def draw(width: float, program: Program = program) -> Drawing:
+            return programs.bars(run, program, width=width)
+
+        measured = any(cell.trials for cell in program.cells)
+        yield Entry(name, program.name, "", f"{program.name} under each allocator", measured, draw)
+
+
+def _file(name: str) -> str:
+    return name.replace(" × ", "-").replace("/", "-")
 
 
 def _of(run: Run, name: str, chosen: tuple[int, ...]) -> Iterator[Entry]:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isfinite
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from plots import style
-from plots.data import PROGRAM_MEASURES, Metric, Run
+from plots.data import PROGRAM_MEASURES, Metric, Program, Run
 from plots.numbers import bytes_text, compact, digits
 from plots.paper.sheet import BODY, FAMILY, SMALL, WIDTH, Drawing, Panel, Tips, sheet, text_width
 
 DRAWN = ("wall_s", "user_s", "system_s", "rss_peak")
-
-
-def metrics(run: Run) -> tuple[Metric, ...]:
-    """Return every measure of the run's program, its own numbers first."""
-    return (*run.program_numbers, *PROGRAM_MEASURES)
 
 
 def shown(metric: Metric) -> Callable[[float], str]:
@@ -30,21 +25,19 @@ def shown(metric: Metric) -> Callable[[float], str]:
     return compact
 
 
-def leading(run: Run) -> Metric:
-    """Return the measure that verdicts are about."""
-    return run.program_numbers[0] if run.program_numbers else PROGRAM_MEASURES[0]
-
-
-def programs(run: Run, *, width: float = WIDTH) -> Drawing:
-    """Draw the program's own number, wall and CPU time and peak memory, a bar an allocator."""
-    own = [metric for metric in metrics(run) if metric in run.program_numbers]
-    chosen = [*own[:2], *(metric for metric in PROGRAM_MEASURES if metric.key in DRAWN)]
-    labels = [style.short(cell.allocator) for cell in run.programs]
-    name = run.workloads[0].name
+def bars(run: Run, program: Program, *, width: float = WIDTH) -> Drawing:
+    """Draw a program's own numbers, wall and CPU time and peak memory, a bar an allocator."""
+    drawn = (*DRAWN, program.leading.key)
+    chosen = [
+        *program.numbers[:2],
+        *(metric for metric in PROGRAM_MEASURES if metric.key in drawn),
+    ]
+    labels = [style.short(cell.allocator) for cell in program.cells]
+    name = program.name
     paper = sheet(
         [Panel(metric.label.capitalize(), _better(metric)) for metric in chosen],
         f"{name} under each allocator",
-        run.program if len(run.program) < 200 else f"{run.program[:197]}...",
+        program.command if len(program.command) < 200 else f"{program.command[:197]}...",
         "Bar: median; line: bootstrap 95 % interval. "
         f"Runs in random order. Source: {run.source or run.title} ({run.host}, seed {run.seed}).",
         width=width,
@@ -55,8 +48,17 @@ def programs(run: Run, *, width: float = WIDTH) -> Drawing:
     )
     for index, metric in enumerate(chosen):
         first = index % paper.columns == 0
-        _bars(paper.axes[index], paper.figure, run, metric, index, labels if first else None)
-    paper.figure.description = _description(run, name)
+        looks = style.looks(entry.label for entry in run.allocators)
+        _bars(
+            paper.axes[index],
+            paper.figure,
+            program,
+            looks,
+            metric,
+            index,
+            labels if first else None,
+        )
+    paper.figure.description = _description(program)
     return paper.figure
 
 
@@ -65,11 +67,16 @@ def _better(metric: Metric) -> str:
 
 
 def _bars(
-    axes: Axes, figure: Drawing, run: Run, metric: Metric, index: int, labels: list[str] | None
+    axes: Axes,
+    figure: Drawing,
+    program: Program,
+    looks: Mapping[str, style.Look],
+    metric: Metric,
+    index: int,
+    labels: list[str] | None,
 ) -> None:
     show = shown(metric)
-    looks = style.looks(entry.label for entry in run.allocators)
-    count = len(run.programs)
+    count = len(program.cells)
     axes.grid(visible=False)
     axes.grid(axis="x", color=style.GRID, linewidth=0.7)
     # The first allocator at the top, as in the table.
@@ -77,13 +84,13 @@ def _bars(
     axes.set_yticks(range(count), labels or [""] * count)
     tops = [
         bound
-        for cell in run.programs
+        for cell in program.cells
         for bound in (cell.measure(metric.key).value, cell.measure(metric.key).high)
         if isfinite(bound)
     ]
     top = max(tops, default=0.0) or 1.0
     axes.set_xlim(0, top * 1.45)
-    for y, cell in enumerate(run.programs):
+    for y, cell in enumerate(program.cells):
         value = cell.measure(metric.key)
         if not value.present:
             axes.text(top * 0.02, y, "no number", size=SMALL, color=style.MUTED, style="italic",
@@ -104,12 +111,12 @@ def _bars(
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
 
 
-def _description(run: Run, name: str) -> str:
-    metric = leading(run)
+def _description(program: Program) -> str:
+    metric = program.leading
     show = shown(metric)
     said = [
         f"{style.short(cell.allocator)} {show(cell.measure(metric.key).value)}"
-        for cell in run.programs
+        for cell in program.cells
         if cell.measure(metric.key).present
     ]
-    return f"{name} under each allocator, {metric.label}: {', '.join(said) or 'no data'}."
+    return f"{program.name} under each allocator, {metric.label}: {', '.join(said) or 'no data'}."

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plots import style
-from plots.data import Run
+from plots.data import Estimate, Program, Run
 from plots.drawings import catalogue, hosts
+from plots.numbers import digits
 from plots.numbers import threads as thread_count
 from plots.pages import rows
 from plots.pages.sparkline import sparkline
@@ -34,7 +35,9 @@ def _one(run: Run, name: str) -> str:
     if not run.complete:
         lines += ["", "**Not complete:** some planned cells have no number."]
     first = catalogue.main_workload(run)
-    lines += _program_table(run) if run.programs else []
+    lines += _suite_table(run) if run.suite else []
+    for program in run.programs:
+        lines += _program_table(run, program)
     for info in sorted(run.workloads, key=lambda info: info.name != first):
         if run.programs:
             break
@@ -57,18 +60,37 @@ def _one(run: Run, name: str) -> str:
     return "\n".join(lines)
 
 
-def _program_table(run: Run) -> list[str]:
-    columns = rows.program_columns(run)
+def _suite_table(run: Run) -> list[str]:
+    keys = {"leading": "time", "cpu_s": "CPU time", "rss_peak": "peak memory"}
+    lines = [
+        [style.short(row.allocator), *(_bounded(row.measure(key)) for key in keys)]
+        for row in run.suite
+    ]
+    base = style.short(run.baseline)
+    header = ["allocator", *(f"{name} / {base}" for name in keys.values())]
+    count = f"{run.suite[0].programs} programs, geometric means:"
+    return ["", count, "", markdown_table(header, [list(map(escaped, line)) for line in lines])]
+
+
+def _bounded(found: Estimate) -> str:
+    if not found.bounded:
+        return digits(found.value)
+    return f"{digits(found.value)} [{digits(found.low)}, {digits(found.high)}]"
+
+
+def _program_table(run: Run, program: Program) -> list[str]:
+    columns = rows.program_columns(run, program)
     lines = [
         (style.short(cell.allocator), *(f"{value.text} {value.more}".strip() for value in values))
-        for cell, values in rows.program_rows(run)
+        for cell, values in rows.program_rows(run, program)
     ]
     table = markdown_table(
         [escaped(column.heading) for column in columns],
         [list(map(escaped, line)) for line in lines],
         align="".join("r" if column.number else "l" for column in columns),
     )
-    return ["", f"`{run.program}`", "", table]
+    name = [f"### {escaped(program.name)}", ""] if len(run.programs) > 1 else []
+    return ["", *name, f"`{program.command}`", "", table]
 
 
 def _table(run: Run, workload: str, unit: str, *, folded: bool) -> list[str]:

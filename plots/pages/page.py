@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from plots import style
-from plots.data import Run, UslFit, WorkloadInfo
+from plots.data import Program, ProgramCell, Run, UslFit, WorkloadInfo
 from plots.drawings import catalogue, hosts
 from plots.drawings.catalogue import Entry
 from plots.numbers import digits, interval
@@ -76,10 +76,41 @@ def html(runs: Run | Sequence[Run]) -> str:
         raise ValueError(f"run {empty[0].source or empty[0].title!r} has nothing to report")
     if len(several) > 1:
         return _several(several)
-    return _program(several[0]) if several[0].programs else _one(several[0])
+    return _programs(several[0]) if several[0].programs else _one(several[0])
 
 
-def _program(run: Run) -> str:
+@dataclass(frozen=True)
+class ProgramPart:
+    """A program's part of a page: table and figures."""
+
+    program: Program
+    columns: tuple[rows.Column, ...]
+    rows: list[tuple[ProgramCell, tuple[rows.Value, ...]]]
+    pictures: tuple[Picture, ...]
+
+
+def _program_parts(run: Run, album: Album, of: str = "") -> list[ProgramPart]:
+    drawn = [(e, album.entry(run, e, of)) for e in catalogue.entries(run) if e.present]
+    return [
+        ProgramPart(
+            program,
+            rows.program_columns(run, program),
+            rows.program_rows(run, program),
+            tuple(picture for entry, picture in drawn if entry.section == program.name),
+        )
+        for program in run.programs
+    ]
+
+
+def _suite_pictures(run: Run, album: Album, of: str = "") -> list[Picture]:
+    return [
+        album.entry(run, entry, of)
+        for entry in catalogue.entries(run)
+        if entry.present and entry.section == "suite"
+    ]
+
+
+def _programs(run: Run) -> str:
     album = Album()
     return _filled(
         "program.html.j2",
@@ -89,17 +120,16 @@ def _program(run: Run) -> str:
         run=run,
         sections=[
             ("findings", "Findings"),
-            ("program", "Program"),
+            ("program", "Program" if len(run.programs) == 1 else "Programs"),
             ("failures", f"Failures ({len(run.failures)})"),
             ("machine", "Machine"),
             ("method", "Method"),
             ("reproduce", "Reproduce"),
         ],
         warnings=[fact for fact in run.facts if fact.severity == "warning"],
-        pictures=[album.entry(run, e) for e in catalogue.entries(run) if e.present],
+        suite=_suite_pictures(run, album),
+        parts=_program_parts(run, album),
         scales=False,
-        columns=rows.program_columns(run),
-        rows=rows.program_rows(run),
         failures=rows.failures(run),
         method=program_method(run),
     )
@@ -225,9 +255,8 @@ def _several(runs: list[Run]) -> str:
         {
             "name": name,
             "run": run,
-            "columns": rows.program_columns(run),
-            "rows": rows.program_rows(run),
-            "pictures": [album.entry(run, e, name) for e in catalogue.entries(run) if e.present],
+            "suite": _suite_pictures(run, album, name),
+            "parts": _program_parts(run, album, name),
         }
         for name, run in zip(names, runs, strict=True)
         if run.programs

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from plots.data import Cell, Estimate, Failure, LockRow, ProgramCell, Run, UslFit
+from plots.data import Cell, Estimate, Failure, LockRow, Program, ProgramCell, Run, UslFit
 from plots.drawings import programs
 from plots.numbers import ABSENT, compact, digits, interval, nanoseconds, share, times
 
@@ -158,31 +158,31 @@ def raw(value: float) -> str:
     return f"{value:.6g}" if isfinite(value) else ""
 
 
-def program_columns(run: Run) -> tuple[Column, ...]:
-    """Return the headings of the program table."""
-    found, leading = [Column("Allocator", "label", number=False)], programs.leading(run)
-    for metric in programs.metrics(run):
+def program_columns(run: Run, program: Program) -> tuple[Column, ...]:
+    """Return the headings of a program's table."""
+    found = [Column("Allocator", "label", number=False)]
+    for metric in program.metrics:
         found.append(Column(metric.label.capitalize(), metric.meaning))
-        if run.baseline and metric.key in _compared(run):
+        if run.baseline and metric.key in _compared(program):
             found.append(Column(f"× {run.baseline}", f"paired ratio of {metric.label}"))
     return (
         *found,
-        Column("Verdict", f"in {leading.label}, against {run.baseline}", number=False),
+        Column("Verdict", f"in {program.leading.label}, against {run.baseline}", number=False),
         Column("Processes", "seen in one run with the library mapped"),
         Column("Runs", "good runs; failed ones in red"),
     )
 
 
-def program_rows(run: Run) -> list[tuple[ProgramCell, tuple[Value, ...]]]:
+def program_rows(run: Run, program: Program) -> list[tuple[ProgramCell, tuple[Value, ...]]]:
     """Return a row of values for each allocator, in the run's order."""
     found = []
-    for cell in run.programs:
+    for cell in program.cells:
         values = []
-        for metric in programs.metrics(run):
+        for metric in program.metrics:
             show, value = programs.shown(metric), cell.measure(metric.key)
             more = f"[{show(value.low)}, {show(value.high)}]" if value.bounded else ""
             values.append(Value(show(value.value), raw(value.value), more))
-            if run.baseline and metric.key in _compared(run):
+            if run.baseline and metric.key in _compared(program):
                 values.append(_ratio(cell.ratio(metric.key)))
         values.append(Value(cell.verdict or "–", cell.verdict, style="wrap"))
         seen = f"{cell.unproven} too short to see" if cell.unproven else ""
@@ -194,8 +194,8 @@ def program_rows(run: Run) -> list[tuple[ProgramCell, tuple[Value, ...]]]:
     return found
 
 
-def _compared(run: Run) -> tuple[str, ...]:
-    return programs.leading(run).key, "wall_s", "rss_peak"
+def _compared(program: Program) -> tuple[str, ...]:
+    return program.leading.key, "wall_s", "rss_peak"
 
 
 def _ratio(found: Estimate) -> Value:

@@ -17,7 +17,7 @@ import pytest
 
 import workloads
 from mtbench.__main__ import main
-from mtbench.plan.program import Program
+from mtbench.programs.program import Program
 from tests.support.fabricated import fabricate
 
 Say = pytest.CaptureFixture[str]
@@ -171,7 +171,7 @@ def as_program(run: Path, *command: str, timeout: float = 600.0) -> Path:
             record["result"]["program"] = {"numbers": {}}
             record["identity"] |= {"processes": 1, "proven": 1}
             file.write(json.dumps(record) + "\n")
-    return amend(run, program=msgspec.to_builtins(task))
+    return amend(run, programs=[msgspec.to_builtins(task)])
 
 
 def test_programs_that_differ_are_told(base: Path, tmp_path: Path, capsys: Say) -> None:
@@ -180,7 +180,7 @@ def test_programs_that_differ_are_told(base: Path, tmp_path: Path, capsys: Say) 
     as_program(change, "sort", "two words.txt", timeout=60.0)
     assert main(["compare", str(base), str(change)]) == 0
     said = capsys.readouterr().err
-    assert "change ran the program with command 'sort 'two words.txt''" in said
+    assert "change ran mid_gap with command 'sort 'two words.txt''" in said
     assert "base with 'sort one.txt'" in said and "timeout" not in said
 
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from mtbench.errors import UsageError
-from mtbench.plan.program import Number, Program, checked, number, numbers
+from mtbench.programs.number import Number, number, numbers
+from mtbench.programs.program import Program, checked
 from mtbench.runs import record
 
 

@@ -19,11 +19,13 @@ from mtbench.machine import fate, procfs
 from mtbench.mallocs import identity
 from mtbench.mallocs.allocators import Allocator, resolve, worker_environment
 from mtbench.plan.plan import Cell, Trial
-from mtbench.plan.program import Number, Program
+from mtbench.programs.number import Number
+from mtbench.programs.program import Program
 from mtbench.runs.record import Record
 from mtbench.trial.proctree import Tree, adopting, end_orphans
-from mtbench.trial.program import ProgramTrial, shell
+from mtbench.trial.program import ProgramTrial
 from mtbench.trial.sighting import Sighting
+from mtbench.trial.starting import shell
 
 Library = Callable[[str], Path]
 HAKMEM = resolve("hakmem")
@@ -43,7 +45,9 @@ def adopted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def record(*command: str, **more: Any) -> Record:
     """The record of one run under hakmem."""
     task = Program("it", command, **more)
-    return ProgramTrial(task, {"hakmem": HAKMEM}).record(Trial(0, 0, Cell("hakmem", "it", 1)))
+    return ProgramTrial({"it": task}, {"hakmem": HAKMEM}).record(
+        Trial(0, 0, Cell("hakmem", "it", 1))
+    )
 
 
 def sh(text: str, **more: Any) -> Record:
@@ -98,7 +102,7 @@ def test_a_child_without_the_environment_is_named() -> None:
 def test_a_child_without_it_is_named_where_libc_itself_is_preloaded() -> None:
     system = {"system": Allocator("system", "system", identity.where("gnu_get_libc_version"))}
     task = Program("it", ("sh", "-c", f"env -i sleep {ONCE}7 & sleep 0.4"))
-    found = ProgramTrial(task, system).record(Trial(0, 0, Cell("system", "it", 1)))
+    found = ProgramTrial({"it": task}, system).record(Trial(0, 0, Cell("system", "it", 1)))
     assert "process 'sleep' runs without" in why(found)
     assert "LD_PRELOAD is gone from its environment" in why(found)
 

@@ -10,7 +10,16 @@ from itertools import pairwise
 import pytest
 
 import plots
-from plots.data import Allocator, Estimate, Failure, Finding, ProgramCell, Run
+from plots.data import (
+    PROGRAM_MEASURES,
+    Allocator,
+    Estimate,
+    Failure,
+    Finding,
+    Program,
+    ProgramCell,
+    Run,
+)
 from plots.drawings import catalogue
 from plots.paper import svg
 from plots.paper.sheet import WIDTH
@@ -178,8 +187,11 @@ def test_runs_side_by_side_show_contention_latency_and_memory_of_each() -> None:
 def test_programs_side_by_side_have_a_table_each() -> None:
     label = specimen.one_cell().allocators[0].label
     cell = ProgramCell(label, 3, 0, {"wall_s": Estimate(1.25, 1.0, 1.5)})
-    made = replace(specimen.one_cell(), cells=(), programs=(cell,), program="sort words")
-    text = plots.html([made, replace(made, host="elm", program="sort numbers")])
+    wall = PROGRAM_MEASURES[0]
+    one = Program("sort", "sort", 1, "sort words", wall, cells=(cell,))
+    made = replace(specimen.one_cell(), cells=(), programs=(one,))
+    two = replace(one, command="sort numbers")
+    text = plots.html([made, replace(made, host="elm", programs=(two,))])
     assert not outline(text).wrong
     assert text.count("What the program used under each allocator") == 2
     assert "sort words" in text and "sort numbers" in text

@@ -1,25 +1,16 @@
-"""A real program to run under each allocator: its command line and the commands around it."""
+"""A number in a program's output: what --metric asks for."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import os
 import re
-import shlex
-import shutil
-import stat
-import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mtbench.errors import UsageError
 
 _FIXED = ("allocator", "program", "trials", "runs", "failed", "verdict", "order", "processes")
-_ELF_MAGIC = b"\x7fELF"
-_PT_INTERP = 3
-
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
@@ -92,38 +83,6 @@ def plain(text: str) -> float:
     return value
 
 
-@dataclass(frozen=True)
-class Program:
-    """What `mtbench exec` runs; kept in the manifest and enough to resume.
-
-    command: served by the allocator under test; with a client it is a server, started before the
-    client and ended after it. setup, cleanup: shell commands, once a run; prepare: before every
-    trial; ready: succeeds once the server serves ("": when it listens). codes: exit codes that are
-    no failure; empty for any. timeout: seconds of a trial, or of waiting for a server.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    client: tuple[str, ...] = ()
-    setup: str = ""
-    prepare: str = ""
-    cleanup: str = ""
-    ready: str = ""
-    codes: tuple[int, ...] = (0,)
-    timeout: float = 600.0
-    numbers: tuple[Number, ...] = ()
-
-    @property
-    def unit(self) -> str:
-        """What is counted per second: the first number asked for, or runs of the program."""
-        return self.numbers[0].name if self.numbers else "runs"
-
-    def text(self) -> str:
-        """The command as one would type it."""
-        served = shlex.join(self.command)
-        return f"{served} | {shlex.join(self.client)}" if self.client else served
-
-
 def number(text: str, *, lower: bool = False) -> Number:
     """`NAME=REGEX` or `REGEX`; the regular expression has a group around the number.
 
@@ -162,68 +121,3 @@ def _columns(name: str) -> set[str]:
     """What a measure is called in tables, in lower case."""
     ends = ("", "_low", "_high")
     return {f"{start}{end}".lower() for start in (name, f"{name}_ratio") for end in ends}
-
-
-def words(option: str, text: str, shell: str) -> tuple[str, ...]:
-    """A command given as one text: its words, or the shell that reads it. Raises UsageError."""
-    if shell != "none":
-        return (*words("--shell", shell, "none"), "-c", text)
-    try:
-        found = tuple(shlex.split(text))
-    except ValueError as error:
-        raise UsageError(f"{option} '{text}' cannot be split into words: {error}") from error
-    if not found:
-        raise UsageError(f"{option} is empty; accepted: a command such as 'redis-server --port 0'")
-    return found
-
-
-def checked(command: Sequence[str], *, served: bool) -> None:
-    """Refuse what cannot run, and, if it is to be served, what no preloaded library reaches.
-
-    Raises UsageError.
-    """
-    found = shutil.which(command[0])
-    if found is None:
-        raise UsageError(f"no program '{command[0]}' here; accepted: a name on PATH or a path")
-    path = Path(found)
-    if not served:
-        return
-    if is_static(path):
-        raise UsageError(
-            f"{path} is statically linked: no preloaded malloc takes effect in it; accepted: "
-            "dynamically linked programs and scripts"
-        )
-    if _gains_rights(path):
-        raise UsageError(
-            f"{path} runs with rights of its own (set-user-ID, set-group-ID or capabilities): the "
-            "loader ignores preloaded libraries there; accepted: a program without"
-        )
-
-
-def _gains_rights(path: Path) -> bool:
-    """Whether executing a file changes who runs it, which makes the loader ignore LD_PRELOAD."""
-    kept = path.stat()
-    if kept.st_mode & stat.S_ISUID and kept.st_uid != os.geteuid():
-        return True
-    if kept.st_mode & stat.S_ISGID and kept.st_gid != os.getegid():
-        return True
-    with contextlib.suppress(OSError):
-        return os.geteuid() != 0 and bool(os.getxattr(path, "security.capability"))
-    return False
-
-
-def is_static(path: Path) -> bool:
-    """Whether a file is an ELF executable that names no dynamic linker. Raises OSError."""
-    with path.open("rb") as file:
-        head = file.read(64)
-        if len(head) < 52 or head[:4] != _ELF_MAGIC or head[5] != 1:
-            return False
-        wide = head[4] == 2
-        (offset,) = (
-            struct.unpack_from("<Q", head, 32) if wide else struct.unpack_from("<I", head, 28)
-        )
-        size, count = struct.unpack_from("<HH", head, 54 if wide else 42)
-        file.seek(offset)
-        table = file.read(size * count)
-    kinds = [struct.unpack_from("<I", table, size * i)[0] for i in range(len(table) // (size or 1))]
-    return _PT_INTERP not in kinds
