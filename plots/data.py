@@ -133,13 +133,31 @@ class ProgramCell:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """What a program asks of its malloc, from one run of its own over the C library's.
+
+    calls_per_s: calls that allocate and frees, per second of wall time (of a server's client's).
+    share: of the CPU time of the program and the children it waited for, 0..1, spent in them,
+    estimated by timing one call in 64. mean_bytes: asked for per call that allocates.
+
+    A timed call has its page faults in it. It cannot have what the malloc causes outside: faults
+    where a block is first touched, misses because of where it put blocks. Of a call longer than
+    50 µs only so much counts. Calls before the library's constructor, in children that keep no
+    environment, of valloc and of pvalloc are not seen.
+    """
+
+    calls_per_s: float
+    share: float
+    mean_bytes: float
+
+
+@dataclass(frozen=True)
 class Program:
     """A whole program at one number of threads, under each allocator.
 
     workload: its name; name: with the number of threads where it has an axis. command: as one would
-    type it. numbers:
-    what was read from its output. leading: the measure that verdicts are about. cells: an
-    allocator each, in the run's order.
+    type it. numbers: what was read from its output. leading: the measure that verdicts are about.
+    cells: an allocator each, in the run's order. tally: of its first number of threads.
     """
 
     workload: str
@@ -149,6 +167,7 @@ class Program:
     leading: Metric
     numbers: tuple[Metric, ...] = ()
     cells: tuple[ProgramCell, ...] = ()
+    tally: Tally | None = None
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -33,7 +33,29 @@ def null_library() -> Path:
 
     Raises FileNotFoundError if the installation has lost it.
     """
-    path = Path(module.__file__).with_name("libnull.so")
+    return _installed("null")
+
+
+def tally_library() -> Path:
+    """Returns the path of libtally.so, for LD_PRELOAD in place of a malloc: the C library's, which
+    counts its calls and times some into the file that MTBENCH_TALLY names.
+
+    Raises FileNotFoundError if the installation has lost it.
+    """
+    return _installed("tally")
+
+
+def deepbind_library() -> Path:
+    """Returns the path of libdeepbind.so, for LD_PRELOAD behind a malloc: dlopen without
+    RTLD_DEEPBIND, so that plug-ins use the same malloc.
+
+    Raises FileNotFoundError if the installation has lost it.
+    """
+    return _installed("deepbind")
+
+
+def _installed(name: str) -> Path:
+    path = Path(module.__file__).with_name(f"lib{name}.so")
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: install mtbench again")
     return path

@@ -4,25 +4,27 @@
  * the first block that changes sides ends the process. The flag protects a plug-in from symbols of
  * the same name in the program, which few plug-ins need.
  *
- * The last call is a jump, so that the loader finds the caller's own search path by the address it
- * returns to. */
+ * Left alone: dlmopen, which opens a C library of its own with its own heap, and a dlopen that was
+ * asked for by the handle of a library, as in dlsym(libc, "dlopen").
+ *
+ * The last call has to be a jump, so that the loader finds the caller's own search path, and its
+ * namespace, by the address it returns to; CMakeLists.txt has it optimised in every build. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #define PUBLIC __attribute__((visibility("default")))
 
-typedef void *opener(const char *file, int mode);
-
 PUBLIC void *dlopen(const char *file, int mode) {
-    static opener *_Atomic next;
-    opener *open = next;
+    static void *(*_Atomic next)(const char *, int);
+    void *(*open)(const char *, int) = atomic_load_explicit(&next, memory_order_relaxed);
     if (open == NULL) {
-        open = (opener *)dlsym(RTLD_NEXT, "dlopen");
+        open = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
         if (open == NULL) {
-            return NULL;
+            return NULL; /* dlerror says why */
         }
-        next = open;
+        atomic_store_explicit(&next, open, memory_order_relaxed);
     }
     return open(file, mode & ~RTLD_DEEPBIND);
 }

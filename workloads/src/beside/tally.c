@@ -1,20 +1,27 @@
 /* How much of a program's time is its malloc's? Preloaded, this counts every call of the malloc
  * family in every thread and process of the program, and times one in PERIOD of each thread's. The
- * C library's malloc does the work.
+ * C library's malloc does the work, also for the names that are not here: valloc and pvalloc go
+ * uncounted, and reallocarray calls realloc.
  *
  * What is counted lies in the file that MTBENCH_TALLY names, mapped by every process, so that
  * nothing is lost with a thread that ends, a process that is killed, or _exit. A thread writes to
  * a slot of its own with plain stores; the file is sparse, and slots that nobody took cost nothing.
+ * Without the variable, or a file of that size, nothing is counted.
  *
- * A sample longer than MOST_NS counts as MOST_NS: the thread may have lost its processor. */
+ * A sample longer than MOST_NS counts as MOST_NS: the thread may have lost its processor. Not
+ * counted: what is called before this library's constructor. A process that was made behind the C
+ * library's back (clone, _Fork) shares a slot with its parent, and counts of either may be lost. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,15 +29,15 @@
 #define HIDDEN_TLS static __thread __attribute__((tls_model("initial-exec")))
 
 enum {
-    PERIOD = 64, /* a power of two */
+    PERIOD = 64, /* on average; the distance varies, so that no loop of the program beats with it */
     MOST_NS = 50 * 1000,
     SLOTS = 1 << 16,
     TRIES = 1000, /* of the clock, for its cost */
 };
 
-/* A cache line of the file. Slot 0 is the header: `calls` is how many slots are taken, itself
- * included, `sampled_ns` the least that reading the clock twice costs. Others: calls of the
- * allocating functions, of free with a block, bytes asked for, calls timed, their ns. */
+/* A cache line of the file. Slot 0 is the header: `calls` is how many slots were asked for,
+ * `sampled_ns` the least that reading the clock twice costs. Others: calls of the allocating
+ * functions, of free with a block, bytes asked for, calls timed, their ns. */
 struct slot {
     _Atomic uint64_t calls, frees, bytes, sampled, sampled_ns;
     uint64_t unused[3];
@@ -43,14 +50,24 @@ extern void *__libc_realloc(void *block, size_t bytes);
 extern void *__libc_memalign(size_t alignment, size_t bytes);
 extern void __libc_free(void *block);
 
-static struct slot *slots;       /* SLOTS of them, or NULL: then nothing is counted */
-HIDDEN_TLS struct slot *mine;    /* NULL: none taken yet */
-HIDDEN_TLS unsigned until_timed; /* calls of this thread */
+static struct slot *_Atomic slots; /* SLOTS of them, or NULL: then nothing is counted */
+HIDDEN_TLS struct slot *mine;      /* NULL: none taken yet */
+HIDDEN_TLS uint32_t until_timed;   /* calls of this thread */
+HIDDEN_TLS uint32_t chance;
 
 static uint64_t now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static uint64_t cost_of_clock(void) {
+    uint64_t least = MOST_NS;
+    for (int i = 0; i < TRIES; i++) {
+        uint64_t start = now(), took = now() - start;
+        least = took < least ? took : least;
+    }
+    return least;
 }
 
 /* A child of fork counts in a slot of its own. */
@@ -64,27 +81,43 @@ static void __attribute__((constructor)) begin(void) {
     if (file < 0) {
         return;
     }
-    void *at = mmap(NULL, SLOTS * sizeof(struct slot), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    const size_t size = SLOTS * sizeof(struct slot);
+    struct stat found;
+    struct slot *at = MAP_FAILED;
+    if (fstat(file, &found) == 0 && found.st_size == (off_t)size) {
+        at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    }
     close(file);
     if (at == MAP_FAILED) {
         return;
     }
-    uint64_t least = MOST_NS;
-    for (int i = 0; i < TRIES; i++) {
-        uint64_t start = now(), took = now() - start;
-        least = took < least ? took : least;
+    if (atomic_load(&at->sampled_ns) == 0) {
+        atomic_store(&at->sampled_ns, cost_of_clock());
     }
-    struct slot *header = at;
-    atomic_store_explicit(&header->sampled_ns, least, memory_order_relaxed);
     pthread_atfork(NULL, NULL, forget);
     slots = at;
 }
 
-/* The caller's slot. Those that come when all are taken share the last, and may lose counts. */
-static struct slot *take(void) {
-    uint64_t place = atomic_fetch_add_explicit(&slots[0].calls, 1, memory_order_relaxed) + 1;
-    mine = &slots[place < SLOTS ? place : SLOTS - 1];
-    until_timed = PERIOD / 2;
+/* 0 to 2 * PERIOD - 2, each as often. */
+static uint32_t pause_calls(void) {
+    chance = chance * 1664525 + 1013904223;
+    return (chance >> 16) % (2 * PERIOD - 1);
+}
+
+/* The caller's slot, NULL if nothing is counted. Those that come when all are taken share the
+ * last, and may lose counts. */
+static struct slot *own_slot(void) {
+    if (mine != NULL) {
+        return mine;
+    }
+    struct slot *first = slots;
+    if (first == NULL) {
+        return NULL;
+    }
+    uint64_t place = atomic_fetch_add(&first->calls, 1) + 1;
+    mine = &first[place < SLOTS ? place : SLOTS - 1];
+    chance = (uint32_t)place;
+    until_timed = pause_calls();
     return mine;
 }
 
@@ -93,63 +126,66 @@ static void add(_Atomic uint64_t *counter, uint64_t more) {
     atomic_store_explicit(counter, value + more, memory_order_relaxed);
 }
 
-/* Counts a call. 0, or the time where this call is to be timed. */
-static uint64_t enter(_Atomic uint64_t *(*counter)(struct slot *), size_t bytes) {
-    if (slots == NULL) {
-        return 0;
-    }
-    struct slot *slot = mine != NULL ? mine : take();
-    add(counter(slot), 1);
-    add(&slot->bytes, bytes);
+/* The time where a call that was counted is to be timed, else 0. */
+static uint64_t start_timed(void) {
     if (until_timed-- != 0) {
         return 0;
     }
-    until_timed = PERIOD - 1;
+    until_timed = pause_calls();
     return now();
+}
+
+static uint64_t enter(size_t bytes) {
+    struct slot *slot = own_slot();
+    if (slot == NULL) {
+        return 0;
+    }
+    add(&slot->calls, 1);
+    add(&slot->bytes, bytes);
+    return start_timed();
+}
+
+static uint64_t enter_free(void) {
+    struct slot *slot = own_slot();
+    if (slot == NULL) {
+        return 0;
+    }
+    add(&slot->frees, 1);
+    return start_timed();
 }
 
 static void leave(uint64_t start) {
     if (start == 0) {
         return;
     }
-    int kept = errno;
     uint64_t took = now() - start;
     add(&mine->sampled, 1);
     add(&mine->sampled_ns, took < MOST_NS ? took : MOST_NS);
-    errno = kept;
-}
-
-static _Atomic uint64_t *of_calls(struct slot *slot) {
-    return &slot->calls;
-}
-
-static _Atomic uint64_t *of_frees(struct slot *slot) {
-    return &slot->frees;
 }
 
 PUBLIC void *malloc(size_t bytes) {
-    uint64_t start = enter(of_calls, bytes);
+    uint64_t start = enter(bytes);
     void *block = __libc_malloc(bytes);
     leave(start);
     return block;
 }
 
 PUBLIC void *calloc(size_t count, size_t bytes) {
-    uint64_t start = enter(of_calls, count * bytes);
+    uint64_t start = enter(count * bytes);
     void *block = __libc_calloc(count, bytes);
     leave(start);
     return block;
 }
 
 PUBLIC void *realloc(void *block, size_t bytes) {
-    uint64_t start = enter(of_calls, bytes);
+    uint64_t start = enter(bytes);
     void *moved = __libc_realloc(block, bytes);
     leave(start);
     return moved;
 }
 
 PUBLIC void *memalign(size_t alignment, size_t bytes) {
-    uint64_t start = enter(of_calls, bytes);
+    uint64_t start = enter(bytes);
     void *block = __libc_memalign(alignment, bytes);
     leave(start);
     return block;
@@ -177,7 +213,7 @@ PUBLIC void free(void *block) {
     if (block == NULL) {
         return;
     }
-    uint64_t start = enter(of_frees, 0);
+    uint64_t start = enter_free();
     __libc_free(block);
     leave(start);
 }
