@@ -46,7 +46,7 @@ def tally_library() -> Path:
 
 
 def deepbind_library() -> Path:
-    """Returns the path of libdeepbind.so, for LD_PRELOAD behind a malloc: dlopen without
+    """Returns the path of libdeepbind.so, for LD_PRELOAD before a malloc: dlopen without
     RTLD_DEEPBIND, so that plug-ins use the same malloc.
 
     Raises FileNotFoundError if the installation has lost it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
         latency_every=plan.latency_every,
         complete=results.trials >= len(plan.cells) * plan.trials,
         failures=tuple(_failure(record) for record in results.failures),
-        facts=manifest.facts,
+        facts=(*manifest.facts, *_beside(manifest)),
         findings=tuple(told),
         ladder=rungs,
         locks=tuple(row for data in results.cells.values() for row in lock_rows(data)),
@@ -100,6 +101,11 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
         programs=ran,
         suite=rows,
     )
+
+
+def _beside(manifest: Manifest) -> Iterator[plots_data.Fact]:
+    for name, digest in manifest.beside.items():
+        yield plots_data.Fact("preloaded with each malloc", f"lib{name}.so ({digest[:12]})")
 
 
 def ladder(plan: Plan) -> tuple[plots_data.Rung, ...]:

@@ -251,9 +251,9 @@ def _takes_none(name: str, plain: str, results: Results) -> Finding:
     if plain:
         return Finding(f"{text}, and fails without one too: {plain}.", "one run without", "bad")
     return Finding(
-        f"{text}, and ends well without one. What usually does that: it loads a part of itself "
-        "with RTLD_DEEPBIND or links a malloc statically, so that blocks of one malloc reach the "
-        "free of another; or a sandbox (seccomp) refuses a system call of the malloc.",
+        f"{text}, and ends well without one. What usually does that: it links a malloc "
+        "statically, or looks malloc up in the C library itself, so that blocks of one malloc "
+        "reach the free of another; or a sandbox (seccomp) refuses a system call of the malloc.",
         "one run without",
         "bad",
     )

@@ -172,6 +172,7 @@ def _created(
         manifest,
         workloads=tuple(WorkloadInfo(task.name, task.text(), task.unit) for task in tasks.values()),
         programs=tuple(tasks.values()),
+        beside=conditions.beside(),
         conditions=manifest.conditions | _conditions(tasks),
     )
     path = Path(args.output) if args.output else new_path(Path("runs"))

@@ -333,8 +333,10 @@ def _options(base: str, text: str) -> dict[str, str]:
     return chosen
 
 
-def worker_environment(chosen: Allocator) -> dict[str, str]:
-    """The environment of a process that `chosen` serves; nothing of another allocator in it."""
+def worker_environment(chosen: Allocator, beside: Iterable[str] = ()) -> dict[str, str]:
+    """The environment of a process that `chosen` serves; nothing of another allocator in it.
+    beside: paths of libraries to preload with it, where it is preloaded itself. They come first:
+    libc, which is the system's malloc, has their names too."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -346,7 +348,7 @@ def worker_environment(chosen: Allocator) -> dict[str, str]:
         # A trial runs in another folder, where a relative one would find something else.
         environment["LD_LIBRARY_PATH"] = ":".join(map(os.path.abspath, re.split("[:;]", folders)))
     if chosen.path is not None:
-        environment["LD_PRELOAD"] = preload_path(chosen.path)
+        environment["LD_PRELOAD"] = " ".join(map(preload_path, (*beside, chosen.path)))
     return environment
 
 

@@ -17,6 +17,7 @@ from mtbench.machine import readings
 from mtbench.machine.environment import settings
 from mtbench.mallocs.allocators import Allocator, file_hash, worker_environment
 from mtbench.runs.directory import RunDirectory
+from workloads.native import deepbind_library
 
 _LINKER = ("LD_LIBRARY_PATH", "LD_AUDIT", "LD_BIND_NOW")
 _LIMITS = {"address space": "RLIMIT_AS", "data": "RLIMIT_DATA", "stack": "RLIMIT_STACK"}
@@ -55,12 +56,18 @@ def here() -> dict[str, str]:
 
 
 def of_program(*commands: Iterable[str]) -> dict[str, str]:
-    """The same of the programs that commands start: their files, and where they start."""
+    """The same of the programs that commands start: their files, where they start, and what is
+    preloaded with their malloc."""
     found = {"folder": str(Path.cwd())}
     for word in [next(iter(words)) for words in commands if words]:
         path = shutil.which(word)
         found[f"program {word}"] = file_hash(os.path.realpath(path))[:12] if path else "missing"
-    return found
+    return found | {f"preloaded {name}": digest[:12] for name, digest in beside().items()}
+
+
+def beside() -> dict[str, str]:
+    """What is preloaded with the malloc of a program, with its SHA-256."""
+    return {"deepbind": file_hash(str(deepbind_library()))}
 
 
 def check(run: RunDirectory, now: Mapping[str, str]) -> None:

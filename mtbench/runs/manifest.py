@@ -42,7 +42,8 @@ class Site(Struct, frozen=True, omit_defaults=True, kw_only=True):
 class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
     """A run. hosts, assignment, on_each_host, cluster: of a run on a cluster. programs: of a run of
     programs, one for each workload of the plan; without_preload: how each of them ended without a
-    preloaded malloc, where none lived with one, "" if well."""
+    preloaded malloc, where none lived with one, "" if well; beside: what was preloaded with every
+    malloc, with its SHA-256."""
 
     schema: int
     created: Annotated[str, Meta(description="ISO 8601, UTC")]
@@ -54,6 +55,7 @@ class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
     sessions: tuple[Session, ...] = ()
     programs: tuple[Program, ...] = ()
     without_preload: dict[str, str] = {}
+    beside: dict[str, str] = {}
     cluster: str | None = None
     on_each_host: bool | None = None
     assignment: dict[str, str] | None = None

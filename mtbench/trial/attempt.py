@@ -15,6 +15,7 @@ from mtbench.runs.record import Identity, Status
 from mtbench.runs.result import ProgramUse, Result
 from mtbench.trial.proctree import Tree
 from mtbench.trial.starting import Output, answer, start, succeeds
+from workloads.native import deepbind_library
 
 STOP_S = 10.0
 READY_S = 60.0
@@ -131,7 +132,8 @@ class Attempt:
         server: bool = False,
         stdin: str = "",
     ) -> Tree:
-        environment = worker_environment(chosen) | self._task.environment
+        beside = [str(deepbind_library())]
+        environment = worker_environment(chosen, beside) | self._task.environment
         expect = chosen.path or ""
         tree = start(
             words, environment, output, expect, server=server, folder=self._folder, stdin=stdin

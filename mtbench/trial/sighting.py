@@ -1,9 +1,9 @@
 """Which malloc serves a process that is looked at from outside, and what was seen of it.
 
-Three answers. *Served*: the library is mapped and the process's LD_PRELOAD names it first, or it
-is the fork of such a process; the first preloaded malloc serves whatever a program links itself.
-A server may write its title over its environment, and then shows no LD_PRELOAD: of the one that was
-started from here it is known.
+Three answers. *Served*: the library is mapped and the process's LD_PRELOAD names it as the first
+malloc, or it is the fork of such a process; the first preloaded malloc serves whatever a program
+links itself. A server may write its title over its environment, and then shows no LD_PRELOAD: of
+the one that was started from here it is known.
 *Unserved*: it runs without, and `why` says what is the matter. *Unseen*: it ended, or executed
 another program, before either could be told, or it may not be looked at.
 """
@@ -19,6 +19,7 @@ from typing import Literal
 
 from mtbench.machine import procfs
 from mtbench.programs.program import is_static
+from workloads.native import deepbind_library
 from workloads.preload import preload_path
 
 State = Literal["served", "unserved", "unseen"]
@@ -103,5 +104,7 @@ class Sighting:
 
 
 def _first(entry: bytes, expect: str) -> bool:
-    """Whether LD_PRELOAD=... begins with the library."""
-    return re.split(rb"[ :]", entry[11:])[0] == os.fsencode(preload_path(expect))
+    """Whether LD_PRELOAD=... begins with the library, or with ours that is no malloc and it."""
+    names = re.split(rb"[ :]", entry[11:])
+    beside = os.fsencode(preload_path(str(deepbind_library())))
+    return names[names[0] == beside :][:1] == [os.fsencode(preload_path(expect))]

@@ -343,7 +343,7 @@ def test_a_program_that_takes_no_preloaded_malloc_is_told_why(command: Command) 
     done = command("exec", "-a", "system,hakmem", "-n", 1, *QUIET, "--", "sh", "-c", picky)
     assert done.returncode == 4
     assert "dies by SIGSEGV under every preloaded malloc, and ends well without" in done.stdout
-    assert "RTLD_DEEPBIND" in done.stdout
+    assert "it links a malloc statically, or looks malloc up in the C library" in done.stdout
     dying = ("--", "sh", "-c", "sleep 0.4; kill -SEGV $$")
     done = command("exec", "-a", "hakmem", "-n", 1, "--no-progress", "-o", "b", *dying)
     assert "and fails without one too: killed by SIGSEGV" in done.stdout

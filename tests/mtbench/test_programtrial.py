@@ -26,6 +26,7 @@ from mtbench.trial.proctree import Tree, adopting, end_orphans
 from mtbench.trial.program import ProgramTrial
 from mtbench.trial.sighting import Sighting
 from mtbench.trial.starting import shell
+from workloads.native import deepbind_library
 
 Library = Callable[[str], Path]
 HAKMEM = resolve("hakmem")
@@ -157,6 +158,10 @@ def judged(
 def test_only_the_first_preloaded_library_serves(library: Library) -> None:
     other = library("good")
     assert judged(f"{HAKMEM.path}:{other}", set()) == ("served", "")
+    ours = deepbind_library()
+    assert judged(f"{ours} {HAKMEM.path} {other}", set()) == ("served", "")
+    for first in (other, f"{ours} {other}", f"{ours} {ours}"):
+        assert judged(f"{first} {HAKMEM.path}", set())[0] == "unserved"
     state, why = judged(f"{other}:{HAKMEM.path}", set())
     assert state == "unserved" and "does not name that library first" in why
     assert judged(f"{other}:{HAKMEM.path}", set(), ours=True)[0] == "unserved"

@@ -7,6 +7,8 @@
  * Left alone: dlmopen, which opens a C library of its own with its own heap, and a dlopen that was
  * asked for by the handle of a library, as in dlsym(libc, "dlopen").
  *
+ * It is named before the malloc: libc, where that is the malloc, has a dlopen too.
+ *
  * The last call has to be a jump, so that the loader finds the caller's own search path, and its
  * namespace, by the address it returns to; CMakeLists.txt has it optimised in every build. */
 #define _GNU_SOURCE
