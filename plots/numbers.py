@@ -7,7 +7,7 @@ from math import ceil, floor, isfinite, log2, log10
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from plots.data import Estimate
+    from plots.data import Estimate, Tally
 
 Scales = tuple[tuple[float, str], ...]
 """Units and how much each is, the largest first."""
@@ -56,6 +56,26 @@ def digits(value: float, significant: int = 3) -> str:
 def share(value: float, significant: int = 3) -> str:
     """Return 0.123 as "12.3 %"."""
     return f"{digits(value * 100, significant)} %" if isfinite(value) else ABSENT
+
+
+def in_words(value: float) -> str:
+    """Return 4012 as "4 thousand", 1234567 as "1.2 million"; a dash where missing."""
+    size, unit = scaled(value, ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")))
+    return f"{digits(size, 2)} {unit}".rstrip()
+
+
+def tallied(found: Tally) -> str:
+    """Return what a program asks of its malloc, and how that was measured, as a sentence."""
+    return (
+        f"Over the C library's malloc {part(found.share)} of its CPU time is in malloc and free: "
+        f"{in_words(found.calls_per_s)} calls per second, {bytes_text(found.mean_bytes)} per "
+        "allocation. One run more, one call in 64 timed."
+    )
+
+
+def part(value: float) -> str:
+    """Return a share that is an estimate: 0.1234 as "12 %", what is hardly any as "under 0.1 %"."""
+    return "under 0.1 %" if 0 <= value < 0.001 else share(value, 2)
 
 
 def times(value: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from plots.data import (
     Run,
     Tone,
 )
+from plots.numbers import in_words, part, tallied
 
 _UNSEEN_SHARE = 0.05
 Measured = dict[Cell, dict[str, Floats]]
@@ -104,8 +106,9 @@ def presented(run: RunDirectory, plan: Plan, base: str) -> tuple[Program, ...]:
             if cells:
                 several = task.threaded and len(plan.threads) > 1
                 name = f"{task.name} × {threads}" if several else task.name
+                tally = manifest.tallies.get(task.name) if threads == plan.threads[0] else None
                 found.append(
-                    Program(task.name, name, threads, task.text(), leading, numbers, cells)
+                    Program(task.name, name, threads, task.text(), leading, numbers, cells, tally)
                 )
     return tuple(found)
 
@@ -165,13 +168,18 @@ def _verdict(found: Ratio | None, metric: Metric) -> str:
 def findings(
     run: RunDirectory, shown: Sequence[Program], results: Results, base: str
 ) -> list[Finding]:
-    """A sentence for each program and allocator against the baseline, the clearest first."""
+    """A sentence for each program and allocator against the baseline, the clearest first; one for
+    a program under which no malloc differs."""
     told = []
     for program in shown:
-        for cell in program.cells:
-            found = cell.ratio(program.leading.key)
-            if cell.allocator != base and found.present:
-                told.append(_against(program, cell, found, base))
+        key = program.leading.key
+        rivals = [c for c in program.cells if c.allocator != base and c.ratio(key).present]
+        alike = not any(cell.verdict for cell in rivals)
+        if alike and len(rivals) > 1:
+            told.append((-0.5, _alike(program, rivals)))
+        else:
+            why = _share(program) if alike else ""
+            told += [_against(program, cell, cell.ratio(key), base, why) for cell in rivals]
     told.sort(key=lambda entry: -entry[0])
     sentences = [finding for program in shown for finding in _of_the_proof(program)]
     sentences += [finding for _, finding in told]
@@ -190,9 +198,10 @@ def findings(
 
 
 def _against(
-    program: Program, cell: ProgramCell, found: Estimate, base: str
+    program: Program, cell: ProgramCell, found: Estimate, base: str, why: str
 ) -> tuple[float, Finding]:
-    """How clear a difference to the baseline is, and the sentence."""
+    """How clear a difference to the baseline is, and the sentence; why: what explains that there is
+    none."""
     name, label = program.name, program.leading.label
     ratio_text = f"{found.value:.2f} x the {label} of {base}"
     evidence = f"{ratio(found)} x, n = {cell.trials}"
@@ -203,8 +212,27 @@ def _against(
         tone: Tone = "good" if cell.verdict == "better" else "bad"
         text = f"{name} under {cell.allocator}: {ratio_text}, {cell.verdict}."
         return abs(math.log(found.value)), Finding(text, evidence, tone)
-    seen = cell.verdict or Verdict.SAME
-    return -1.0, Finding(f"{name} under {cell.allocator}: {seen} in {label} to {base}.", evidence)
+    seen = f"{cell.verdict or Verdict.SAME} in {label} to {base}"
+    return -1.0, Finding(f"{name} under {cell.allocator}: {seen}{why}.", evidence)
+
+
+def _share(program: Program) -> str:
+    """How much of the program is its malloc's, where that was counted."""
+    if program.tally is None:
+        return ""
+    calls = f"{in_words(program.tally.calls_per_s)} calls per second"
+    return f"; {part(program.tally.share)} of its CPU time is the malloc's ({calls})"
+
+
+def _alike(program: Program, rivals: Sequence[ProgramCell]) -> Finding:
+    """That no malloc differs from the baseline, and how much of the program is its malloc's."""
+    label, key = program.leading.label, program.leading.key
+    text = f"{program.name}: no difference seen in {label} between {len(rivals) + 1} mallocs"
+    spans = {label: key, "peak memory": "rss_peak"}
+    found = {name: [cell.ratio(key).value for cell in rivals] for name, key in spans.items()}
+    evidence = ", ".join(f"{name} {min(r):.2f} to {max(r):.2f} x" for name, r in found.items())
+    least = min(cell.trials for cell in rivals)
+    return Finding(f"{text}{_share(program)}.", f"{evidence}, n = {least}")
 
 
 def _unlike_ends(run: RunDirectory) -> Iterator[tuple[str, str]]:
@@ -260,7 +288,7 @@ def _takes_none(name: str, plain: str, results: Results) -> Finding:
 
 
 def table(program: Program, base: str) -> str:
-    """A program's cells for a terminal."""
+    """A program's cells for a terminal, and what it asks of its malloc."""
     leading, own = program.leading, program.numbers
     rows = []
     for cell in program.cells:
@@ -293,7 +321,8 @@ def table(program: Program, base: str) -> str:
         "faults",
         "runs",
     ]
-    return text_table(header, rows)
+    told = [tallied(program.tally)] if program.tally else []
+    return "\n".join([text_table(header, rows), *told])
 
 
 def _bounded(found: Estimate) -> str:
@@ -308,6 +337,9 @@ def document(run: Run) -> dict[str, Any]:
         "run": run.source,
         "findings": [{"text": entry.text, "evidence": entry.evidence} for entry in run.findings],
         "failed_trials": len(run.failures),
+        "tallies": {
+            program.name: asdict(program.tally) for program in run.programs if program.tally
+        },
         "suite": [
             {
                 "allocator": row.allocator,

@@ -63,9 +63,14 @@ def _records(
     chosen: Mapping[str, Allocator],
     done: session.Done,
 ) -> session.Records:
-    """Every run of a program that is not in `done`, and the commands around them."""
+    """Every run of a program that is not in `done`, and the commands around them; before that, what
+    each asks of its malloc, once."""
     trial_of = ProgramTrial(tasks, chosen)
     with proctree.adopting(), trial_of.at_work(), _surrounded(tasks):
+        for name in tasks:
+            if name not in run.manifest.tallies:
+                found = trial_of.tally(name, plan.threads[0])
+                run.update(tallies=run.manifest.tallies | {name: found})
         yield from session.measured(trial_of, session.left(plan, done))
         if unserved := list(_none_lived(run, chosen)):
             ends = {cell.workload: trial_of.plain(cell) or "" for cell in unserved}
@@ -80,7 +85,9 @@ def _none_lived(run: RunDirectory, chosen: Mapping[str, Allocator]) -> Iterator[
     cells = {}
     for record in run.records():
         if record.allocator in others:
-            ends.setdefault(record.workload, []).append(record.killed_by)
+            # A server that is ended once its client is through did not die.
+            end = None if record.good else record.killed_by
+            ends.setdefault(record.workload, []).append(end)
             cells[record.workload] = record.cell
     for name, found in ends.items():
         if all(found) and "SIGKILL" not in found:

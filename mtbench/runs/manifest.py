@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from mtbench.plan.plan import MOST_TRIALS, Plan
 from mtbench.programs.program import Program
 from mtbench.runs.record import fault
 from mtbench.runs.result import MOST_THREADS, Amount, Threads
-from plots.data import WorkloadInfo
+from plots.data import Tally, WorkloadInfo
 
 
 class Session(Struct, frozen=True):
@@ -43,7 +44,8 @@ class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
     """A run. hosts, assignment, on_each_host, cluster: of a run on a cluster. programs: of a run of
     programs, one for each workload of the plan; without_preload: how each of them ended without a
     preloaded malloc, where none lived with one, "" if well; beside: what was preloaded with every
-    malloc, with its SHA-256."""
+    malloc, with its SHA-256; tallies: what each program asks of its malloc, null where that could
+    not be counted."""
 
     schema: int
     created: Annotated[str, Meta(description="ISO 8601, UTC")]
@@ -56,6 +58,7 @@ class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
     programs: tuple[Program, ...] = ()
     without_preload: dict[str, str] = {}
     beside: dict[str, str] = {}
+    tallies: dict[str, Tally | None] = {}
     cluster: str | None = None
     on_each_host: bool | None = None
     assignment: dict[str, str] | None = None
@@ -124,6 +127,9 @@ def _faults(manifest: Manifest) -> Iterator[str]:
         yield "plan.sources or programs are not those of its workloads"
     if not all(0 <= code <= 255 for entry in manifest.programs for code in entry.codes):
         yield "programs have what is no exit code"
+    for name, found in manifest.tallies.items():
+        if found and not (0 <= found.share <= 1 and _finite(found.calls_per_s, found.mean_bytes)):
+            yield f"tallies.{name[:60]} has what nobody could have counted"
     for host, site in (manifest.hosts or {}).items():
         # The name is a folder's, too.
         if not host.strip(".") or "/" in host or not host.isprintable():
@@ -132,3 +138,7 @@ def _faults(manifest: Manifest) -> Iterator[str]:
             yield f"hosts.{host[:60]}: its allocators are not those of the plan, or it has no cores"
     if manifest.hosts is not None and None in (manifest.assignment, manifest.on_each_host):
         yield "hosts without assignment and on_each_host"
+
+
+def _finite(*counted: float) -> bool:
+    return all(0 <= value < math.inf for value in counted)

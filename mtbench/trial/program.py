@@ -23,6 +23,8 @@ from mtbench.trial import signals
 from mtbench.trial.attempt import Attempt, FailedError
 from mtbench.trial.proctree import end_orphans
 from mtbench.trial.starting import shell
+from mtbench.trial.tally import counting, counts, tally
+from plots.data import Tally
 
 _ATTEMPTS = 3
 """How often a run is made that was stopped and continued each time."""
@@ -82,12 +84,35 @@ class ProgramTrial:
             end_orphans(before)
         return None
 
-    def _plain(self, name: str, threads: int) -> Result:
-        task = self._tasks[name].at(threads, _free_port())
-        run = Attempt(task, _NOBODY, self._folder(name), "")
-        with self._around(task, "none", 0, self._folder(name)):
+    def tally(self, name: str, threads: int) -> Tally | None:
+        """What a program asks of its malloc, from one run of its own. None if it fails so, or if
+        that run was stopped and continued. Raises as `record`."""
+        before, continued = procfs.present(), signals.times_continued()
+        with tempfile.TemporaryDirectory(prefix="mtbench-tally-") as folder:
+            file = Path(folder) / "tally"
             try:
-                return run.result(threads)
+                expect = self._reference(name, threads)
+                result, stopped = self._aside(name, threads, counting(file), expect)
+            except FailedError:
+                return None
+            finally:
+                end_orphans(before)
+            if stopped or signals.times_continued() != continued or result.program is None:
+                return None
+            return tally(counts(file), result.program)
+
+    def _plain(self, name: str, threads: int) -> Result:
+        return self._aside(name, threads, _NOBODY, "")[0]
+
+    def _aside(
+        self, name: str, threads: int, chosen: Allocator, expect: str
+    ) -> tuple[Result, bool]:
+        """A run that is no trial, and whether it was stopped and continued. Raises FailedError."""
+        task = self._tasks[name].at(threads, _free_port())
+        run = Attempt(task, chosen, self._folder(name), expect)
+        with self._around(task, chosen.label, 0, self._folder(name)):
+            try:
+                return run.result(threads), run.found.stopped
             except FailedError as failure:
                 last = run.found.words.strip().splitlines()[-1:]
                 more = f": {last[0][:200]}" if last and last[0][:200] not in str(failure) else ""

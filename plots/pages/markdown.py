@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from plots import style
 from plots.data import Estimate, Program, Run
 from plots.drawings import catalogue, hosts
-from plots.numbers import digits
+from plots.numbers import digits, tallied
 from plots.numbers import threads as thread_count
 from plots.pages import rows
 from plots.pages.sparkline import sparkline
@@ -90,7 +90,8 @@ def _program_table(run: Run, program: Program) -> list[str]:
         align="".join("r" if column.number else "l" for column in columns),
     )
     name = [f"### {escaped(program.name)}", ""] if len(run.programs) > 1 else []
-    return ["", *name, f"`{program.command}`", "", table]
+    told = ["", escaped(tallied(program.tally))] if program.tally else []
+    return ["", *name, f"`{program.command}`", "", table, *told]
 
 
 def _table(run: Run, workload: str, unit: str, *, folded: bool) -> list[str]:

@@ -14,7 +14,7 @@ from plots import style
 from plots.data import Program, ProgramCell, Run, UslFit, WorkloadInfo
 from plots.drawings import catalogue, hosts
 from plots.drawings.catalogue import Entry
-from plots.numbers import digits, interval
+from plots.numbers import digits, interval, tallied
 from plots.pages import rows
 from plots.paper import svg
 
@@ -324,6 +324,7 @@ def _filled(template: str, album: Album, labels: list[str], **context: Any) -> s
         # A record may name an allocator that the run does not list; it has no colour of its own.
         colour=lambda label: f"var(--c{looks.get(label, style.NULL).colour[1:]})",
         short=style.short,
+        tallied=tallied,
         css=Markup(_source("report.css")),
         script=Markup(_source("report.js")),
         figure_css=Markup(album.book.css()),
@@ -354,7 +355,16 @@ def program_method(run: Run) -> list[str]:
         "A ratio is the median of paired ratios, one pair per round; a verdict is given only if "
         "its interval excludes 1, Student's for the mean log ratio excludes 0, and the effect "
         f"exceeds {digits(run.noise_threshold * 100)} %.",
+        *([_TALLY] if any(program.tally for program in run.programs) else []),
     ]
+
+
+_TALLY = (
+    "How much of a program is its malloc's comes from one run more over the C library's, in which "
+    "every call is counted and one in 64 timed, page faults inside the call included. What the "
+    "malloc causes outside its calls is not in it: faults where a block is first touched, cache "
+    "misses because of where blocks lie."
+)
 
 
 def method(run: Run) -> list[str]:

@@ -162,7 +162,7 @@ def test_setup_prepare_and_cleanup_run_as_often_as_they_say(
     assert done.returncode == 0, done.stderr
     log = (tmp_path / "log").read_text().split()
     assert log[0] == "s" and log[-1] == "c"
-    assert sorted(log[1:-1]) == ["hakmem", "hakmem", "system", "system"]
+    assert sorted(log[1:-1]) == ["hakmem", "hakmem", "system", "system", "tally"]
     failing = command("exec", "-a", "system", "--prepare", "exit 7", "-o", "b", "--", PYTHON)
     assert failing.returncode == 1
     assert "--prepare 'exit 7' failed (exit code 7)" in failing.stderr

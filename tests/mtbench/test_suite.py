@@ -99,6 +99,8 @@ def test_threads_are_an_axis_where_a_program_has_one(command: Command, tmp_path:
     cells = sorted((r["workload"], r["threads"]) for r in records(tmp_path / "run"))
     assert cells == [("axis", 1), ("axis", 3), ("none", 1)]
     assert "\naxis × 3 " in done.stdout
+    document = json.loads(command("exec", "--resume", "run", "--json", "-q").stdout)
+    assert sorted(document["tallies"]) == ["axis × 1", "none"]
     refused = command("exec", "-a", "system", "-t", "1,2", "--", "true")
     assert refused.returncode == 2 and "{threads} in their command" in refused.stderr
 
@@ -125,7 +127,9 @@ def test_rounds_are_counted_for_what_comes_before_and_after_a_run(
                    "--conclude", f"{note}after", *QUIET, "--", "perl", "-e",
                    "select undef, undef, undef, 0.3")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    wanted = sorted(f"{n} {label}" for n in (1, 2) for label in ("hakmem", "system"))
+    rounds = [f"{n} {label}" for n in (1, 2) for label in ("hakmem", "system")]
+    # One run more, before the first round: what it asks of its malloc.
+    wanted = ["0 tally", *sorted(rounds)]
     for file in ("before", "after"):
         assert sorted((tmp_path / file).read_text().splitlines()) == wanted
 
