@@ -142,8 +142,8 @@ class Tally:
 
     A timed call has its page faults in it. It cannot have what the malloc causes outside: faults
     where a block is first touched, misses because of where it put blocks. Of a call longer than
-    50 µs only so much counts. Calls before the library's constructor, in children that keep no
-    environment, of valloc and of pvalloc are not seen. Counting is in the CPU time, some 2 ns per
+    50 µs only so much counts. Calls before the library's constructor, and in children that keep no
+    environment, are not seen. Counting is in the CPU time, some 2 ns per
     call, so that a program which does nothing else shows a share of 0.8.
     """
 

@@ -1,7 +1,7 @@
 /* How much of a program's time is its malloc's? Preloaded, this counts every call of the malloc
  * family in every thread and process of the program, and times one in PERIOD of each thread's. The
- * C library's malloc does the work, also for the names that are not here: valloc and pvalloc go
- * uncounted, and reallocarray calls realloc.
+ * C library's malloc does the work. Every name of the family is here, so that a program which links
+ * another malloc, where those that are not would be found next, has one heap too.
  *
  * What is counted lies in the file that MTBENCH_TALLY names, mapped by every process, so that
  * nothing is lost with a thread that ends, a process that is killed, or _exit. A thread writes to
@@ -12,8 +12,10 @@
  * counted: what is called before this library's constructor. A process that was made behind the C
  * library's back (clone, _Fork) shares a slot with its parent, and counts of either may be lost. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gnu/lib-names.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -48,6 +50,8 @@ extern void *__libc_malloc(size_t bytes);
 extern void *__libc_calloc(size_t count, size_t bytes);
 extern void *__libc_realloc(void *block, size_t bytes);
 extern void *__libc_memalign(size_t alignment, size_t bytes);
+extern void *__libc_valloc(size_t bytes);
+extern void *__libc_pvalloc(size_t bytes);
 extern void __libc_free(void *block);
 
 static struct slot *_Atomic slots; /* SLOTS of them, or NULL: then nothing is counted */
@@ -184,6 +188,15 @@ PUBLIC void *realloc(void *block, size_t bytes) {
     return moved;
 }
 
+PUBLIC void *reallocarray(void *block, size_t count, size_t bytes) {
+    size_t whole;
+    if (__builtin_mul_overflow(count, bytes, &whole)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(block, whole);
+}
+
 PUBLIC void *memalign(size_t alignment, size_t bytes) {
     uint64_t start = enter(bytes);
     void *block = __libc_memalign(alignment, bytes);
@@ -207,6 +220,32 @@ PUBLIC int posix_memalign(void **block, size_t alignment, size_t bytes) {
     }
     *block = found;
     return 0;
+}
+
+PUBLIC void *valloc(size_t bytes) {
+    uint64_t start = enter(bytes);
+    void *block = __libc_valloc(bytes);
+    leave(start);
+    return block;
+}
+
+PUBLIC void *pvalloc(size_t bytes) {
+    uint64_t start = enter(bytes);
+    void *block = __libc_pvalloc(bytes);
+    leave(start);
+    return block;
+}
+
+/* The C library's own, which has no other name, and may not be the next of this one. */
+PUBLIC size_t malloc_usable_size(void *block) {
+    static size_t (*_Atomic known)(void *);
+    size_t (*usable)(void *) = atomic_load_explicit(&known, memory_order_relaxed);
+    if (usable == NULL) {
+        void *libc = dlopen(LIBC_SO, RTLD_LAZY | RTLD_NOLOAD);
+        usable = (size_t (*)(void *))dlsym(libc, "malloc_usable_size");
+        atomic_store_explicit(&known, usable, memory_order_relaxed);
+    }
+    return usable(block);
 }
 
 PUBLIC void free(void *block) {
