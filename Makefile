@@ -15,7 +15,7 @@ help:
 		printf "%-12s  %s\n", i == 1 ? $$0 : "", text[i] } { lines = 0 }' Makefile
 
 .PHONY: help sweep test trials ctest aarch64 sanitize lint format rank pgo pgo-library study learner aa \
-	cost docs gallery real machines clean
+	cost docs gallery programs real machines clean
 
 # Editable: Python changes count at once, C changes through this rule.
 .venv/installed: $(SOURCES)
@@ -151,6 +151,14 @@ docs: .venv/tested
 ## Draws every figure in every condition, as one page, into build/gallery.
 gallery: .venv/installed
 	$(BIN)/python -m tools.gallery build/gallery
+
+PROGRAM_OPTIONS ?= -n 5 -a system,hakmem,jemalloc,tcmalloc,mimalloc,mimalloc-pypi,tbbmalloc
+## Measures the catalogue's programs that are installed, 25 minutes; into runs/programs,
+## docs/data and docs/programs.md. PROGRAM_OPTIONS='-n 9 -a all': other runs, other mallocs.
+programs: .venv/tested
+	$(BIN)/mtbench exec -p all -t 1,2,8 $(PROGRAM_OPTIONS) -o runs/programs || test $$? = 4
+	$(BIN)/python -m tools.keep run runs/programs programs
+	$(BIN)/python -m tools.documents docs/programs.md docs/guide/program.md
 
 ## Runs real programs under hakmem; compares their output with the system malloc's.
 real: .venv/tested

@@ -60,6 +60,15 @@ class Estimate(NamedTuple):
         """Whether there is a value and both bounds."""
         return self.present and isfinite(self.low) and isfinite(self.high)
 
+    def inverted(self) -> Estimate:
+        """Of a ratio that is better above 1 the one that is better below, and the other way round;
+        missing if it is not above zero."""
+        if not self.present or self.value <= 0:
+            return MISSING
+        if not self.bounded or self.low <= 0:
+            return Estimate(1 / self.value)
+        return Estimate(1 / self.value, 1 / self.high, 1 / self.low)
+
 
 MISSING = Estimate(nan)
 """What was not measured."""

@@ -10,6 +10,8 @@ import json
 import os
 import platform
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from msgspec.structs import replace
 
 from mtbench.base.written import write_whole
 from mtbench.errors import MtbenchError, UsageError
+from mtbench.programs.named import CATALOGUE
 from mtbench.runs.directory import MANIFEST, TRIALS, RunDirectory
 from mtbench.runs.record import Record, encoded
 from mtbench.runs.result import Box, Counters, Lock
@@ -31,13 +34,29 @@ KINDS = {"mtbench-verify": "verify.json", "mtbench-real": "real.json"}
 
 def keep(run: Path, name: str) -> None:
     """Copies a run's manifest and its records, thinned, to docs/data/NAME. Raises MtbenchError."""
-    records = RunDirectory.read(run).records()
-    lines = [placeless(encoded(thinned(record)).decode()) for record in records]
-    manifest = placeless((run / MANIFEST).read_text(encoding="utf-8"))
+    found = RunDirectory.read(run)
+    lines = [placeless(encoded(thinned(record)).decode()) for record in found.records()]
+    manifest = (run / MANIFEST).read_text(encoding="utf-8")
+    if versions := packages([task.name for task in found.manifest.programs]):
+        told = json.loads(manifest)
+        manifest = json.dumps(told | {"packages": told["packages"] | versions}, indent=1) + "\n"
+    manifest = placeless(manifest)
     target = DATA / name
     target.mkdir(parents=True, exist_ok=True)
     write_whole(target / MANIFEST, manifest)
     write_whole(target / TRIALS, "".join(lines))
+
+
+def packages(programs: Sequence[str]) -> dict[str, str]:
+    """The versions here of what brings these programs of the catalogue: package -> version, of
+    those that the system's package manager knows."""
+    wanted = [name for each in programs if each in CATALOGUE for name in CATALOGUE[each].packages]
+    if not wanted or shutil.which("dpkg-query") is None:
+        return {}
+    asked = ["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *wanted]
+    done = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    pairs = (line.split() for line in done.stdout.splitlines())
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
 def placeless(text: str) -> str:

@@ -149,7 +149,7 @@ def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -
 def _created(
     args: argparse.Namespace,
 ) -> tuple[RunDirectory, Plan, dict[str, Program], dict[str, Allocator]]:
-    tasks = wanted.programs(args)
+    tasks, lacking = wanted.programs(args)
     found = allocators.resolve_all(args.allocators or ["all"])
     if not args.allocators:
         # It frees nothing, so a program of unknown hunger would take all memory.
@@ -180,6 +180,7 @@ def _created(
         workloads=tuple(WorkloadInfo(task.name, task.text(), task.unit) for task in tasks.values()),
         programs=tuple(tasks.values()),
         beside=conditions.beside(),
+        left_out=lacking,
         conditions=manifest.conditions | _conditions(tasks),
     )
     path = Path(args.output) if args.output else new_path(Path("runs"))

@@ -27,12 +27,12 @@ _OF_ONE = (
 )
 
 
-def programs(args: argparse.Namespace) -> dict[str, Program]:
-    """Every program, by name. Raises UsageError, and MtbenchError if none of the catalogue's can
-    run here; those that cannot are told on stderr."""
+def programs(args: argparse.Namespace) -> tuple[dict[str, Program], dict[str, str]]:
+    """Every program, by name, and why those of the catalogue that are left out cannot run here,
+    which is told on stderr too. Raises UsageError, and MtbenchError if none can."""
     if args.threads:
         thread_counts(args.threads)
-    found = _catalogued(args) if args.programs else [_typed(args)]
+    found, lacking = _catalogued(args) if args.programs else ([_typed(args)], {})
     if args.threads and not any(task.threaded for task in found):
         raise UsageError(
             f"-t {args.threads}: {found[0].name} has no number of threads; accepted: programs with "
@@ -48,7 +48,7 @@ def programs(args: argparse.Namespace) -> dict[str, Program]:
             memory=args.memory or 0,
             timeout=args.timeout or task.timeout,
         )
-    return tasks
+    return tasks, lacking
 
 
 def entries(wanted: list[str]) -> Iterator[Entry]:
@@ -74,14 +74,15 @@ def entries(wanted: list[str]) -> Iterator[Entry]:
     yield from seen.values()
 
 
-def _catalogued(args: argparse.Namespace) -> list[Program]:
+def _catalogued(args: argparse.Namespace) -> tuple[list[Program], dict[str, str]]:
+    """Those that can run here, and why the others cannot. Raises UsageError and MtbenchError."""
     for name in _OF_ONE:
         if getattr(args, name):
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} is of a typed program; with -p the catalogue says it")
     if args.program or args.shell != "none":
         raise UsageError("exec takes -p or a typed program, not both")
-    found, lacking = [], []
+    found, lacking = [], {}
     for entry in entries(args.programs):
         task, obstacle = entry.program(), entry.obstacle()
         try:
@@ -90,14 +91,15 @@ def _catalogued(args: argparse.Namespace) -> list[Program]:
         except UsageError as error:
             obstacle = str(error)
         if obstacle:
-            lacking.append(f"{entry.name}: {obstacle}")
+            lacking[entry.name] = obstacle
         else:
             found.append(task)
+    lines = [f"{name}: {obstacle}" for name, obstacle in lacking.items()]
     if not found:
-        raise MtbenchError(f"none of these programs can run here: {'; '.join(lacking)}")
-    for line in lacking if not args.quiet else ():
+        raise MtbenchError(f"none of these programs can run here: {'; '.join(lines)}")
+    for line in lines if not args.quiet else ():
         print(f"left out: {line}", file=sys.stderr)
-    return found
+    return found, lacking
 
 
 def _typed(args: argparse.Namespace) -> Program:

@@ -42,10 +42,10 @@ class Site(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
     """A run. hosts, assignment, on_each_host, cluster: of a run on a cluster. programs: of a run of
-    programs, one for each workload of the plan; without_preload: how each of them ended without a
-    preloaded malloc, where none lived with one, "" if well; beside: what was preloaded with every
-    malloc, with its SHA-256; tallies: what each program asks of its malloc, null where that could
-    not be counted."""
+    programs, one for each workload of the plan; left_out: why others of the catalogue could not
+    run; without_preload: how each program ended without a preloaded malloc, where none lived with
+    one, "" if well; beside: what was preloaded with every malloc, with its SHA-256; tallies: what
+    each program asks of its malloc, null where that could not be counted."""
 
     schema: int
     created: Annotated[str, Meta(description="ISO 8601, UTC")]
@@ -56,6 +56,7 @@ class Manifest(Site, frozen=True, omit_defaults=True, kw_only=True):
     workloads: tuple[WorkloadInfo, ...]
     sessions: tuple[Session, ...] = ()
     programs: tuple[Program, ...] = ()
+    left_out: dict[str, str] = {}
     without_preload: dict[str, str] = {}
     beside: dict[str, str] = {}
     tallies: dict[str, Tally | None] = {}

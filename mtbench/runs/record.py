@@ -31,7 +31,7 @@ class Status(str, Enum):
     MISMATCH = "mismatch"
     """Another malloc served than the one under test, or with other switches."""
     VIOLATION = "violation"
-    """A block did not hold what was written to it."""
+    """A block did not hold what was written to it, or a program's output is another."""
     REFUSED = "refused"
     """The malloc, the machine or a limit refused a part of the work."""
     ERROR = "error"
@@ -75,7 +75,8 @@ class MeasuredOn(Struct, frozen=True):
 
 STATUSES = (
     "ok, crash, timeout, mismatch (another malloc served, or with other switches), violation (a "
-    "block did not hold what was written to it), refused (a call, or a thread) or error"
+    "block did not hold what was written to it, or a program wrote something else than without a "
+    "preloaded malloc), refused (a call, a thread, or more than --memory) or error"
 )
 
 

@@ -91,7 +91,8 @@ def entries(run: Run) -> list[Entry]:
 
 def _of_suite(run: Run) -> Iterator[Entry]:
     whole = len(run.suite) > 1
-    yield Entry("suite", "suite", "", "Time against memory over all programs", whole,
+    placed = sum(map(suite.placed, run.suite)) > 1
+    yield Entry("suite", "suite", "", "Time against memory over all programs", placed,
                 lambda width: suite.frontier(run, width=width))  # fmt: skip
     yield Entry("suite-cells", "suite", "", "Every program under every allocator", whole,
                 lambda width: suite.cells(run, width=width))  # fmt: skip

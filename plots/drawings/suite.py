@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from math import log10
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from plots import style
-from plots.data import MISSING, Estimate, Program, Run, SuiteRow
+from plots.data import MISSING, Estimate, Program, ProgramCell, Run, SuiteRow
 from plots.drawings.heatmap import shade
 from plots.numbers import digits
 from plots.paper.sheet import BODY, FAMILY, SMALL, WIDTH, Drawing, Panel, Tips, sheet, text_width
 
 LEADING = "leading"
+_LEAST = 0.27
+"""Width of a cell that holds a ratio, inches."""
+_HALF = 0.065
+"""Half the height of a mark and of a name, inches."""
+_NEAR = (0.12, -0.12, 0.24, -0.24, 0.36, -0.36, 0.48, -0.48)
+"""How far above its mark a name may stand, the best first, inches."""
 _PANELS = ((LEADING, "Time"), ("cpu_s", "CPU time"), ("rss_peak", "Peak memory"))
 
 
 def frontier(run: Run, *, width: float = WIDTH) -> Drawing:
     """Draw each allocator's time against its peak memory, geometric means over all programs."""
-    points = [row for row in run.suite if _place(row)]
+    points = [row for row in run.suite if placed(row)]
     base = style.short(run.baseline)
     count = points[0].programs if points else 0
     paper = sheet(
         [Panel("Peak memory against time", f"ratios to {base}, lower left is better")],
         f"{count} programs under {len(points)} allocators",
-        "Geometric means over the programs in which every allocator has a number. The line joins "
-        "those that no other beats in both.",
+        "Geometric means over the programs in which every allocator has a number, each number of "
+        "threads for itself. The line joins those that no other beats in both.",
         f"Point: mean; bars: 95 % interval, each program's rounds resampled on their own. Source: "
         f"{run.source or run.title} ({run.host}, {run.cores} usable cores, seed {run.seed}).",
         width=width,
         height=3.6,
         left=0.8,
-        labels=[style.short(row.allocator) for row in points],
         xlabel=f"time / {base}",
     )
     axes = paper.axes[0]
@@ -56,9 +62,10 @@ def frontier(run: Run, *, width: float = WIDTH) -> Drawing:
             axes.plot([time.low, time.high], [memory.value] * 2, color=look.colour, linewidth=1.1)
         if memory.bounded:
             axes.plot([time.value] * 2, [memory.low, memory.high], color=look.colour, linewidth=1.1)
-    _label(axes, points)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    _label(axes, points, looks)
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        near = MaxNLocator(6, steps=[1, 2, 5, 10])
+        axis.set_major_locator(near if high < 4 * low else LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: digits(value)))
         axis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, color=style.GRID, linewidth=0.7)
@@ -75,24 +82,26 @@ def frontier(run: Run, *, width: float = WIDTH) -> Drawing:
 def cells(run: Run, *, width: float = WIDTH) -> Drawing:
     """Draw programs down and allocators across: time, CPU time and peak memory as ratios."""
     labels = [entry.label for entry in run.allocators if entry.label != run.baseline]
+    every = [cell for program in run.programs for cell in program.cells]
     names = [program.name for program in run.programs]
     base = style.short(run.baseline)
     left = max((text_width(name, BODY) for name in names), default=0.5) + 0.25
     short = [style.short(label) for label in labels]
+    failed = "; ×: no run succeeded" if any(map(_failed, every)) else ""
     step = max((text_width(label, SMALL) for label in short), default=0.5) + 0.12
     paper = sheet(
         [Panel(heading, f"/ {base}") for _, heading in _PANELS],
         f"Every program, as a ratio to {base}",
         "Below 1 is better. Blue: better; orange: worse; no fill: neither is sure (an interval "
-        f"holds 1, or the effect is within {digits(run.noise_threshold * 100)} %).",
+        f"holds 1, or the effect is within {digits(run.noise_threshold * 100)} %){failed}.",
         "Median of paired ratios, one pair per round; time is what the program itself is compared "
         f"by. Source: {run.source or run.title} ({run.host}, seed {run.seed}).",
         width=width,
         height=max(0.5, 0.24 * len(names)),
         left=left,
-        least=max(1.4, min(step * len(labels), (width - left - 0.3) / 3 - 0.75)),
+        least=max(1.4, _LEAST * len(labels)),
         xlabel="",
-        foot=0.35 + step * 0.75,
+        foot=0.15 + step * 0.72,
     )
     for index, (key, _) in enumerate(_PANELS):
         axes = paper.axes[index]
@@ -108,8 +117,8 @@ def cells(run: Run, *, width: float = WIDTH) -> Drawing:
         for y, program in enumerate(run.programs):
             for x, label in enumerate(labels):
                 _square(axes, (x, y), run, program, label, key)
-    faster = sum(c.verdict == "better" for p in run.programs for c in p.cells)
-    slower = sum(c.verdict == "worse" for p in run.programs for c in p.cells)
+    faster = sum(cell.verdict == "better" for cell in every)
+    slower = sum(cell.verdict == "worse" for cell in every)
     paper.figure.description = (
         f"{len(names)} programs by {len(labels)} allocators as ratios to {base}: better in "
         f"{faster} cells, worse in {slower}."
@@ -125,13 +134,13 @@ def _square(
     cell = program.cell(label)
     ratio = MISSING if cell is None else cell.ratio(program.leading.key if key == LEADING else key)
     if key == LEADING and program.leading.better == "higher":
-        ratio = _inverse(ratio)
+        ratio = ratio.inverted()
     text, colour, ink, hatch = "–", "none", style.MUTED, None
-    if cell is not None and cell.failed and not cell.trials:
-        text, hatch = "failed", "/////"
+    if cell is not None and _failed(cell):
+        text, hatch = "×", "/////"
     elif ratio.present:
-        text = digits(ratio.value, 3)
-        colour, ink = shade(_inverse(ratio), run.noise_threshold)
+        text = _ratio(ratio.value)
+        colour, ink = shade(ratio.inverted(), run.noise_threshold)
     x, y = at
     square = Rectangle((x + 0.02, y + 0.04), 0.96, 0.92, facecolor=colour, hatch=hatch,
                        edgecolor=style.GRID, linewidth=0.6)  # fmt: skip
@@ -141,17 +150,18 @@ def _square(
     figure.tips[group] = Tips(
         label, (f"{style.short(label)}, {program.name}: {_bounded(ratio)} x",)
     )
+    backing = {"facecolor": style.WHITE, "edgecolor": "none", "pad": 1.2} if hatch else None
     axes.text(x + 0.5, y + 0.5, text, ha="center", va="center_baseline", family=FAMILY,
-              size=SMALL - 0.5, color=ink, parse_math=False)  # fmt: skip
+              size=SMALL - 0.5, color=ink, bbox=backing, parse_math=False)  # fmt: skip
 
 
-def _inverse(found: Estimate) -> Estimate:
-    """1 / x, so that above 1 is better."""
-    if not found.present or found.value <= 0:
-        return MISSING
-    if not found.bounded or found.low <= 0:
-        return Estimate(1 / found.value)
-    return Estimate(1 / found.value, 1 / found.high, 1 / found.low)
+def _failed(cell: ProgramCell) -> bool:
+    return cell.failed > 0 and not cell.trials
+
+
+def _ratio(value: float) -> str:
+    """As many decimals everywhere, so that a column reads at a glance."""
+    return f"{value:.2f}" if value < 10 else digits(value)
 
 
 def _bounded(found: Estimate) -> str:
@@ -164,7 +174,8 @@ def _measures(row: SuiteRow) -> tuple[Estimate, Estimate]:
     return row.measure(LEADING), row.measure("rss_peak")
 
 
-def _place(row: SuiteRow) -> bool:
+def placed(row: SuiteRow) -> bool:
+    """Whether it has both means, and so a place in the frontier."""
     return all(found.present and found.value > 0 for found in _measures(row))
 
 
@@ -178,19 +189,63 @@ def _unbeaten(points: list[SuiteRow]) -> list[tuple[float, float]]:
     return found
 
 
-def _label(axes: Axes, points: list[SuiteRow]) -> None:
-    """Names above their bars, moved apart where two would touch."""
-    low, high = axes.get_ylim()
-    least = (log10(high) - log10(low)) * 0.05
-    taken: list[tuple[float, float]] = []
-    for row in sorted(points, key=lambda row: row.measure("rss_peak").value):
+class _Box(NamedTuple):
+    """A rectangle on the sheet, inches from its lower left corner."""
+
+    left: float
+    low: float
+    right: float
+    high: float
+
+    def shared(self, other: _Box) -> float:
+        """The area that both cover, square inches."""
+        wide = min(self.right, other.right) - max(self.left, other.left)
+        tall = min(self.high, other.high) - max(self.low, other.low)
+        return wide * tall if wide > 0 and tall > 0 else 0.0
+
+    def outside(self, room: _Box) -> float:
+        """The area that lies outside of a room, square inches."""
+        return (self.right - self.left) * (self.high - self.low) - self.shared(room)
+
+
+def _label(axes: Axes, points: list[SuiteRow], looks: Mapping[str, style.Look]) -> None:
+    """Write each name at the nearest place beside its mark where it covers no mark, bar or other
+    name; where there is none, at the one that covers least. Axis limits must be final."""
+    figure = axes.figure
+    assert isinstance(figure, Drawing)
+    axes.get_xlim(), axes.get_ylim()  # only now are they what the marks ask for
+    scale = figure.dpi_scale_trans
+
+    def inches(x: float, y: float) -> tuple[float, float]:
+        across, up = scale.inverted().transform(axes.transData.transform((x, y)))
+        return float(across), float(up)
+
+    centres = {}
+    taken = []
+    for row in points:
         time, memory = _measures(row)
-        y = log10(memory.value)
-        for x_other, y_other in taken:
-            near = abs(log10(time.value) - x_other) < 0.12
-            if near and abs(y - y_other) < least:
-                y = y_other + least
-        taken.append((log10(time.value), y))
-        axes.annotate(style.short(row.allocator), (time.value, 10**y), (6, 5),
-                      textcoords="offset points", size=BODY, color=style.INK, family=FAMILY,
-                      parse_math=False)  # fmt: skip
+        x, y = centres[row.allocator] = inches(time.value, memory.value)
+        taken.append(_Box(x - _HALF, y - _HALF, x + _HALF, y + _HALF))
+        if time.bounded:
+            taken.append(_Box(inches(time.low, memory.value)[0], y - 0.01,
+                              inches(time.high, memory.value)[0], y + 0.01))  # fmt: skip
+        if memory.bounded:
+            taken.append(_Box(x - 0.01, inches(time.value, memory.low)[1],
+                              x + 0.01, inches(time.value, memory.high)[1]))  # fmt: skip
+    width, height = figure.get_size_inches()
+    panel = axes.get_position()
+    room = _Box(panel.x0 * width, panel.y0 * height, width - 0.05, panel.y1 * height + 0.15)
+    for row in points:
+        x, y = centres[row.allocator]
+        text = style.short(row.allocator)
+        long = text_width(text, BODY)
+        places = [
+            _Box(left, y + up - _HALF, left + long, y + up + _HALF)
+            for up in _NEAR
+            for left in (x + 0.08, x - 0.08 - long, x - long / 2)
+        ]
+        best = min(places, key=lambda box: box.outside(room) + sum(map(box.shared, taken)))
+        taken.append(best)
+        axes.text(best.left, (best.low + best.high) / 2, text, transform=scale, size=BODY,
+                  color=looks[row.allocator].colour,
+                  family=FAMILY, va="center_baseline", parse_math=False)  # fmt: skip

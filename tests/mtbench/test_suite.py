@@ -17,6 +17,7 @@ from mtbench.analysis import suite
 from mtbench.commands.report import load
 from mtbench.mallocs.allocators import resolve_all
 from mtbench.plan.plan import Cell, Plan
+from mtbench.runs.directory import RunDirectory
 from plots.data import PROGRAM_MEASURES, Program
 from tests.mtbench.conftest import Command
 
@@ -206,10 +207,12 @@ def test_wrong_use_is_one_line(
 def test_a_missing_program_is_left_out_and_told(command: Command, tmp_path: Path) -> None:
     lost = own(tmp_path, "lost", "no-such-program-here", packages=["no-such"])
     here = own(tmp_path, "here", f"{NAP} print 0'")
-    done = command("exec", "-a", "system", "-n", 1, "-p", f"{lost},{here}", *QUIET)
+    run = tmp_path / "run"
+    done = command("exec", "-a", "system", "-n", 1, "-p", f"{lost},{here}", "-o", run, *QUIET)
     assert done.returncode == 0
-    line = "left out: lost: not installed: no-such-program-here; apt install no-such\n"
-    assert line in done.stderr
+    why = "not installed: no-such-program-here; apt install no-such"
+    assert RunDirectory.read(run).manifest.left_out == {"lost": why}
+    assert f"left out: lost: {why}\n" in done.stderr
     done = command("exec", "-a", "system", "-p", lost)
     assert done.returncode == 1 and "none of these programs can run here: lost:" in done.stderr
 

@@ -43,9 +43,10 @@ DOCUMENTS: dict[str, Callable[[str], str]] = {
         terminal=performance.terminal, answer=partial(render.answer, COMMITTED)
     ),
     "docs/guide/choose.md": with_parts(survey=performance.survey),
-    "docs/guide/program.md": with_parts(programs=programs.table),
+    "docs/guide/program.md": with_parts(programs=programs.summary),
     "docs/measurement.md": with_parts(**measurement.PARTS),
     "docs/performance.md": with_parts(**performance.PARTS),
+    "docs/programs.md": with_parts(**programs.PARTS),
     "docs/record.md": with_parts(record=record.table),
     "docs/reference/allocator.md": with_parts(allocator=partial(reference.names, "allocator")),
     "docs/reference/mtbench.md": with_parts(
@@ -64,6 +65,7 @@ DOCUMENTS: dict[str, Callable[[str], str]] = {
 
 FIGURES: dict[str, Callable[[], None]] = {
     "README.md": figures.draw,
+    "docs/programs.md": programs.draw,
     "docs/study.md": partial(render.draw, COMMITTED),
     "docs/workloads.md": workload_figures.draw,
 }
