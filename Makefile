@@ -153,8 +153,8 @@ gallery: .venv/installed
 	$(BIN)/python -m tools.gallery build/gallery
 
 PROGRAM_OPTIONS ?= -n 5 -a system,hakmem,jemalloc,tcmalloc,mimalloc,mimalloc-pypi,tbbmalloc
-## Measures the catalogue's programs that are installed, 25 minutes; into runs/programs,
-## docs/data and docs/programs.md. PROGRAM_OPTIONS='-n 9 -a all': other runs, other mallocs.
+## Measures the catalogue's programs that are installed, 25 minutes; into runs/programs.
+## Their page and its data into docs. PROGRAM_OPTIONS='-n 9 -a all': more runs, all mallocs.
 programs: .venv/tested
 	$(BIN)/mtbench exec -p all -t 1,2,8 $(PROGRAM_OPTIONS) -o runs/programs || test $$? = 4
 	$(BIN)/python -m tools.keep run runs/programs programs

@@ -61,8 +61,8 @@ class Estimate(NamedTuple):
         return self.present and isfinite(self.low) and isfinite(self.high)
 
     def inverted(self) -> Estimate:
-        """Of a ratio that is better above 1 the one that is better below, and the other way round;
-        missing if it is not above zero."""
+        """Returns 1 / x: of a ratio that is better above 1 the one that is better below, and the
+        other way round; missing if x is not above zero."""
         if not self.present or self.value <= 0:
             return MISSING
         if not self.bounded or self.low <= 0:

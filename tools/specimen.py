@@ -13,6 +13,7 @@ from math import nan
 import numpy as np
 
 from plots.data import (
+    PROGRAM_MEASURES,
     Allocator,
     Cell,
     Estimate,
@@ -24,8 +25,11 @@ from plots.data import (
     LockRates,
     LockRow,
     MemorySeries,
+    Program,
+    ProgramCell,
     Run,
     Rung,
+    SuiteRow,
     UslFit,
     WorkloadInfo,
 )
@@ -341,6 +345,32 @@ def two_hosts() -> list[Run]:
     return [run(host="oak", cores=8), run(host="elm", cores=2, speed=0.6)]
 
 
+def several_programs() -> Run:
+    """Return 30 programs under twelve allocators, one of them failing in one."""
+    made = run(threads=(1,))
+    labels = [entry.label for entry in made.allocators]
+    random = np.random.default_rng(4)
+    keys = ("wall_s", "cpu_s", "rss_peak")
+    programs = []
+    for index in range(30):
+        found = []
+        for label in labels:
+            ratios = {key: _around(random, float(np.exp(random.normal(0, 0.2)))) for key in keys}
+            failed = 5 if (index, label) == (3, "tcmalloc") else 0
+            cell = ProgramCell(label, 5 - failed, failed, ratios, ratios if not failed else {})
+            found.append(cell)
+        name = f"program {index + 1} × 8" if index % 7 == 6 else f"program{index + 1}"
+        programs.append(
+            Program(name, name, 1, f"{name} FILE", PROGRAM_MEASURES[0], cells=tuple(found))
+        )
+    means = {label: [_around(random, random.uniform(0.93, 1.1)) for _ in keys] for label in labels}
+    suite = tuple(
+        SuiteRow(label, {"leading": mean[0], **dict(zip(keys, mean, strict=True))}, 29)
+        for label, mean in means.items()
+    )
+    return replace(made, cells=(), programs=tuple(programs), suite=suite)
+
+
 CONDITIONS: Mapping[str, Callable[[], Run]] = {
     "one cell": one_cell,
     "twelve allocators, ten thread counts": full,
@@ -349,4 +379,5 @@ CONDITIONS: Mapping[str, Callable[[], Run]] = {
     "single trials": single_trials,
     "extreme values": extreme,
     "missing fields": missing_fields,
+    "several programs": several_programs,
 }

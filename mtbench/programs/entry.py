@@ -121,7 +121,7 @@ def load(path: Path) -> Entry:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from None
     except msgspec.ValidationError as error:
-        raise UsageError(f"{path}: {error}") from None
+        raise UsageError(f"{path}: {_fault(error)}") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: is no TOML ({' '.join(str(error).split())})") from None
     return msgspec.structs.replace(
@@ -133,6 +133,16 @@ def load(path: Path) -> Entry:
             for name, each in found.inputs.items()
         },
     )
+
+
+def _fault(error: msgspec.ValidationError) -> str:
+    """What is wrong; of a key that there is not, with those that there are."""
+    text = str(error).removeprefix("Object ")
+    unknown = re.match(r"contains unknown field (`.*?`)(.*inputs)?", text)
+    if not unknown:
+        return text
+    kind, of = (Input, " of an input") if unknown[2] else (Entry, "")
+    return f"unknown key {unknown[1]}{of}; accepted: {', '.join(kind.__struct_fields__)}"
 
 
 def _lines(given: Mapping[str, Any]) -> Iterator[str]:

@@ -68,7 +68,7 @@ _MANY = """names := $(addprefix p, $(shell seq 80))
 all: $(names)
 	@echo $(words $^)
 $(names):
-	@perl -e 'my %h = map { $$_ => [$$_] } 1..4000; exit(keys(%h) != 4000)'
+	@perl -e 'my %h = map { $$_ => [$$_] } 1..12000; exit(keys(%h) != 12000)'
 """
 
 _NGINX = """daemon off; master_process off; pid nginx.pid; error_log stderr; worker_processes 1;

@@ -163,7 +163,9 @@ class Tree:
 
     def disproof(self) -> str | None:
         """Why this run does not count; None if its processes were seen to have their malloc, but
-        for a smaller part of the CPU time, which `proof` tells."""
+        for a smaller part of the CPU time, which `proof` tells, or if any malloc will do."""
+        if not self.expect:
+            return None
         wrong = [entry for entry in self.seen.values() if entry.state == "unserved"]
         usage = self.usage()
         if wrong:

@@ -33,8 +33,8 @@ def frontier(run: Run, *, width: float = WIDTH) -> Drawing:
     paper = sheet(
         [Panel("Peak memory against time", f"ratios to {base}, lower left is better")],
         f"{count} programs under {len(points)} allocators",
-        "Geometric means over the programs in which every allocator has a number, each number of "
-        "threads for itself. The line joins those that no other beats in both.",
+        "Geometric means over the programs in which every allocator has a number. Line: beaten "
+        "by no other in both.",
         f"Point: mean; bars: 95 % interval, each program's rounds resampled on their own. Source: "
         f"{run.source or run.title} ({run.host}, {run.cores} usable cores, seed {run.seed}).",
         width=width,
@@ -92,8 +92,8 @@ def cells(run: Run, *, width: float = WIDTH) -> Drawing:
     paper = sheet(
         [Panel(heading, f"/ {base}") for _, heading in _PANELS],
         f"Every program, as a ratio to {base}",
-        "Below 1 is better. Blue: better; orange: worse; no fill: neither is sure (an interval "
-        f"holds 1, or the effect is within {digits(run.noise_threshold * 100)} %){failed}.",
+        "Below 1 is better. Blue: better; orange: worse; no fill: neither is sure (the interval "
+        f"holds 1, or it is within {digits(run.noise_threshold * 100)} %){failed}.",
         "Median of paired ratios, one pair per round; time is what the program itself is compared "
         f"by. Source: {run.source or run.title} ({run.host}, seed {run.seed}).",
         width=width,
@@ -221,7 +221,8 @@ def _label(axes: Axes, points: list[SuiteRow], looks: Mapping[str, style.Look]) 
         return float(across), float(up)
 
     centres = {}
-    taken = []
+    taken: list[_Box] = []
+    names: list[_Box] = []
     for row in points:
         time, memory = _measures(row)
         x, y = centres[row.allocator] = inches(time.value, memory.value)
@@ -244,8 +245,19 @@ def _label(axes: Axes, points: list[SuiteRow], looks: Mapping[str, style.Look]) 
             for up in _NEAR
             for left in (x + 0.08, x - 0.08 - long, x - long / 2)
         ]
-        best = min(places, key=lambda box: box.outside(room) + sum(map(box.shared, taken)))
-        taken.append(best)
-        axes.text(best.left, (best.low + best.high) / 2, text, transform=scale, size=BODY,
-                  color=looks[row.allocator].colour,
-                  family=FAMILY, va="center_baseline", parse_math=False)  # fmt: skip
+        box = _freest(places, room, names, taken)
+        names.append(box)
+        name = figure.text(box.left / width, (box.low + box.high) / 2 / height, text, size=BODY,
+                           color=looks[row.allocator].colour, family=FAMILY, parse_math=False,
+                           va="center_baseline")  # fmt: skip
+        name.set_gid(f"name:{row.allocator}")
+
+
+def _freest(places: list[_Box], room: _Box, names: list[_Box], taken: list[_Box]) -> _Box:
+    """The first that covers least; another name under it counts more than a mark or a bar."""
+
+    def covered(box: _Box) -> float:
+        hidden = box.outside(room) + sum(map(box.shared, names))
+        return round(10 * hidden + sum(map(box.shared, taken)), 4)
+
+    return min(places, key=covered)

@@ -14,6 +14,8 @@ from plots.pages.sparkline import sparkline
 from plots.pages.table import markdown_table
 
 MARKS = {"good": "▲", "bad": "▼", "neutral": "•"}
+_MOST = 12
+"""Findings of several programs that are told; there is one for each of them and each allocator."""
 
 
 def markdown(runs: Run | Sequence[Run]) -> str:
@@ -29,9 +31,12 @@ def markdown(runs: Run | Sequence[Run]) -> str:
 def _one(run: Run, name: str) -> str:
     lines = [f"## {escaped(run.title)}: {escaped(name)}", ""]
     lines += [f"{run.cores} usable cores · {run.created} · seed {run.seed}", ""]
-    for finding in run.findings:
+    shown = run.findings[: _MOST if run.suite else None]
+    for finding in shown:
         evidence = f" ({escaped(finding.evidence)})" if finding.evidence else ""
         lines.append(f"- {MARKS[finding.tone]} {escaped(finding.text)}{evidence}")
+    if len(shown) < len(run.findings):
+        lines.append(f"- and {len(run.findings) - len(shown)} more in the report")
     if not run.complete:
         lines += ["", "**Not complete:** some planned cells have no number."]
     first = catalogue.main_workload(run)

@@ -29,6 +29,8 @@ HEAD, PANEL_HEAD, FOOT = 0.62, 0.36, 0.52
 LINE = 0.155
 # Hinted glyphs on a pixel grid come out a little wider than their outlines.
 HINTED = 1.05
+# In a long line of small text at 72 dpi that adds up to twice as much.
+PROSE = 0.95
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 def wrapped(text: str, inches: float, size: float) -> list[str]:
     """Return the text in lines no wider than so many inches, broken between words."""
+    inches *= PROSE
     space = text_width("n n", size) - text_width("nn", size)
     lines: list[str] = []
     line, length = "", 0.0

@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from mtbench.mallocs import allocators
+from mtbench.programs.named import CATALOGUE
 from plots.drawings import catalogue
 from tools import specimen
 from tools.repository import DOCS
@@ -107,10 +108,15 @@ def missing(text: str) -> str:
     for beginning, reason in ELSEWHERE.items():
         if text.startswith(beginning):
             return reason
-    programs = re.findall(r"(?:-- |--server '|--client ')(\S+)", text)
+    text = text.replace("\\\n", "")
+    programs = re.findall(r"(?:-- +|--server '|--client ')(\S+)", text)
     for program in programs:
         if shutil.which(program) is None:
             return f"{program} is not installed"
+    catalogued = re.search(r"exec -p (\S+)", text)
+    for name in catalogued[1].split(",") if catalogued else ():
+        if name in CATALOGUE and (reason := CATALOGUE[name].obstacle()):
+            return f"{name}: {reason}"
     named = re.search(r"-a (\S+)", text)
     here = {entry.label for entry in allocators.installed()}
     for label in named[1].split(",") if named else ():
@@ -167,7 +173,7 @@ def test_every_figure_of_a_report_is_explained_by_its_file_name() -> None:
     text = (GUIDE / "figures.md").read_text(encoding="utf-8")
     headings = " ".join(re.findall(r"^## (.*)$", text, re.M))
     # Of a program there is one figure, of several runs there are two.
-    names = {"programs", "hosts-WORKLOAD", "allocators-WORKLOAD"}
+    names = {"programs", "program-NAME", "hosts-WORKLOAD", "allocators-WORKLOAD"}
     for run in (specimen.full(), specimen.many_cores()):
         for entry in catalogue.entries(run):
             kind = entry.name.removesuffix(f"-{entry.workload}")

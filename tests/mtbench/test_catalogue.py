@@ -59,7 +59,14 @@ def test_an_input_is_the_same_bytes_everywhere(name: str) -> None:
         ('name = "a"\nstands_for = "b"\ncommand = ""', "command is empty"),
         ('name = "a"\nstands_for = "b"\ncommand = "x \'"', "command cannot be split into words"),
         ('name = "a b"\nstands_for = "b"\ncommand = "x"', "name 'a b' is not 1 - 64 letters"),
-        ('name = "a"\nstands_for = "b"\ncommand = "x"\ncolour = 1', "unknown field `colour`"),
+        (
+            'name = "a"\nstands_for = "b"\ncommand = "x"\ncolour = 1',
+            "unknown key `colour`; accepted: name,",
+        ),
+        (
+            'name = "a"\nstands_for = "b"\ncommand = "x"\n[inputs]\ny = { maker = "text" }',
+            "unknown key `maker` of an input; accepted: make, count, shell, text, file, sha256",
+        ),
         ('name = "a"\nstands_for = "b"\ncommand = "x"\nstdin = "y"', "stdin 'y' is none of its"),
         ('name = "a"\nstands_for = "b"\ncommand = "x"\n[inputs]\ny = {}', "one of make, shell"),
         (

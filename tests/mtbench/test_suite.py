@@ -283,3 +283,12 @@ def test_a_run_of_several_programs_has_a_suite_in_its_report(
     assert len(text) == 1 + 2 * 3 and text[0].startswith("allocator,program,name,threads")
     document = json.loads(command("exec", "--resume", "run", "--json", "-q").stdout)
     assert [row["programs"] for row in document["suite"]] == [2, 2, 2]
+
+
+def test_a_reference_run_has_no_malloc_to_prove(command: Command, tmp_path: Path) -> None:
+    """Children that end unseen leave the malloc of a run unproven, but not of one without."""
+    own(tmp_path, "brief", "sh many.sh", inputs={"many.sh": "/bin/true\n" * 300})
+    done = command("exec", "-a", "system", "-n", 1, "-p", "brief.toml", *QUIET)
+    assert done.returncode in (0, 4), done.stderr
+    (record,) = records(tmp_path / "run")
+    assert "without a preloaded malloc" not in (record["reason"] or "")

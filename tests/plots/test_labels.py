@@ -53,7 +53,9 @@ def misplaced(figure: Drawing) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("condition", ["twelve allocators, ten thread counts", "extreme values"])
+@pytest.mark.parametrize(
+    "condition", ["twelve allocators, ten thread counts", "extreme values", "several programs"]
+)
 @pytest.mark.parametrize("width", [3.94, 10.0])
 def test_no_direct_label_covers_another_or_leaves_the_paper(condition: str, width: float) -> None:
     run = specimen.CONDITIONS[condition]()
