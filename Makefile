@@ -154,7 +154,7 @@ gallery: .venv/installed
 
 PROGRAM_OPTIONS ?= -n 5 -a system,hakmem,jemalloc,tcmalloc,mimalloc,mimalloc-pypi,tbbmalloc
 ## Measures the catalogue's programs that are installed, 25 minutes; into runs/programs.
-## Their page and its data into docs. PROGRAM_OPTIONS='-n 9 -a all': more runs, all mallocs.
+## Renews docs/programs.md. PROGRAM_OPTIONS='-n 9 -a all': more runs, every malloc.
 programs: .venv/tested
 	$(BIN)/mtbench exec -p all -t 1,2,8 $(PROGRAM_OPTIONS) -o runs/programs || test $$? = 4
 	$(BIN)/python -m tools.keep run runs/programs programs

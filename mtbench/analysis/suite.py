@@ -85,10 +85,10 @@ def findings(suite: Sequence[SuiteRow], shown: Sequence[Program], base: str) -> 
         if time.bounded and abs(time.value - 1) > _SURE and not time.low <= 1 <= time.high:
             tone = "good" if time.value < 1 else "bad"
         seen = {"good": ", faster", "bad": ", slower", "neutral": ", no difference seen"}[tone]
+        many = f"{row.programs} program{'s' * (row.programs != 1)}"
         text = (
-            f"Over {row.programs} programs {row.allocator} takes {time.value:.2f} x the time of "
-            f"{base}{seen}, at {memory.value:.2f} x its peak memory; better in {better} of them, "
-            f"worse in {worse}."
+            f"Over {many} {row.allocator} takes {time.value:.2f} x the time of {base}{seen}, at "
+            f"{memory.value:.2f} x its peak memory; better in {better} of them, worse in {worse}."
         )
         told.append(Finding(text, f"geometric means {ratio(time)} and {ratio(memory)}", tone))
     if suite and suite[0].without:

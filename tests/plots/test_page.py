@@ -199,6 +199,18 @@ def test_programs_side_by_side_have_a_table_each() -> None:
     assert 'id="cells-heading"' not in text
 
 
+def test_many_findings_of_programs_are_folded_and_counted() -> None:
+    """One for each program and allocator would be all that a reader sees."""
+    told = tuple(Finding(f"finding {index} of many", "", "neutral") for index in range(200))
+    made = replace(specimen.several_programs(), findings=told)
+    text = plots.html(made)
+    assert text.index("finding 7 of many") < text.index("192 more findings")
+    assert text.index("finding 8 of many") > text.index("192 more findings")
+    comment = plots.markdown(made)
+    assert "finding 11 of many" in comment and "finding 12 of many" not in comment
+    assert "\n- and 188 more in the report\n" in comment
+
+
 def test_no_run_is_refused() -> None:
     with pytest.raises(ValueError, match="no run"):
         plots.html([])

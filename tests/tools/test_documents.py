@@ -3,6 +3,7 @@ told."""
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mtbench.errors import Exit, MtbenchError
 from tools.documents import __main__ as maker
 from tools.documents.marks import MARKS, filled
 from tools.faults import FOUND_BY, HANGS, HOARDS
-from tools.keep import load, placeless
+from tools.keep import load, packages, placeless
 from tools.repository import DOCS, ROOT
 
 
@@ -102,6 +103,11 @@ def test_a_kept_record_loses_the_folders_of_absolute_paths_only(
     text: str, kept: str | None
 ) -> None:
     assert placeless(text) == (text if kept is None else kept)
+
+
+@pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="no dpkg-query here")
+def test_a_kept_run_of_programs_says_which_versions_brought_them() -> None:
+    assert set(packages(["perl", "a program of one's own"])) == {"perl"}
 
 
 def test_the_faults_that_are_told_of_are_those_that_there_are() -> None:

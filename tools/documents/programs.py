@@ -14,7 +14,7 @@ from mtbench.programs.entry import STDOUT, Entry
 from mtbench.programs.named import CATALOGUE
 from mtbench.runs.directory import RunDirectory
 from mtbench.runs.manifest import Manifest
-from plots.data import Failure, Finding, Program, ProgramCell, Run
+from plots.data import Failure, Finding, Program, ProgramCell, Run, SuiteRow
 from plots.drawings import catalogue as drawings
 from plots.numbers import digits
 from plots.pages.export import save
@@ -129,7 +129,7 @@ def ranking() -> str:
         rows.append(
             [
                 row.allocator,
-                *(ratio(row.measure(key)) for key in (suite.LEADING, *suite.MEASURES)),
+                *(_mean(run, row, key) for key in (suite.LEADING, *suite.MEASURES)),
                 str(sum(cell.verdict == "better" for cell in cells)),
                 str(sum(cell.verdict == "worse" for cell in cells)),
             ]
@@ -137,6 +137,10 @@ def ranking() -> str:
     base = run.baseline
     header = ["malloc", f"time / {base}", "wall time", "CPU time", "peak memory", "better", "worse"]
     return markdown_table(header, rows)
+
+
+def _mean(run: Run, row: SuiteRow, key: str) -> str:
+    return "1" if row.allocator == run.baseline else ratio(row.measure(key))
 
 
 def times() -> str:
