@@ -60,7 +60,11 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
     ran = programs.presented(run, plan, base)
     rows = suite.rows(programs.gather(run.records(), plan), plan, ran, base) if ran else ()
     told = (
-        [*suite.findings(rows, ran, base), *programs.findings(run, ran, results, base)]
+        [
+            *suite.findings(rows, ran, base),
+            *programs.findings(run, ran, results, base),
+            *suite.absent(run.manifest.left_out),
+        ]
         if ran
         else findings.of(plan, results, base, [rung.label for rung in rungs])
     )

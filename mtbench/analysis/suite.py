@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -95,6 +95,14 @@ def findings(suite: Sequence[SuiteRow], shown: Sequence[Program], base: str) -> 
         text = f"Left out of these means, as a number is missing: {'; '.join(suite[0].without)}."
         told.append(Finding(text, "a failure is never a number"))
     return told
+
+
+def absent(left_out: Mapping[str, str]) -> list[Finding]:
+    """A sentence about the programs that were asked for and could not run."""
+    if not left_out:
+        return []
+    why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
+    return [Finding(f"Left out, as they cannot run here: {', '.join(left_out)}.", why)]
 
 
 def table(suite: Sequence[SuiteRow], base: str) -> str:

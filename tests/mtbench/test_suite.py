@@ -213,6 +213,7 @@ def test_a_missing_program_is_left_out_and_told(command: Command, tmp_path: Path
     why = "not installed: no-such-program-here; apt install no-such"
     assert RunDirectory.read(run).manifest.left_out == {"lost": why}
     assert f"left out: lost: {why}\n" in done.stderr
+    assert "Left out, as they cannot run here: lost." in (run / "report.html").read_text()
     done = command("exec", "-a", "system", "-p", lost)
     assert done.returncode == 1 and "none of these programs can run here: lost:" in done.stderr
 
