@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import nan
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -58,10 +59,13 @@ def frontier(run: Run, *, width: float = WIDTH) -> Drawing:
         paper.figure.tips[group] = Tips(
             row.allocator, (f"time {_bounded(time)} x, peak memory {_bounded(memory)} x",)
         )
-        if time.bounded:
-            axes.plot([time.low, time.high], [memory.value] * 2, color=look.colour, linewidth=1.1)
-        if memory.bounded:
-            axes.plot([time.value] * 2, [memory.low, memory.high], color=look.colour, linewidth=1.1)
+        (bars,) = axes.plot(
+            [time.low, time.high, nan, time.value, time.value],
+            [memory.value, memory.value, nan, memory.low, memory.high],
+            color=look.colour,
+            linewidth=1.1,
+        )
+        bars.set_gid(f"bars:{row.allocator}")
     _label(axes, points, looks)
     for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
         near = MaxNLocator(6, steps=[1, 2, 5, 10])
