@@ -135,11 +135,10 @@ def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -
             file=sys.stderr,
         )
         return signals.exit_code(ended_by)
-    if written.results.failures:
-        first = written.results.failures[0]
+    if failures := written.results.failures:
+        first, many = failures[0], f"{len(failures)} run{'s' * (len(failures) > 1)}"
         print(
-            f"mtbench: {len(written.results.failures)} runs failed; the first: "
-            f"{first.allocator}, {first.status}: {first.reason}",
+            f"mtbench: {many} failed; the first: {first.allocator}, {first.status}: {first.reason}",
             file=sys.stderr,
         )
         return Exit.CELLS_FAILED

@@ -70,7 +70,7 @@ def _show(args: argparse.Namespace) -> int:
 
         found = list(workload_specs([args.show]).values())
     if len(found) != 1:
-        raise UsageError(f"--show prints one, '{args.show}' names {len(found)}")
+        raise UsageError(f"--show prints one workload or program, '{args.show}' names {len(found)}")
     print(found[0].to_toml(), end="")
     return Exit.FINE
 

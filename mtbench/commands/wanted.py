@@ -35,8 +35,9 @@ def programs(args: argparse.Namespace) -> tuple[dict[str, Program], dict[str, st
     found, lacking = _catalogued(args) if args.programs else ([_typed(args)], {})
     if args.threads and not any(task.threaded for task in found):
         raise UsageError(
-            f"-t {args.threads}: {found[0].name} has no number of threads; accepted: programs with "
-            "{threads} in their command, as in: -t 1,2,8 -- xz -T{threads} -k -c FILE"
+            f"-t {args.threads}: {found[0].name} has no number of threads; accepted: "
+            + (_threaded() if args.programs else "{threads} in the command, as in: ")
+            + "-t 1,2,8 -- xz -T{threads} -k -c FILE"
         )
     tasks = {}
     for task in found:
@@ -72,6 +73,13 @@ def entries(wanted: list[str]) -> Iterator[Entry]:
             if seen.setdefault(entry.name, entry) != entry:
                 raise UsageError(f"{part}: another program is called '{entry.name}' too")
     yield from seen.values()
+
+
+def _threaded() -> str:
+    from mtbench.programs.named import CATALOGUE
+
+    names = [name for name, entry in CATALOGUE.items() if entry.program().threaded]
+    return f"{', '.join(names)}, a .toml file with {{threads}} in its command, or a command: "
 
 
 def _catalogued(args: argparse.Namespace) -> tuple[list[Program], dict[str, str]]:

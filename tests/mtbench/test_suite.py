@@ -103,7 +103,7 @@ def test_threads_are_an_axis_where_a_program_has_one(command: Command, tmp_path:
     document = json.loads(command("exec", "--resume", "run", "--json", "-q").stdout)
     assert sorted(document["tallies"]) == ["axis × 1", "none"]
     refused = command("exec", "-a", "system", "-t", "1,2", "--", "true")
-    assert refused.returncode == 2 and "{threads} in their command" in refused.stderr
+    assert refused.returncode == 2 and "{threads} in the command" in refused.stderr
 
 
 def test_a_typed_command_keeps_its_braces_unless_threads_are_asked_for(
@@ -188,7 +188,7 @@ def test_a_variant_has_an_environment_of_its_own(command: Command, tmp_path: Pat
         (("-p", "nothing.toml"), "nothing.toml: cannot be read"),
         (("-p", "perl", "--", "true"), "exec takes -p or a typed program, not both"),
         (("-p", "perl", "-t", "0"), "thread list '0'"),
-        (("-p", "perl", "-t", "2"), "perl has no number of threads"),
+        (("-p", "perl", "-t", "2"), "perl has no number of threads; accepted: python_threads,"),
         (("--by", "colour", "--", "true"), "invalid choice: 'colour'"),
         (("-a", "system,LD_PRELOAD=/x", "--", "true"), "LD_PRELOAD decides which malloc serves"),
         (("-a", "system,X=1,X=2", "--", "true"), "X is given twice"),
