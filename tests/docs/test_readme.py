@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from tools.repository import DATA, ROOT
+from mtbench.programs.named import CATALOGUE
+from tools.repository import DATA, DOCS, ROOT
 
 README = ROOT / "README.md"
 
@@ -28,3 +29,10 @@ def test_the_readme_counts_the_instructions_that_the_kept_listing_has() -> None:
     kept = json.loads((DATA / "fast-paths.json").read_text(encoding="utf-8"))
     said = f"{len(kept['malloc'])} and {len(kept['free'])} instructions"
     assert said in README.read_text(encoding="utf-8")
+
+
+def test_the_count_of_named_programs_is_the_catalogues() -> None:
+    files = (README, ROOT / "CHANGELOG.md", DOCS / "guide" / "program.md")
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    told = re.findall(r"(\d+) (?:named programs|programs of distr|that a distribution)", text)
+    assert told == [str(len(CATALOGUE))] * 4
