@@ -21,7 +21,7 @@ static const uint64_t jumps[] = {DAY / 24, 24 * DAY,  26 * DAY, 49 * DAY,
 
 static void free_a_run(void) {
     bool zero;
-    struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(64, 1, &zero);
     CHECK(span != NULL);
     pages_give(span);
 }

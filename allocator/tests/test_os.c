@@ -49,6 +49,33 @@ PROMISE(pages_that_stay_though_the_system_agreed_are_not_purged_and_keep_their_c
     purge_in_vain(0, 0);
 }
 
+/* Resident pages of this process. */
+static size_t resident(void) {
+    size_t size = 0, pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHECK(file != NULL && fscanf(file, "%zu %zu", &size, &pages) == 2);
+    fclose(file);
+    return pages;
+}
+
+PROMISE(what_was_written_is_seen_and_looking_neither_faults_nor_takes_memory) {
+    enum { PAGES = 4096 };
+    uint32_t *at = os_map(PAGES * PAGE, PAGE);
+    CHECK(at != NULL);
+    size_t before = resident();
+    for (size_t i = 0; i < PAGES; i++) {
+        CHECK(!os_is_written((char *)at + i * PAGE));
+    }
+    CHECK(resident() - before < PAGES / 16);
+    at[7] = 1u << 31;
+    CHECK(os_is_written(&at[7]));
+    CHECK(!os_is_written(&at[6]));
+    CHECK(mprotect(at, PAGES * PAGE, PROT_NONE) == 0);
+    CHECK(!os_is_written(&at[7]));
+    CHECK(os_unmap(at, PAGES * PAGE));
+    CHECK(!os_is_written(&at[7]));
+}
+
 PROMISE(locked_pages_that_stay_are_not_purged_though_others_went) {
     purge_in_vain(-EINVAL, 0);
     char *at = filled();

@@ -21,7 +21,7 @@ PROMISE(an_address_that_is_not_ours_has_no_class_and_no_range) {
 
 PROMISE(the_first_and_the_last_byte_of_a_range_are_in_it_and_their_neighbours_are_not) {
     bool zero;
-    struct span *span = pages_take(1, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(1, 1, &zero);
     CHECK(span != NULL);
     /* Nearly always the first; where no window may be opened, that is empty. */
     struct range *range = pagemap_range((void *)span->start);
@@ -37,7 +37,7 @@ PROMISE(the_first_and_the_last_byte_of_a_range_are_in_it_and_their_neighbours_ar
 PROMISE(every_granule_of_a_set_span_leads_to_its_class_and_its_span) {
     for (size_t granules = 1; granules <= 16; granules++) {
         bool zero;
-        struct span *span = pages_take(granules, 1, RUN_SPARSE, &zero);
+        struct span *span = pages_take(granules, 1, &zero);
         CHECK(span != NULL);
         for (size_t i = 0; i < granules; i++) {
             CHECK_EQUAL(pagemap_class((char *)span->start + i * GRANULE), CLASS_NONE);

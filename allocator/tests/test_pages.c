@@ -29,7 +29,7 @@ static void play(int index) {
         if (held[i] == NULL) {
             bool zero;
             size_t align = (size_t)1 << (check_random(&state) % 8 == 0 ? 4 : 0);
-            held[i] = pages_take(granules, align, RUN_SPARSE, &zero);
+            held[i] = pages_take(granules, align, &zero);
             CHECK(held[i] != NULL);
             CHECK_EQUAL(held[i]->granules, granules);
             CHECK_EQUAL(held[i]->start % (align * GRANULE), 0);
@@ -81,7 +81,7 @@ PROMISE(runs_never_overlap_when_many_threads_take_and_give_them) {
 PROMISE(a_run_that_says_it_is_zero_is_zero_throughout) {
     for (int round = 0; round < 20; round++) {
         bool zero;
-        struct span *span = pages_take(5, 1, RUN_SPARSE, &zero);
+        struct span *span = pages_take(5, 1, &zero);
         CHECK(span != NULL);
         unsigned char *bytes = (unsigned char *)span->start;
         for (size_t i = 0; zero && i < 5 * GRANULE; i++) {
@@ -100,14 +100,14 @@ PROMISE(neighbours_given_back_in_any_order_become_one_run) {
                                      {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     for (int i = 0; i < 6; i++) {
         bool zero;
-        struct span *whole = pages_take(303, 1, RUN_SPARSE, &zero);
+        struct span *whole = pages_take(303, 1, &zero);
         CHECK(whole != NULL);
         uintptr_t start = whole->start;
         struct span *parts[3] = {whole, whole + 101, whole + 202};
         /* Three used runs in a row: the ones that taking a whole one apart leaves. */
         pages_give(whole);
         for (int k = 0; k < 3; k++) {
-            parts[k] = pages_take(101, 1, RUN_SPARSE, &zero);
+            parts[k] = pages_take(101, 1, &zero);
             CHECK(parts[k] != NULL);
         }
         bool row = parts[0]->start == start && parts[1]->start == start + 101 * GRANULE &&
@@ -115,7 +115,7 @@ PROMISE(neighbours_given_back_in_any_order_become_one_run) {
         for (int k = 0; k < 3; k++) {
             pages_give(parts[orders[i][k]]);
         }
-        struct span *again = pages_take(303, 1, RUN_SPARSE, &zero);
+        struct span *again = pages_take(303, 1, &zero);
         CHECK(again != NULL);
         CHECK(!row || again->start == start);
         pages_give(again);
@@ -124,14 +124,14 @@ PROMISE(neighbours_given_back_in_any_order_become_one_run) {
 
 PROMISE(a_run_grows_in_place_only_into_what_is_free) {
     bool zero;
-    struct span *span = pages_take(100, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(100, 1, &zero);
     CHECK(span != NULL);
     pages_shorten(span, 10);
     mark(span, 77);
     CHECK(pages_lengthen(span, 60));
     CHECK_EQUAL(span->granules, 60);
     check_marks(span, 10, 77);
-    struct span *behind = pages_take(40, 1, RUN_SPARSE, &zero);
+    struct span *behind = pages_take(40, 1, &zero);
     CHECK(behind != NULL);
     if (behind->start == span->start + 60 * GRANULE) {
         CHECK(!pages_lengthen(span, 61));
@@ -143,7 +143,7 @@ PROMISE(a_run_grows_in_place_only_into_what_is_free) {
 
 PROMISE(a_purge_returns_all_dirty_memory_and_only_what_is_old_enough) {
     bool zero;
-    struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(64, 1, &zero);
     CHECK(span != NULL);
     memset((void *)span->start, 1, 64 * GRANULE);
     pages_give(span);
@@ -165,7 +165,7 @@ PROMISE(a_run_is_old_enough_after_days_and_after_weeks) {
     for (int i = 0; i < 4; i++) {
         bool zero;
         pages_purge(UINT64_MAX, 0);
-        struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
+        struct span *span = pages_take(64, 1, &zero);
         CHECK(span != NULL);
         pages_give(span);
         CHECK(pages_purge(os_coarse_ms() + days[i] * 24 * 3600 * 1000, 1000) >= 64 * GRANULE);
@@ -180,7 +180,7 @@ static uint64_t dirty_now(void) {
 
 PROMISE(free_neighbours_are_one_run_whether_they_hold_memory_or_not) {
     bool zero;
-    struct span *low = pages_take(400, 1, RUN_SPARSE, &zero);
+    struct span *low = pages_take(400, 1, &zero);
     CHECK(low != NULL);
     pages_shorten(low, 300);
     pages_shorten(low, 200);
@@ -190,7 +190,7 @@ PROMISE(free_neighbours_are_one_run_whether_they_hold_memory_or_not) {
     mark(low, 3);
     pages_give(low);
     CHECK_EQUAL(dirty_now(), 100 * GRANULE);
-    struct span *whole = pages_take(400, 1, RUN_SPARSE, &zero);
+    struct span *whole = pages_take(400, 1, &zero);
     CHECK(whole != NULL);
     CHECK_EQUAL(whole->start, start);
     CHECK(!zero);
@@ -201,7 +201,7 @@ PROMISE(free_neighbours_are_one_run_whether_they_hold_memory_or_not) {
 PROMISE(only_granules_that_hold_memory_are_purged) {
     bool zero;
     pages_purge(os_coarse_ms() + 10, 0);
-    struct span *span = pages_take(300, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(300, 1, &zero);
     CHECK(span != NULL);
     pages_shorten(span, 7);
     pages_purge(os_coarse_ms() + 10, 0);
@@ -219,7 +219,7 @@ PROMISE(the_oldest_run_is_purged_first_and_only_as_far_as_asked) {
     pages_purge(os_coarse_ms() + 10, 0);
     struct span *three[3];
     for (int i = 0; i < 3; i++) {
-        three[i] = pages_take(100, 1, RUN_SPARSE, &zero);
+        three[i] = pages_take(100, 1, &zero);
         CHECK(three[i] != NULL);
     }
     /* Side by side they would be one run, of one age, once they are free: two of three are not. */
@@ -247,7 +247,7 @@ PROMISE(the_oldest_run_is_purged_first_and_only_as_far_as_asked) {
 
 PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
     bool zero;
-    struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(64, 1, &zero);
     CHECK(span != NULL);
     pages_give(span);
     refuse_begin(CALL_MADVISE | CALL_MUNMAP, 1, 1000);
@@ -256,7 +256,7 @@ PROMISE(a_refused_purge_leaves_memory_dirty_and_usable) {
     struct pages_stats stats;
     pages_stats(&stats);
     CHECK(stats.dirty >= 64 * GRANULE);
-    span = pages_take(64, 1, RUN_SPARSE, &zero);
+    span = pages_take(64, 1, &zero);
     CHECK(span != NULL && !zero);
     pages_give(span);
 }
@@ -270,7 +270,7 @@ static struct pages_stats stats_now(void) {
 PROMISE(a_run_that_cannot_be_purged_is_unmapped_and_serves_again_zero) {
     bool zero;
     pages_unmap();
-    struct span *span = pages_take(64, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(64, 1, &zero);
     CHECK(span != NULL);
     uintptr_t start = span->start;
     memset((void *)start, 1, 64 * GRANULE);
@@ -283,7 +283,7 @@ PROMISE(a_run_that_cannot_be_purged_is_unmapped_and_serves_again_zero) {
     CHECK_EQUAL(stats_now().committed, committed - dirty);
     CHECK(!pagemap_owns((void *)start));
     pages_unmap();
-    span = pages_take(64, 1, RUN_SPARSE, &zero);
+    span = pages_take(64, 1, &zero);
     CHECK(span != NULL && zero);
     CHECK(pagemap_owns((void *)span->start));
     CHECK_EQUAL(*(char *)span->start, 0);
@@ -294,7 +294,7 @@ PROMISE(unmapping_ends_all_that_is_free_and_nothing_that_is_used) {
     bool zero;
     struct span *spans[9];
     for (int i = 0; i < 9; i++) {
-        spans[i] = pages_take(20, 1, i % 2 ? RUN_DENSE : RUN_SPARSE, &zero);
+        spans[i] = pages_take(20, 1, &zero);
         CHECK(spans[i] != NULL);
         mark(spans[i], (uintptr_t)i);
     }
@@ -334,7 +334,7 @@ static void outgrow(size_t granules, int times) {
         uint64_t claimed = stats_now().claimed;
         bool zero;
         CHECK(n < MOST);
-        spans[n] = pages_take(granules, 1, RUN_SPARSE, &zero);
+        spans[n] = pages_take(granules, 1, &zero);
         CHECK(spans[n] != NULL);
         mark(spans[n], (uintptr_t)n);
         n++;
@@ -356,7 +356,7 @@ PROMISE(what_lies_in_the_way_of_a_range_is_left_alone_and_others_serve) {
 
 PROMISE(what_came_to_lie_where_a_run_was_unmapped_is_left_alone) {
     bool zero;
-    struct span *span = pages_take(50, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(50, 1, &zero);
     CHECK(span != NULL);
     uintptr_t start = span->start;
     pages_give(span);
@@ -370,7 +370,7 @@ PROMISE(what_came_to_lie_where_a_run_was_unmapped_is_left_alone) {
 PROMISE(locked_memory_goes_back_too) {
     bool zero;
     pages_unmap();
-    struct span *span = pages_take(4, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(4, 1, &zero);
     CHECK(span != NULL);
     uintptr_t start = span->start;
     if (mlock((void *)start, 4 * GRANULE) != 0) {
@@ -390,9 +390,9 @@ PROMISE(locked_memory_goes_back_too) {
 
 PROMISE(what_cannot_be_is_refused) {
     bool zero;
-    CHECK(pages_take(SIZE_MAX / GRANULE, 1, RUN_SPARSE, &zero) == NULL);
-    CHECK(pages_take(1, SIZE_MAX / GRANULE, RUN_SPARSE, &zero) == NULL);
-    CHECK(pages_take((size_t)UINT32_MAX + 1, 1, RUN_SPARSE, &zero) == NULL);
+    CHECK(pages_take(SIZE_MAX / GRANULE, 1, &zero) == NULL);
+    CHECK(pages_take(1, SIZE_MAX / GRANULE, &zero) == NULL);
+    CHECK(pages_take((size_t)UINT32_MAX + 1, 1, &zero) == NULL);
 }
 
 PROMISE(refused_growth_costs_no_addresses_and_is_made_up_for) {
@@ -402,12 +402,12 @@ PROMISE(refused_growth_costs_no_addresses_and_is_made_up_for) {
         /* Everything, or only what is as long as the run itself: then its descriptors are there. */
         atomic_store(&refuse_least, i < 50 ? 0 : 100 * GRANULE);
         refuse_begin(CALL_MMAP, 1, 1000);
-        CHECK(pages_take(50000, 1, RUN_SPARSE, &zero) == NULL);
+        CHECK(pages_take(50000, 1, &zero) == NULL);
         refuse_end();
     }
     atomic_store(&refuse_least, 0);
     CHECK_EQUAL(stats_now().claimed, claimed);
-    struct span *span = pages_take(50000, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(50000, 1, &zero);
     CHECK(span != NULL);
     mark(span, 5);
     check_marks(span, 50000, 5);

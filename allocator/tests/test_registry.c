@@ -11,7 +11,7 @@
 
 static struct span *enter(unsigned cls) {
     bool zero;
-    struct span *span = pages_take(sizeclass[cls].granules, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(sizeclass[cls].granules, 1, &zero);
     CHECK(span != NULL);
     span_cut(span, cls);
     CHECK(announce_span(span, cls));

@@ -5,7 +5,7 @@
 
 static struct span *cut(unsigned cls) {
     bool zero;
-    struct span *span = pages_take(sizeclass[cls].granules, 1, RUN_SPARSE, &zero);
+    struct span *span = pages_take(sizeclass[cls].granules, 1, &zero);
     CHECK(span != NULL);
     span_cut(span, cls);
     return span;
@@ -168,8 +168,8 @@ PROMISE(free_pages_are_those_that_no_block_in_use_reaches_into) {
 PROMISE(the_bitmaps_of_a_long_run_hold_no_memory_once_it_was_purged) {
     enum { GRANULES = 256 };
     bool zero;
-    struct span *before = pages_take(1, 1, RUN_SPARSE, &zero);
-    struct span *span = pages_take(GRANULES, 1, RUN_SPARSE, &zero);
+    struct span *before = pages_take(1, 1, &zero);
+    struct span *span = pages_take(GRANULES, 1, &zero);
     CHECK(before != NULL && span != NULL);
     struct range *range = pagemap_range((void *)span->start);
     struct bitmaps *bits = &range->bits[(span - range->spans + GRANULES / 2) / BITMAPS];
@@ -209,7 +209,7 @@ PROMISE(pages_needed_are_about_those_that_blocks_at_random_reach_into) {
                 for (unsigned page = 0; page < span_pages(span); page++) {
                     reached += used[page];
                 }
-                needed += span_pages_needed(span);
+                needed += span_pages_needed(span, span->free);
                 all += span_pages(span);
                 pages_give(span);
             }

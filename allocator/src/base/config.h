@@ -53,8 +53,8 @@
     SWITCH(idle, 1, "take the blocks that sleeping threads keep", ON_OFF) \
     SWITCH(background, 0, \
            "a thread of its own gives free memory back while the process sleeps", ON_OFF) \
-    SWITCH(hugepages, 0, \
-           "ask for huge pages where blocks up to 4 KiB lie, beyond the first 8 MiB", ON_OFF) \
+    SWITCH(hugepages, 1, \
+           "ask for huge pages for new memory, as long as what was handed out is touched", ON_OFF) \
     SWITCH(deepbind, 0, \
            "let dlopen keep RTLD_DEEPBIND, which gives a plug-in libc's malloc instead of this " \
            "one", ON_OFF)

@@ -143,6 +143,15 @@ void os_advise_huge(void *at, size_t bytes) {
     sys_madvise(at, bytes, MADV_HUGEPAGE);
 }
 
+void os_advise_small(void *at, size_t bytes) {
+    witness_no_lock();
+    sys_madvise(at, bytes, MADV_NOHUGEPAGE);
+}
+
+bool os_is_written(const void *word) {
+    return sys_futex_compare(word, 0) == -EAGAIN;
+}
+
 bool os_wipe_on_fork(void *at, size_t bytes) {
     return whole_pages(at, bytes) && sys_madvise(at, bytes, MADV_WIPEONFORK) == 0;
 }

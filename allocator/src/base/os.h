@@ -45,8 +45,13 @@ size_t os_page(void);
  * did nothing: then the contents are as they were. */
 bool os_purge(void *at, size_t bytes);
 
-/* Asks for huge pages in [at, at+bytes), where the system grants them on request. */
+/* Asks for huge pages in [at, at+bytes), where the system grants them on request; for none. */
 void os_advise_huge(void *at, size_t bytes);
+void os_advise_small(void *at, size_t bytes);
+
+/* Whether the 4 bytes at an address, a multiple of 4, are known to be other than zero: false also
+ * if they cannot be read. Where no memory is, none is taken. */
+bool os_is_written(const void *word);
 
 /* Asks that a child of a fork read zero there. False if these are not whole pages, or if refused.
  */

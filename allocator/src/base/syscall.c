@@ -104,6 +104,11 @@ long sys_futex(_Atomic uint32_t *word, int operation, uint32_t value,
     return raw(SYS_futex, (long)word, operation | FUTEX_PRIVATE_FLAG, value, (long)timeout, 0, 0);
 }
 
+long sys_futex_compare(const void *word, uint32_t value) {
+    return raw(SYS_futex, (long)word, FUTEX_CMP_REQUEUE | FUTEX_PRIVATE_FLAG, 0, 0, (long)word,
+               value);
+}
+
 long sys_clock_gettime(clockid_t clock, struct timespec *out) {
     return raw(SYS_clock_gettime, clock, (long)out, 0, 0, 0, 0);
 }

@@ -32,6 +32,10 @@ void *sys_mremap(void *at, size_t old_bytes, size_t new_bytes, int flags);
 long sys_futex(_Atomic uint32_t *word, int operation, uint32_t value,
                const struct timespec *timeout);
 
+/* FUTEX_CMP_REQUEUE of nobody to nowhere: 0 if the word is `value`, -EAGAIN if it is not, -EFAULT
+ * if it cannot be read. Nobody is woken or moved. */
+long sys_futex_compare(const void *word, uint32_t value);
+
 long sys_clock_gettime(clockid_t clock, struct timespec *out);
 long sys_getrusage(int who, struct rusage *out);
 int sys_gettid(void); /* only where the C library does not tell */

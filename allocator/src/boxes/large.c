@@ -17,7 +17,7 @@ void *large_take(size_t size, size_t alignment, bool *zero) {
     }
     size_t granules = granules_for(size != 0 ? size : 1);
     size_t align_granules = alignment > GRANULE ? alignment >> GRANULE_SHIFT : 1;
-    struct span *span = pages_take(granules, align_granules, RUN_SPARSE, zero);
+    struct span *span = pages_take(granules, align_granules, zero);
     if (span == NULL) {
         return NULL;
     }

@@ -19,14 +19,6 @@ enum span_state {
     SPAN_RAW,   /* free, not mapped */
 };
 
-/* What a run is for, and so whether huge pages suit it. Address space once claimed for one kind
- * stays of that kind, so that neither is scattered over the other. */
-enum run_kind {
-    RUN_SPARSE, /* long blocks, of which a program may touch little */
-    RUN_DENSE,  /* short blocks, side by side: every page is touched soon */
-    RUN_KINDS
-};
-
 struct __attribute__((aligned(CACHE_LINE))) span {
     uintptr_t start;
     uint32_t granules;
@@ -39,9 +31,10 @@ struct __attribute__((aligned(CACHE_LINE))) span {
                 uint64_t *words; /* of more */
             };
             uint16_t free;
-            uint16_t hint; /* no word below this one has a bit set */
-            bool purged;   /* its free pages, since when no block came back */
-            bool thinned;  /* its free pages, ever */
+            uint16_t hint;   /* no word below this one has a bit set */
+            bool purged;     /* its free pages, since when no block came back */
+            bool thinned;    /* its free pages, ever */
+            uint16_t placed; /* `free` when its class last looked where it belongs */
         };
         struct { /* dirty: in order of age */
             struct span *older, *newer;
@@ -52,8 +45,9 @@ struct __attribute__((aligned(CACHE_LINE))) span {
     uint32_t held;
     /* These two under PAGES, by whoever has a neighbour; the others by the span's owner. Side by
      * side, as a compiler may read both at once and all that lies between them. */
-    uint8_t state;  /* enum span_state */
-    uint8_t kind;   /* enum run_kind */
+    uint8_t state; /* enum span_state */
+    _Atomic uint8_t
+        huge;       /* of the granule that a huge page begins with: whether it was asked for */
     uint8_t cls;    /* while used: its class, or CLASS_RUN */
     uint8_t listed; /* which of its class's lists of spans it is in, or 0 */
 };

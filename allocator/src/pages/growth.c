@@ -1,6 +1,6 @@
 #include "pages/growth.h"
-#include "base/config.h"
 #include "base/os.h"
+#include "pages/hugepages.h"
 #include "pages/pagemap.h"
 #include "pages/runs.h"
 
@@ -9,8 +9,7 @@
 #define PIECE_LEAST (256 * KIB)
 #define PIECE_MOST (64 * MIB)
 
-/* Bytes in use before huge pages are asked for, where they are: a small program would pay for
- * zeroing, and keep, two megabytes it never wanted. */
+/* From so much on pieces end where a huge page may. */
 #define HUGE_PAGES_FROM (8 * MIB)
 
 struct lock growth_lock;
@@ -25,7 +24,6 @@ bool growth_init(void) {
 /* Notes where a run was, for whoever needs memory next. Requires PAGES. */
 static void give_raw(struct span *span) {
     span->state = SPAN_RAW;
-    span->kind = RUN_SPARSE; /* of no kind: whoever maps it decides */
     runs_insert_joined(span);
 }
 
@@ -33,7 +31,7 @@ static void give_raw(struct span *span) {
  * OS_REFUSED also if there is none. */
 static struct span *map_raw(size_t granules, size_t most, enum os_answer *answer) {
     lock_acquire(&pages_lock);
-    struct span *span = runs_best_fit(RUN_SPARSE, SPAN_RAW, granules);
+    struct span *span = runs_best_fit(SPAN_RAW, granules);
     if (span != NULL) {
         runs_take_out(span);
         runs_split(span, span->granules < most ? span->granules : most);
@@ -106,15 +104,15 @@ static struct span *map_frontier(size_t granules, size_t step, enum os_answer *a
     return span;
 }
 
-/* Granules of the free run of a kind that ends at the frontier from which this many more would
+/* Granules of the free run that ends at the frontier from which this many more would
  * come; 0 if there is none. */
-static size_t free_at_frontier(enum run_kind kind, size_t granules) {
+static size_t free_at_frontier(size_t granules) {
     size_t there = 0;
     struct range *range = range_with(granules * GRANULE);
     lock_acquire(&pages_lock);
     if (range != NULL && range_frontier(range) != 0) {
         struct span *last = &range->spans[(range_frontier(range) >> GRANULE_SHIFT) - 1];
-        if ((last->state == SPAN_DIRTY || last->state == SPAN_CLEAN) && last->kind == kind) {
+        if (last->state == SPAN_DIRTY || last->state == SPAN_CLEAN) {
             there = last[-(ptrdiff_t)last->back].granules;
         }
     }
@@ -122,11 +120,11 @@ static size_t free_at_frontier(enum run_kind kind, size_t granules) {
     return there < granules ? there : 0;
 }
 
-bool growth_add(enum run_kind kind, size_t granules) {
+bool growth_add(size_t granules) {
     /* First a fair part of what there is, up to where a huge page may end; then just the run. What
      * is free at the frontier is part of it, so that a block which is made anew a little longer
      * each time stays where it is. */
-    size_t missing = granules - free_at_frontier(kind, granules);
+    size_t missing = granules - free_at_frontier(granules);
     uint64_t part = growth_committed() / PIECE_PART / GRANULE;
     part = part < PIECE_MOST / GRANULE ? part : PIECE_MOST / GRANULE;
     size_t sizes[2] = {part > missing ? part : missing, missing};
@@ -144,14 +142,11 @@ bool growth_add(enum run_kind kind, size_t granules) {
     if (span == NULL) {
         return false;
     }
-    if (kind == RUN_DENSE && config.hugepages && growth_committed() >= HUGE_PAGES_FROM) {
-        os_advise_huge((void *)span->start, runs_bytes(span));
-    }
+    hugepages_added(span);
     lock_acquire(&pages_lock);
     lock_bump(&committed, runs_bytes(span));
     span->state = SPAN_CLEAN;
     span->held = 0;
-    span->kind = (uint8_t)kind;
     runs_insert_joined(span);
     lock_release(&pages_lock);
     return true;

@@ -19,10 +19,10 @@ extern struct lock growth_lock;
 /* Adds the first range. False if the system refuses. */
 bool growth_init(void);
 
-/* Adds free, clean memory of a kind, a generous piece if the system grants it, so that a run of
+/* Adds free, clean memory, a generous piece if the system grants it, so that a run of
  * `granules` is free unless another thread takes it; false if the system refuses. Requires GROWTH.
  */
-bool growth_add(enum run_kind kind, size_t granules);
+bool growth_add(size_t granules);
 
 /* Unmaps a run that is in no list, and notes where it was; false if the system refuses: then it is
  * as before. Takes PAGES. */

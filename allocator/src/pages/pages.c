@@ -1,7 +1,7 @@
 #include "pages/pages.h"
-#include "base/config.h"
 #include "base/os.h"
 #include "pages/growth.h"
+#include "pages/hugepages.h"
 #include "pages/regret.h"
 #include "pages/runs.h"
 
@@ -12,10 +12,10 @@ static bool is_forgotten(const struct span *span) {
 }
 
 /* A used run out of the free ones, or NULL. Requires the lock. */
-static struct span *take_free(enum run_kind kind, size_t granules, bool *zero) {
-    struct span *span = runs_best_fit(kind, SPAN_DIRTY, granules);
+static struct span *take_free(size_t granules, bool *zero) {
+    struct span *span = runs_best_fit(SPAN_DIRTY, granules);
     if (span == NULL) {
-        span = runs_best_fit(kind, SPAN_CLEAN, granules);
+        span = runs_best_fit(SPAN_CLEAN, granules);
     }
     if (span == NULL) {
         return NULL;
@@ -36,13 +36,9 @@ bool pages_init(void) {
     return grown;
 }
 
-static struct span *take(enum run_kind kind, size_t granules, bool *zero) {
+static struct span *take(size_t granules, bool *zero) {
     lock_acquire(&pages_lock);
-    struct span *span = take_free(kind, granules, zero);
-    if (span == NULL && granules >= HUGE_PAGE / GRANULE) {
-        /* Whole huge pages of the other kind are as good as new ones. */
-        span = take_free(kind == RUN_DENSE ? RUN_SPARSE : RUN_DENSE, granules, zero);
-    }
+    struct span *span = take_free(granules, zero);
     lock_release(&pages_lock);
     if (span != NULL) {
         return span;
@@ -52,19 +48,11 @@ static struct span *take(enum run_kind kind, size_t granules, bool *zero) {
     lock_acquire(&growth_lock);
     while (span == NULL && added) {
         lock_acquire(&pages_lock);
-        span = take_free(kind, granules, zero);
+        span = take_free(granules, zero);
         lock_release(&pages_lock);
-        added = span == NULL && growth_add(kind, granules);
+        added = span == NULL && growth_add(granules);
     }
     lock_release(&growth_lock);
-    if (span == NULL) {
-        /* The system refuses: perhaps the other kind has a run. */
-        lock_acquire(&pages_lock);
-        for (int k = 0; span == NULL && k < RUN_KINDS; k++) {
-            span = take_free((enum run_kind)k, granules, zero);
-        }
-        lock_release(&pages_lock);
-    }
     return span;
 }
 
@@ -101,7 +89,6 @@ static struct span *shorten(struct span *span, size_t granules) {
     lock_acquire(&pages_lock);
     rest->start = span->start + granules * GRANULE;
     rest->granules = (uint32_t)(span->granules - granules);
-    rest->kind = span->kind;
     span->granules = (uint32_t)granules;
     runs_mark_used(span);
     runs_mark_used(rest);
@@ -109,17 +96,19 @@ static struct span *shorten(struct span *span, size_t granules) {
     return rest;
 }
 
-struct span *pages_take(size_t granules, size_t align_granules, enum run_kind kind, bool *zero) {
+struct span *pages_take(size_t granules, size_t align_granules, bool *zero) {
     if (granules + align_granules > PTRDIFF_MAX / GRANULE ||
         granules + align_granules > UINT32_MAX) {
         return NULL;
     }
-    kind = config.hugepages ? kind : RUN_SPARSE;
-    struct span *span = take(kind, granules + align_granules - 1, zero);
+    struct span *span = take(granules + align_granules - 1, zero);
     if (span == NULL) {
         return NULL;
     }
     regret_missed((span->granules - span->held) * GRANULE);
+    if (*zero) {
+        hugepages_handed_out(span);
+    }
     if (align_granules == 1) {
         return span;
     }
@@ -131,7 +120,6 @@ struct span *pages_take(size_t granules, size_t align_granules, enum run_kind ki
         lock_acquire(&pages_lock);
         span->start = first;
         span->granules = (uint32_t)(front->granules - skip);
-        span->kind = front->kind;
         front->granules = (uint32_t)skip;
         runs_mark_used(span);
         runs_mark_used(front);
@@ -155,7 +143,7 @@ bool pages_lengthen(struct span *span, size_t granules) {
     lock_acquire(&pages_lock);
     struct span *after = span + span->granules;
     if (!is_forgotten(span) && (after->state == SPAN_DIRTY || after->state == SPAN_CLEAN) &&
-        after->kind == span->kind && after->granules >= more) {
+        after->granules >= more) {
         runs_take_out(after);
         runs_split(after, more);
         runs_mark_clean(after);
@@ -179,6 +167,7 @@ static size_t purge(struct span *span, uint64_t now_ms) {
             granules += part.granules;
             runs_mark_clean(&part);
             pagemap_purge_bits(&part);
+            hugepages_purged(part.start, runs_bytes(&part));
         }
         end = from;
     }
@@ -216,13 +205,24 @@ size_t pages_purge(uint64_t now_ms, uint64_t age_ms) {
     return total;
 }
 
+/* Cuts from a run that is in no list the upper part of which up to `granules` hold memory, whole
+ * huge pages first; the rest is free. */
+static struct span *upper_part(struct span *span, size_t granules) {
+    size_t end = span->granules - hugepages_shared(span), from, to = end;
+    if (!runs_held_stretch(span, &from, &to)) {
+        end = span->granules;
+    }
+    size_t at = hugepages_whole(span, runs_upper_part(span, end, granules));
+    runs_split(span, end);
+    return runs_split_upper(span, at);
+}
+
 size_t pages_purge_oldest(size_t bytes) {
-    size_t granules = (bytes + GRANULE - 1) / GRANULE;
     lock_acquire(&pages_lock);
     struct span *span = runs_oldest();
     if (span != NULL) {
         runs_take_out(span);
-        span = runs_split_upper(span, runs_upper_part(span, granules));
+        span = upper_part(span, (bytes + GRANULE - 1) / GRANULE);
         runs_mark_used(span);
     }
     lock_release(&pages_lock);
@@ -244,20 +244,18 @@ static size_t unmap_all(enum span_state state) {
     size_t total = 0;
     struct span *refused = NULL, *span;
     lock_acquire(&pages_lock);
-    for (int kind = 0; kind < RUN_KINDS; kind++) {
-        while ((span = runs_best_fit((enum run_kind)kind, state, 1)) != NULL) {
-            runs_take_out(span);
-            runs_mark_used(span);
-            lock_release(&pages_lock);
-            size_t bytes = runs_bytes(span);
-            if (growth_unmap(span)) {
-                total += bytes;
-            } else {
-                span->next = refused;
-                refused = span;
-            }
-            lock_acquire(&pages_lock);
+    while ((span = runs_best_fit(state, 1)) != NULL) {
+        runs_take_out(span);
+        runs_mark_used(span);
+        lock_release(&pages_lock);
+        size_t bytes = runs_bytes(span);
+        if (growth_unmap(span)) {
+            total += bytes;
+        } else {
+            span->next = refused;
+            refused = span;
         }
+        lock_acquire(&pages_lock);
     }
     while ((span = refused) != NULL) {
         refused = span->next;

@@ -5,10 +5,6 @@
  * anew a little longer stays where it was. A dirty run that nobody wanted for config.decay_ms is
  * purged.
  *
- * With config.hugepages, dense runs (short blocks) and sparse ones (long blocks) come from
- * different pieces of the range, and dense pieces ask for huge pages once a process is past its
- * first megabytes.
- *
  * Takes PAGES (runs.h), for list work only. Purging and unmapping happen outside it, on runs that
  * are in no list meanwhile; mapping does under GROWTH.
  */
@@ -20,9 +16,9 @@
 /* Also brings up growth. False if the system refuses even that. */
 bool pages_init(void);
 
-/* A used run of `granules` of a kind, starting at a multiple of align_granules; NULL if there is no
+/* A used run of `granules`, starting at a multiple of align_granules; NULL if there is no
  * memory. *zero says that all of it reads as zero. Its map bytes are CLASS_NONE. */
-struct span *pages_take(size_t granules, size_t align_granules, enum run_kind kind, bool *zero);
+struct span *pages_take(size_t granules, size_t align_granules, bool *zero);
 
 /* Gives a used run back. Its map bytes must be CLASS_NONE again. */
 void pages_give(struct span *span);

@@ -16,9 +16,9 @@ struct run_lists {
 
 struct lock pages_lock;
 
-static struct run_lists lists[RUN_KINDS][SPAN_RAW + 1]; /* by kind and state; none is used */
-static struct span *oldest, *newest;                    /* dirty runs by age */
-static _Atomic uint64_t free_bytes, held_bytes;         /* of the dirty and the clean ones */
+static struct run_lists lists[SPAN_RAW + 1];    /* by state; none is used */
+static struct span *oldest, *newest;            /* dirty runs by age */
+static _Atomic uint64_t free_bytes, held_bytes; /* of the dirty and the clean ones */
 
 void runs_init(void) {
     lock_init(&pages_lock, "pages", RANK_PAGES);
@@ -41,7 +41,7 @@ static void age_remove(struct span *span) {
 }
 
 static void list_insert(struct span *span) {
-    struct run_lists *in = &lists[span->kind][span->state];
+    struct run_lists *in = &lists[span->state];
     size_t i = list_of(span->granules);
     span->prev = NULL;
     span->next = in->head[i];
@@ -53,13 +53,12 @@ static void list_insert(struct span *span) {
     /* The last granule tells a neighbour where this run begins. */
     struct span *last = span + span->granules - 1;
     last->state = span->state;
-    last->kind = span->kind;
     last->back = span->granules - 1;
     span->back = 0;
 }
 
 static void list_remove(struct span *span) {
-    struct run_lists *in = &lists[span->kind][span->state];
+    struct run_lists *in = &lists[span->state];
     size_t i = list_of(span->granules);
     *(span->prev != NULL ? &span->prev->next : &in->head[i]) = span->next;
     if (span->next != NULL) {
@@ -104,7 +103,7 @@ void runs_take_out(struct span *span) {
 }
 
 static bool joins(const struct span *span, const struct span *neighbour) {
-    return neighbour->state != SPAN_USED && neighbour->kind == span->kind &&
+    return neighbour->state != SPAN_USED &&
            (neighbour->state == SPAN_RAW) == (span->state == SPAN_RAW);
 }
 
@@ -157,13 +156,12 @@ static uint32_t held_in(const uint8_t *bytes, size_t granules) {
     return held;
 }
 
-size_t runs_upper_part(const struct span *span, size_t held) {
+size_t runs_upper_part(const struct span *span, size_t end, size_t held) {
     const uint8_t *bytes = bytes_of(span);
-    size_t at = span->granules;
-    while (held > 0 && at > 0) {
-        held -= bytes[--at] == CLASS_HELD;
+    while (held > 0 && end > 0) {
+        held -= bytes[--end] == CLASS_HELD;
     }
-    return at;
+    return end;
 }
 
 bool runs_held_stretch(const struct span *span, size_t *from, size_t *end) {
@@ -178,8 +176,8 @@ bool runs_held_stretch(const struct span *span, size_t *from, size_t *end) {
     return *from < *end;
 }
 
-struct span *runs_best_fit(enum run_kind kind, enum span_state state, size_t granules) {
-    struct run_lists *in = &lists[kind][state];
+struct span *runs_best_fit(enum span_state state, size_t granules) {
+    struct run_lists *in = &lists[state];
     if (granules < LENGTHS) {
         size_t word = granules / 64;
         uint64_t bits = in->occupied[word] & (~(uint64_t)0 << (granules % 64));
@@ -218,7 +216,6 @@ static struct span *part_from(struct span *span, size_t granules) {
     rest->start = span->start + granules * GRANULE;
     rest->granules = (uint32_t)(span->granules - granules);
     rest->state = span->state;
-    rest->kind = span->kind;
     rest->freed_at_ms = span->freed_at_ms;
     rest->held = span->held;
     if (span->held != 0 && span->held != span->granules) {

@@ -1,4 +1,4 @@
-/* runs: the free runs of the page heap, by kind, state and length, and the dirty ones by age.
+/* runs: the free runs of the page heap, by state and length, and the dirty ones by age.
  *
  * Free neighbours are always one run, whether they hold memory or not: the page map's bytes say
  * which granules of a free run do (CLASS_HELD), held == their number, and a run is dirty if any
@@ -21,9 +21,9 @@ static inline size_t runs_bytes(const struct span *span) {
     return (size_t)span->granules * GRANULE;
 }
 
-/* The shortest run of at least `granules` of a kind and state, nearly; NULL if there is none. It
+/* The shortest run of at least `granules` of a state, nearly; NULL if there is none. It
  * stays in its list. */
-struct span *runs_best_fit(enum run_kind kind, enum span_state state, size_t granules);
+struct span *runs_best_fit(enum span_state state, size_t granules);
 
 /* Takes a free run out of its list. */
 void runs_take_out(struct span *span);
@@ -47,8 +47,8 @@ struct span *runs_cut(struct span *span, size_t granules);
 void runs_mark_held(struct span *span);
 void runs_mark_clean(struct span *span);
 
-/* The granule of a run from which on `held` granules hold memory, or 0. */
-size_t runs_upper_part(const struct span *span, size_t held);
+/* The granule of a run from which on `held` granules below `end` hold memory, or 0. */
+size_t runs_upper_part(const struct span *span, size_t end, size_t held);
 
 /* The highest stretch of granules below *end that hold memory: [*from, *end); false if none does.
  */

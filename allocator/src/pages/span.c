@@ -31,7 +31,7 @@ unsigned span_take(struct span *span, void **out, unsigned n) {
     const struct sizeclass *class = &sizeclass[span->cls];
     uint64_t *words = words_of(span, class);
     unsigned word = span->hint, taken = 0;
-    size_t seen = 0, pages = span->held; /* pages below `seen` are counted */
+    size_t seen = 0, pages = span->held; /* what lies below offset `seen` is counted */
     n = n < span->free ? n : span->free;
     while (taken < n) {
         if (words[word] == 0) {
@@ -40,11 +40,13 @@ unsigned span_take(struct span *span, void **out, unsigned n) {
         }
         unsigned bit = (unsigned)__builtin_ctzll(words[word]);
         words[word] &= words[word] - 1;
-        size_t offset = (size_t)(word * 64 + bit) * class->size;
+        size_t offset = (size_t)(word * 64 + bit) * class->size, end = offset + class->size;
         out[taken++] = (void *)(span->start + offset);
-        size_t first = offset / PAGE, end = (offset + class->size - 1) / PAGE + 1;
-        pages += end - (first < seen ? seen : first);
-        seen = end;
+        if (end > seen) {
+            size_t from = offset > seen ? offset & ~(PAGE - 1) : seen;
+            seen = align_up(end, PAGE);
+            pages += (seen - from) / PAGE;
+        }
     }
     span->hint = (uint16_t)word;
     span->free = (uint16_t)(span->free - taken);
@@ -79,10 +81,10 @@ unsigned span_put(struct span *span, void *const *blocks, unsigned n) {
 /* Of blocks of which the part q is free, chosen at random, all that reach into a page are with a
  * chance of q^k, where they are k; for a part of a block more, of 1 - part (1 - q) times that. In
  * 65536ths. */
-uint32_t span_pages_needed(const struct span *span) {
+uint32_t span_pages_needed(const struct span *span, unsigned free) {
     const struct sizeclass *class = &sizeclass[span->cls];
     const uint32_t one = 65536, size = class->size;
-    uint32_t q = span->free * one / class->blocks, k = 1, part = 0;
+    uint32_t q = free * one / class->blocks, k = 1, part = 0;
     if (size % PAGE != 0) {
         k = (uint32_t)(PAGE * (uint64_t)class->inverse >> 32); /* PAGE / size */
         uint32_t over = (uint32_t)PAGE - k * size;

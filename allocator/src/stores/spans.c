@@ -3,15 +3,12 @@
 #include "base/lock.h"
 #include "base/os.h"
 #include "base/say.h"
+#include "pages/hugepages.h"
 #include "pages/pagemap.h"
 #include "pages/pages.h"
 #include "pages/regret.h"
 #include "pages/span.h"
 #include "tables/announce.h"
-
-/* Blocks of at most two pages lie dense: whatever a program touches of them, it touches their
- * pages. */
-#define DENSE_MAX ((size_t)4096)
 
 /* A class's spans with free blocks are in lists by the eighths of them that are free; BARE are
  * those a sixteenth of whose pages is idle: holds memory, and no block that is out needs it. RESTED
@@ -47,13 +44,13 @@ void spans_init(void) {
 }
 
 static uint32_t idle_pages(const struct span *span) {
-    uint32_t needed = span_pages_needed(span);
+    uint32_t needed = span_pages_needed(span, span->placed);
     return span->held > needed ? span->held - needed : 0;
 }
 
 static unsigned list_for(const struct span *span) {
     unsigned blocks = sizeclass[span->cls].blocks, pages = span_pages(span);
-    unsigned eighth = span->free * 8u / (blocks + 1u);
+    unsigned eighth = span->placed * 8u / (blocks + 1u);
     if (eighth == 0) {
         return eighth;
     }
@@ -67,7 +64,7 @@ static unsigned list_for(const struct span *span) {
 static void count(struct spans *spans, const struct span *span, uint64_t sign) {
     unsigned list = span->listed - 1u;
     if (list == BARE || list == RESTED) {
-        spans->hollow += sign * (span_pages(span) - span_pages_needed(span)) * PAGE;
+        spans->hollow += sign * (span_pages(span) - span_pages_needed(span, span->placed)) * PAGE;
         if (list == BARE) {
             lock_bump(&spans->bare, sign * idle_pages(span) * PAGE);
         }
@@ -92,6 +89,7 @@ static void list_remove(struct spans *spans, struct span *span) {
 
 /* A span's blocks came or went: where it belongs now. `count` had been told before. */
 static void place(struct spans *spans, struct span *span) {
+    span->placed = span->free;
     if (span->listed - 1u != list_for(span)) {
         if (span->listed) {
             list_remove(spans, span);
@@ -99,6 +97,11 @@ static void place(struct spans *spans, struct span *span) {
         list_insert(spans, span);
     }
     count(spans, span, 1);
+}
+
+/* Whether so much came back that a span may belong elsewhere. */
+static bool moved(const struct span *span) {
+    return (span->free - span->placed) * 16u >= sizeclass[span->cls].blocks;
 }
 
 /* Releases SPANS, having told the sums what changed. */
@@ -149,8 +152,7 @@ static unsigned take_at_hand(struct spans *spans, void **out, unsigned n) {
 /* Blocks of a new span. Everything that can fault or fail happens before the lock is taken. */
 static unsigned take_new(unsigned cls, struct spans *spans, void **out, unsigned n, size_t *fresh) {
     bool zero;
-    enum run_kind kind = sizeclass[cls].size <= DENSE_MAX ? RUN_DENSE : RUN_SPARSE;
-    struct span *span = pages_take(sizeclass[cls].granules, 1, kind, &zero);
+    struct span *span = pages_take(sizeclass[cls].granules, 1, &zero);
     if (span == NULL) {
         return 0;
     }
@@ -203,21 +205,19 @@ void spans_give(unsigned cls, void *const *blocks, unsigned n) {
             continue;
         }
         struct span *span = pagemap_span(blocks[i]);
-        bool ours = span->cls == cls;
-        if (ours) {
-            count(spans, span, (uint64_t)-1);
-        }
-        unsigned put = ours ? span_put(span, blocks + i, n - i) : 0;
+        unsigned put = span->cls == cls ? span_put(span, blocks + i, n - i) : 0;
         if (put == 0) {
             bad = blocks[i];
             break;
         }
         i += put;
         span->freed_at_ms = now;
-        if (span->listed == AWAY) {
+        bool all = span->free == sizeclass[cls].blocks;
+        if (span->listed == AWAY || (span->listed != 0 && !all && !moved(span))) {
             continue; /* whoever purges it looks at what came back */
         }
-        if (span->free == sizeclass[cls].blocks) {
+        count(spans, span, (uint64_t)-1);
+        if (all) {
             disown(spans, span);
             span->next = empty;
             empty = span;
@@ -252,7 +252,10 @@ static size_t purge_span(unsigned cls, struct spans *spans, struct span *span) {
     span->purged = span->thinned = true;
     while (span_free_pages(span, &from, &to)) {
         release(spans);
-        purged += os_purge((void *)(span->start + from), to - from) ? to - from : 0;
+        if (os_purge((void *)(span->start + from), to - from)) {
+            hugepages_purged(span->start + from, to - from);
+            purged += to - from;
+        }
         calls++;
         idle += to - from;
         lock_acquire(&spans->lock);
@@ -261,7 +264,8 @@ static size_t purge_span(unsigned cls, struct spans *spans, struct span *span) {
     lock_bump(&spans->purges, calls);
     /* Never bare at once again, though the system refused, or needed pages are more than a guess.
      */
-    uint32_t left = span_pages(span) - (uint32_t)(idle / PAGE), needed = span_pages_needed(span);
+    uint32_t left = span_pages(span) - (uint32_t)(idle / PAGE),
+             needed = span_pages_needed(span, span->free);
     span->held = left < needed ? left : needed;
     span->listed = 0;
     bool empty = span->free == sizeclass[cls].blocks;
