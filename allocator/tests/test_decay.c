@@ -80,8 +80,10 @@ PROMISE(after_a_spike_memory_returns_within_some_periods_of_activity) {
         for (int breaths = 0; breaths < 100; breaths++) {
             breathe();
         }
-        /* What is left is what the last breaths freed. */
-        CHECK(stats_now()->dirty_bytes <= 3 * MIB && stats_now()->bigcache_bytes == 0);
+        /* What is left is what the last breaths freed, and what lies beside it, if that is less:
+         * one run, whose age is that of its larger part. */
+        CHECK(stats_now()->dirty_bytes <= 2 * 2 * MIB + MIB / 4 &&
+              stats_now()->bigcache_bytes == 0);
         CHECK(SANITIZED || resident() < before + 8 * MIB);
         hak_trim();
     }
