@@ -40,6 +40,8 @@ VALGRIND = (
     # What it would replace by its own is not under test: hakmem's functions have their own names.
     "--soname-synonyms=somalloc=nouserintercepts",
 )
+WITHOUT = {"hakmem.test-os": "looking_where_nothing_can_be_read_sees_nothing_and_does_not_fault"}
+"""Test -> a promise that Valgrind would report: that a system call may be given any address."""
 PATIENCE = 900.0
 
 
@@ -108,7 +110,14 @@ def memcheck(test: Json) -> tuple[int, float]:
     began = time.monotonic()
     try:
         command = [*VALGRIND, *test["command"]]
-        done = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
+        left_out = {"CHECK_WITHOUT": WITHOUT[test["name"]]} if test["name"] in WITHOUT else {}
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+            env=os.environ | left_out,
+        )
         code, said = done.returncode, done.stderr.decode(errors="replace")
     except subprocess.TimeoutExpired:
         code, said = -1, f"no end within {PATIENCE:g} s"
