@@ -1,6 +1,5 @@
 /* hugepages: asked for where memory is touched, and no more where part of it went back. */
 #include "base/config.h"
-#include "base/os.h"
 #include "child.h"
 #include "hakmem.h"
 
@@ -8,6 +7,15 @@
 
 #define MOST 400000
 #define FILL 0x5A
+
+/* The clock goes on by so much each time it is read, and by itself not at all. */
+static uint64_t step_ms;
+
+uint64_t __wrap_os_coarse_ms(void);
+uint64_t __wrap_os_coarse_ms(void) {
+    static uint64_t now_ms = 1000;
+    return now_ms += step_ms;
+}
 
 static char *blocks[MOST];
 static size_t huge_bytes, small_advices, mapped_wrong;
@@ -51,6 +59,14 @@ static void grow_sparse(void) {
 static void grow_sparse_in_long_blocks(void) {
     take(400 * MIB, MIB, 16);
     CHECK_EQUAL(huge_bytes, 0);
+}
+
+/* A try and one in doubt; then after two pieces another, after four, after eight. */
+static void grow_dear(void) {
+    step_ms = 4;
+    take(200 * MIB, 1000, 1000);
+    CHECK(config.hugepages ? huge_bytes >= 2 * HUGE_PAGE : huge_bytes == 0);
+    CHECK(huge_bytes <= 8 * HUGE_PAGE);
 }
 
 static void grow_dense_in_long_blocks(void) {
@@ -125,6 +141,10 @@ PROMISE(memory_of_which_little_is_touched_asks_for_none) {
 
 PROMISE(a_program_that_no_longer_touches_what_it_takes_asks_for_few_more) {
     check_in_child(become_sparse);
+}
+
+PROMISE(where_huge_pages_are_dear_few_are_asked_for) {
+    check_in_child(grow_dear);
 }
 
 PROMISE(a_small_program_asks_for_none) {

@@ -5,6 +5,11 @@
  * everywhere, and finds out by looking at what it handed out lately: a page in which some words are
  * not zero was touched. A page that was touched and holds zeros is taken for one that was not.
  *
+ * A huge page may also be dear: where memory has to be moved to make room for one, or where this
+ * machine is a virtual one whose host has to find the memory first. So whoever is the first to be
+ * handed out part of one touches it by the clock. The better they come the more are asked for; where
+ * one took milliseconds none is for a while.
+ *
  * Where part of a huge page is given back the rest asks for small ones from then on: else the
  * system fills it up again, some time later, with memory that nobody wants.
  *
@@ -15,11 +20,11 @@
 
 #include "pages/descriptor.h"
 
-/* A run was handed out that reads as zero. */
+/* A run was handed out that reads as zero; what it lies in may be touched here. Without locks. */
 void hugepages_handed_out(const struct span *run);
 
 /* A piece of memory is new, and in no list yet: asks for huge pages in it if most of what was
- * handed out lately was touched. Requires GROWTH. */
+ * handed out lately was touched, and for no more than come cheap. Requires GROWTH. */
 void hugepages_added(const struct span *piece);
 
 /* Where a purge of a run down to granule `at` had better end: at the start of the huge page that it
