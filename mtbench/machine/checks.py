@@ -248,6 +248,19 @@ def _neighbours() -> Iterator[Fact]:
         "use bare metal for publishable absolute numbers" if virtual else "",
         "note" if virtual else "ok",
     )
+    reported = readings.reports_free_pages()
+    yield Fact(
+        "free memory",
+        "reported to the host (virtio-balloon)" if reported else "not seen to leave the machine",
+        "memory that was free for some seconds is the host's: it is faulted in there too at its "
+        "next first touch, a huge page ten times as slowly and more"
+        if reported
+        else "",
+        "compare within one run only; bare metal, or a machine whose balloon does not report"
+        if reported
+        else "",
+        "note" if reported else "ok",
+    )
     yield Fact("steal time", f"{readings.steal_s():.1f} s since boot")
 
 

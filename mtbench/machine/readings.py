@@ -13,6 +13,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+_BALLOON = "0x0005"
+_REPORTING = 5
+"""VIRTIO_ID_BALLOON and VIRTIO_BALLOON_F_REPORTING of the virtio specification."""
+
 
 def text(path: str | Path) -> str | None:
     """The stripped text of a small file; None if it cannot be read."""
@@ -95,6 +99,18 @@ def memory_available() -> int:
                 limit, used = (int(text(folder / name) or "") for name in names)
                 available = min(available, max(limit - used, 0))
     return available
+
+
+def reports_free_pages(devices: Path = Path("/sys/bus/virtio/devices")) -> bool:
+    """Whether this is a virtual machine that gives free memory back to its host by itself: a
+    virtio memory balloon which reports free pages. `devices`: where Linux lists what is virtio."""
+    for folder in devices.glob("*"):
+        balloon = text(folder / "device") == _BALLOON
+        # A digit per feature, that of bit 0 first.
+        features = text(folder / "features") or ""
+        if balloon and features[_REPORTING : _REPORTING + 1] == "1":
+            return True
+    return False
 
 
 def worker_memory() -> int:

@@ -47,6 +47,7 @@ def here() -> dict[str, str]:
         found[f"{name} limit"] = "none" if most == resource.RLIM_INFINITY else str(most)
     pages = readings.text("/sys/kernel/mm/transparent_hugepage/enabled") or ""
     found["transparent huge pages"] = pages.partition("[")[2].partition("]")[0] or "unknown"
+    found["free page reporting"] = "on" if readings.reports_free_pages() else "off"
     versions = readings.packages()
     found |= {name: versions[name] for name in ("python", "numpy", "cffi") if name in versions}
     found |= {f"build of {part}": value for part, value in build().items()}

@@ -10,6 +10,7 @@ import allocator
 import workloads
 from mtbench.__main__ import main
 from mtbench.machine import checks, readings
+from mtbench.runs import conditions
 
 FACTS = {
     "processor",
@@ -29,6 +30,7 @@ FACTS = {
     "overcommit",
     "load",
     "virtualisation",
+    "free memory",
     "steal time",
     "perf events",
     "environment",
@@ -112,6 +114,35 @@ def test_a_cgroup_limit_bounds_what_a_worker_may_use(
     (tmp_path / used).write_text(f"{20 << 20}\n")
     monkeypatch.setattr(readings, "_cgroup_folders", lambda controller: iter([tmp_path]))
     assert readings.worker_memory() == 60 << 20
+
+
+def virtio(folder: Path, device: str, *features: int) -> Path:
+    """What Linux shows of one virtio device with these features, as bits."""
+    (folder / "virtio0").mkdir(parents=True)
+    (folder / "virtio0" / "device").write_text(f"{device}\n")
+    bits = "".join("1" if bit in features else "0" for bit in range(64))
+    (folder / "virtio0" / "features").write_text(f"{bits}\n")
+    return folder
+
+
+def test_a_balloon_that_reports_free_pages_is_seen(tmp_path: Path) -> None:
+    assert readings.reports_free_pages(virtio(tmp_path / "reports", "0x0005", 1, 5, 32))
+    for name, device, bits in (("other", "0x0001", (5,)), ("silent", "0x0005", (1, 4, 6, 58))):
+        assert not readings.reports_free_pages(virtio(tmp_path / name, device, *bits))
+    assert not readings.reports_free_pages(tmp_path / "no-virtio")
+    (tmp_path / "reports" / "virtio0" / "features").write_text("")
+    assert not readings.reports_free_pages(tmp_path / "reports")
+
+
+@pytest.mark.parametrize(("reported", "severity"), [(True, "note"), (False, "ok")])
+def test_memory_that_goes_back_to_the_host_is_told_and_a_condition(
+    monkeypatch: pytest.MonkeyPatch, *, reported: bool, severity: str
+) -> None:
+    monkeypatch.setattr(readings, "reports_free_pages", lambda: reported)
+    fact = next(fact for fact in checks.examine() if fact.name == "free memory")
+    assert fact.severity == severity
+    assert ("faulted in there too" in fact.harm) == reported
+    assert conditions.here()["free page reporting"] == ("on" if reported else "off")
 
 
 def test_what_cannot_be_seen_says_what_it_may_do_and_what_to_do_about_it() -> None:
