@@ -40,6 +40,7 @@ class ProgramTrial:
         self._root: Path | None = None
         self._folders: dict[str, Path] = {}
         self._references: dict[tuple[str, int], str | FailedError] = {}
+        self._fickle: dict[tuple[str, int], bool] = {}
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator[None]:
@@ -65,11 +66,33 @@ class ProgramTrial:
             finally:
                 end_orphans(before)
             if not paused and signals.times_continued() == continued:
-                return record
+                return self._explained(record)
         return record.failed(
             Status.ERROR,
             f"stopped and continued in each of {_ATTEMPTS} attempts, so that its times count a "
             "pause",
+        )
+
+    def _explained(self, record: Record) -> Record:
+        """The same; a violation says so where the program never writes the same twice."""
+        if record.status is not Status.VIOLATION:
+            return record
+        key = (record.workload, record.threads)
+        if key not in self._fickle:
+            before = procfs.present()
+            try:
+                again = self._plain(*key).program
+                self._fickle[key] = again is not None and again.output != self._references[key]
+            except FailedError:
+                self._fickle[key] = False
+            finally:
+                end_orphans(before)
+        if not self._fickle[key]:
+            return record
+        return record.failed(
+            record.status,
+            f"{record.reason}, nor is it the same in two runs without one, so that no malloc is to "
+            "blame; accepted: a check of the part that stays (--check COMMAND)",
         )
 
     def plain(self, cell: Cell) -> str | None:

@@ -213,6 +213,31 @@ def test_a_fork_seen_once_and_gone_is_no_proof() -> None:
     assert worker.state == "served"
 
 
+@pytest.mark.parametrize("check", ["stdout", "cat told"])
+def test_a_program_that_never_writes_the_same_twice_blames_no_malloc(check: str) -> None:
+    task = Program(
+        "it",
+        ("sh", "-c", "date +%N | tee told; sleep 0.4"),
+        prepare="echo $MTBENCH_ALLOCATOR >> log",
+        check=check,
+    )
+    trial = ProgramTrial({"it": task}, {"hakmem": HAKMEM})
+    for block in (0, 1):
+        found = trial.record(Trial(block, block, Cell("hakmem", "it", 1)))
+        assert (found.status, found.result) == ("violation", None)
+        assert "nor is it the same in two runs without one" in why(found)
+        assert why(found).endswith("accepted: a check of the part that stays (--check COMMAND)")
+    # Asked again once, not for every run.
+    assert Path("log").read_text().split() == ["none", "hakmem", "none", "hakmem"]
+
+
+def test_a_malloc_under_which_alone_a_program_writes_something_else_is_blamed() -> None:
+    text = "case $LD_PRELOAD in *hakmem*) echo 1;; *) echo 0;; esac; sleep 0.4"
+    found = sh(text, check="stdout")
+    assert found.status == "violation"
+    assert why(found) == "its output is not that of a run without a preloaded malloc"
+
+
 STOP = "(while sleep 0.1; do kill -CONT $$; done) & kill -STOP $$"
 """Stops the shell. It is told to go on again and again, for it may be told before it stops."""
 
