@@ -116,7 +116,12 @@ def threads(count: int, cores: int | None = None) -> str:
     """Return "1 thread", "2 threads"; with more than the `cores` given, if any, "8 threads,
     oversubscribed"."""
     crowd = "" if cores is None or count <= cores else ", oversubscribed"
-    return f"{count} thread{'' if count == 1 else 's'}{crowd}"
+    return counted(count, "thread") + crowd
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 run", "2 runs"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def spread(numbers: Sequence[int]) -> str:

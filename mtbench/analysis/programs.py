@@ -26,7 +26,7 @@ from plots.data import (
     Run,
     Tone,
 )
-from plots.numbers import in_words, part, tallied
+from plots.numbers import counted, in_words, part, tallied
 
 _UNSEEN_SHARE = 0.05
 Measured = dict[Cell, dict[str, Floats]]
@@ -88,7 +88,8 @@ def presented(run: RunDirectory, plan: Plan, base: str) -> tuple[Program, ...]:
         )
         leading = _leading(task.by, numbers)
         metrics = (*PROGRAM_MEASURES, *numbers)
-        for threads in plan.threads:
+        counts = plan.counts(task.name)
+        for threads in counts:
             places = [Cell(label, task.name, threads) for label in plan.allocators]
             cells = tuple(
                 _cell(
@@ -104,9 +105,8 @@ def presented(run: RunDirectory, plan: Plan, base: str) -> tuple[Program, ...]:
                 if place in measured
             )
             if cells:
-                several = task.threaded and len(plan.threads) > 1
-                name = f"{task.name} × {threads}" if several else task.name
-                tally = manifest.tallies.get(task.name) if threads == plan.threads[0] else None
+                name = f"{task.name} × {threads}" if len(counts) > 1 else task.name
+                tally = manifest.tallies.get(task.name) if threads == counts[0] else None
                 found.append(
                     Program(task.name, name, threads, task.text(), leading, numbers, cells, tally)
                 )
@@ -187,7 +187,7 @@ def findings(
         sentences.insert(0, _takes_none(name, plain, results))
     if results.failures:
         labels = sorted({record.allocator for record in results.failures})
-        text = f"{len(results.failures)} runs failed, under {', '.join(labels)}."
+        text = f"{counted(len(results.failures), 'run')} failed, under {', '.join(labels)}."
         sentences.append(Finding(text, results.failures[0].reason or "", "bad"))
     for name, codes in _unlike_ends(run):
         text = f"{name} ends otherwise under another malloc: {codes}."

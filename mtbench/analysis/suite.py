@@ -12,6 +12,7 @@ from mtbench.analysis.statistics import geometric_mean_interval
 from mtbench.base.table import ratio, text_table
 from mtbench.plan.plan import Cell, Plan
 from plots.data import Finding, Program, SuiteRow, Tone
+from plots.numbers import counted
 
 MEASURES = ("wall_s", "cpu_s", "rss_peak")
 LEADING = "leading"
@@ -85,7 +86,7 @@ def findings(suite: Sequence[SuiteRow], shown: Sequence[Program], base: str) -> 
         if time.bounded and abs(time.value - 1) > _SURE and not time.low <= 1 <= time.high:
             tone = "good" if time.value < 1 else "bad"
         seen = {"good": ", faster", "bad": ", slower", "neutral": ", no difference seen"}[tone]
-        many = f"{row.programs} program{'s' * (row.programs != 1)}"
+        many = counted(row.programs, "program")
         text = (
             f"Over {many} {row.allocator} takes {time.value:.2f} x the time of {base}{seen}, at "
             f"{memory.value:.2f} x its peak memory; better in {better} of them, worse in {worse}."

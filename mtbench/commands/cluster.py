@@ -22,6 +22,7 @@ from mtbench.plan.jobs import Job
 from mtbench.runs import conditions
 from mtbench.runs.directory import RunDirectory, new_path
 from mtbench.trial import progress, session, signals
+from plots.numbers import counted
 
 
 def command(args: argparse.Namespace) -> int:
@@ -63,7 +64,7 @@ def _measure(args: argparse.Namespace, run: RunDirectory, job: Job, found: Fleet
             f"{entry.name} ({entry.plan.cores} cores, {len(entry.queue)} trials)"
             for entry in found.hosts.values()
         )
-        print(f"{queued} trials into {run.path} on {names}", file=sys.stderr)
+        print(f"{counted(queued, 'trial')} into {run.path} on {names}", file=sys.stderr)
     # Progress counts what all hosts have to do.
     times = -(-(queued + done) // max(1, len(job.plan.cells) * job.plan.trials))
     shown = progress.shown(
@@ -127,6 +128,7 @@ def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -
         )
         return signals.exit_code(ended_by)
     if failures:
-        print(f"mtbench: {failures} trials failed; see failures in the report", file=sys.stderr)
+        many = counted(failures, "trial")
+        print(f"mtbench: {many} failed; see failures in the report", file=sys.stderr)
         return Exit.CELLS_FAILED
     return Exit.FINE

@@ -28,6 +28,7 @@ from mtbench.trial import proctree, progress, session, signals
 from mtbench.trial.program import ProgramTrial
 from mtbench.trial.starting import shell
 from plots.data import WorkloadInfo
+from plots.numbers import counted
 
 DEFAULT_TRIALS = 10
 
@@ -38,9 +39,9 @@ def command(args: argparse.Namespace) -> int:
     with run, signals.terminable():
         done = session.finished(run)
         if not args.quiet:
-            total = len(plan.cells) * plan.trials
+            total = counted(len(plan.cells) * plan.trials, "run")
             before = f", {len(done)} done before" if done else ""
-            print(f"{wanted.told(tasks)}: {total} runs into {run.path}{before}", file=sys.stderr)
+            print(f"{wanted.told(tasks)}: {total} into {run.path}{before}", file=sys.stderr)
         show = progress.shown(
             plan, len(done), quiet=args.quiet or args.no_progress, verbose=args.verbose
         )
@@ -69,7 +70,7 @@ def _records(
     with proctree.adopting(), trial_of.at_work(), _surrounded(tasks):
         for name in tasks:
             if name not in run.manifest.tallies:
-                found = trial_of.tally(name, plan.threads[0])
+                found = trial_of.tally(name, plan.counts(name)[0])
                 run.update(tallies=run.manifest.tallies | {name: found})
         yield from session.measured(trial_of, session.left(plan, done))
         if unserved := list(_none_lived(run, chosen)):
@@ -136,7 +137,7 @@ def _conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) -
         )
         return signals.exit_code(ended_by)
     if failures := written.results.failures:
-        first, many = failures[0], f"{len(failures)} run{'s' * (len(failures) > 1)}"
+        first, many = failures[0], counted(len(failures), "run")
         print(
             f"mtbench: {many} failed; the first: {first.allocator}, {first.status}: {first.reason}",
             file=sys.stderr,
@@ -155,21 +156,23 @@ def _created(
         found = [entry for entry in found if entry.kind != "null"]
     chosen = {entry.label: entry for entry in _preloadable(allocators.identify(found))}
     counts = thread_counts(args.threads) if args.threads else (1,)
+    # Without a number of threads a program is one of one thread, as far as anyone here knows.
+    cells = tuple(
+        Cell(label, task.name, count)
+        for task in tasks.values()
+        for label in chosen
+        for count in (counts if task.threaded else (1,))
+    )
     plan = Plan(
         allocators=tuple(chosen),
         workloads=tuple(tasks),
-        threads=counts,
+        threads=tuple(sorted({cell.threads for cell in cells})),
         trials=args.trials or DEFAULT_TRIALS,
         duration=0.0,
         warmup=0.0,
         seed=1 if args.seed is None else args.seed,
         cores=readings.usable_cores(),
-        cells=tuple(
-            Cell(label, task.name, count)
-            for task in tasks.values()
-            for label in chosen
-            for count in (counts if task.threaded else counts[:1])
-        ),
+        cells=cells,
         timeout=max(task.timeout for task in tasks.values()),
         latency_every=0,
     )

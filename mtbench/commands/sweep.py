@@ -16,6 +16,7 @@ from mtbench.runs.directory import RunDirectory, new_path
 from mtbench.runs.hosts import is_fleet
 from mtbench.trial import progress, session, signals
 from mtbench.trial.measure import Measurer
+from plots.numbers import counted
 
 
 def command(args: argparse.Namespace) -> int:
@@ -54,15 +55,16 @@ def conclude(run: RunDirectory, *, as_json: bool, quiet: bool, ended_by: int) ->
     if ended_by:
         left = len(written.plan.cells) * written.plan.trials - written.results.trials
         print(
-            f"mtbench: interrupted with {left} trials to go; all others are kept; "
+            f"mtbench: interrupted with {counted(left, 'trial')} to go; all others are kept; "
             f"go on with: mtbench sweep --resume {shlex.quote(str(run.path))}",
             file=sys.stderr,
         )
         return signals.exit_code(ended_by)
     if written.results.failures:
-        cells = {record.cell for record in written.results.failures}
+        failures = written.results.failures
+        cells = {record.cell for record in failures}
         print(
-            f"mtbench: {len(written.results.failures)} trials failed in {len(cells)} cells; "
+            f"mtbench: {counted(len(failures), 'trial')} failed in {counted(len(cells), 'cell')}; "
             "see failures in the report",
             file=sys.stderr,
         )

@@ -80,6 +80,10 @@ class Plan:
                 yield Trial(place, block, cell)
                 place += 1
 
+    def counts(self, workload: str) -> tuple[int, ...]:
+        """The numbers of threads at which a workload is run, rising."""
+        return tuple(sorted({cell.threads for cell in self.cells if cell.workload == workload}))
+
     def window(self, threads: int) -> float:
         """Seconds to measure: longer where threads must share cores."""
         return max(self.duration, least_window(threads, self.cores, self.turns))

@@ -106,6 +106,42 @@ def test_threads_are_an_axis_where_a_program_has_one(command: Command, tmp_path:
     assert refused.returncode == 2 and "{threads} in the command" in refused.stderr
 
 
+def test_a_program_without_a_number_of_threads_runs_at_one(
+    command: Command, tmp_path: Path
+) -> None:
+    one = own(tmp_path, "axis", f"{NAP} print {{threads}} * 0'")
+    two = own(tmp_path, "none", f"{NAP} print 0'")
+    note = own(tmp_path, "bad", f"{NAP} exit 3'")
+    done = command(
+        "exec", "-a", "system", "-n", 1, "-p", f"{one},{two},{note}", "-t", "2,3", *QUIET
+    )
+    run = tmp_path / "run"
+    wanted = [("axis", 2), ("axis", 3), ("bad", 1), ("none", 1)]
+    assert sorted((r["workload"], r["threads"]) for r in records(run)) == wanted
+    plan = RunDirectory.read(run).manifest.plan
+    assert plan.threads == (1, 2, 3) and plan.counts("axis") == (2, 3)
+    # What is not threaded is no program of several threads to any reader.
+    _, _, shown = load(run)
+    assert [program.name for program in shown.programs] == ["axis × 2", "axis × 3", "none", "bad"]
+    assert "bad, 1 thread" in plots.markdown(shown)
+    assert shown.programs[0].tally and not shown.programs[1].tally and shown.programs[2].tally
+    (run / "trials.jsonl").write_text("")
+    done = command("exec", "--resume", "run", "--json", "--no-progress")
+    assert done.returncode == 4 and "4 runs into" in done.stderr, done.stderr
+    assert sorted((r["workload"], r["threads"]) for r in records(run)) == wanted
+    assert sorted(json.loads(done.stdout)["tallies"]) == ["axis × 2", "none"]
+
+
+def test_one_run_is_one(command: Command, tmp_path: Path) -> None:
+    bad = ("perl", "-e", "exit 3")
+    done = command("exec", "-a", "system", "-n", 1, *QUIET, "--", *bad)
+    assert done.returncode == 4
+    assert "1 run into" in done.stderr and "1 run failed; the first: system" in done.stderr
+    assert any(
+        entry.text == "1 run failed, under system." for entry in load(tmp_path / "run")[2].findings
+    )
+
+
 def test_a_typed_command_keeps_its_braces_unless_threads_are_asked_for(
     command: Command, tmp_path: Path
 ) -> None:
