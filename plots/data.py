@@ -88,11 +88,9 @@ class Metric:
 # fmt: off
 PROGRAM_MEASURES: tuple[Metric, ...] = (
     Metric("wall_s", "wall time", "s", "lower", "from start to end; a server's client's"),
-    Metric("user_s", "user time", "s", "lower",
-           "CPU seconds outside the system's kernel, all threads"),
-    Metric("system_s", "system time", "s", "lower",
-           "CPU seconds in the system's kernel, all threads"),
-    Metric("cpu_s", "CPU time", "s", "lower", "user and system time"),
+    Metric("user_s", "user time", "s", "lower", "CPU seconds outside the system's kernel"),
+    Metric("system_s", "system time", "s", "lower", "CPU seconds in the system's kernel"),
+    Metric("cpu_s", "CPU time", "s", "lower", "user and system time, all threads and processes"),
     Metric("rss_peak", "peak memory", "bytes", "lower",
            "largest resident set of the process and all it started, summed at one moment"),
     Metric("voluntary", "voluntary switches", "", "lower",
@@ -149,11 +147,7 @@ class Tally:
     share: of the CPU time of the program and the children it waited for, 0..1, spent in them,
     estimated by timing one call in 64. mean_bytes: asked for per call that allocates.
 
-    A timed call has its page faults in it. It cannot have what the malloc causes outside: faults
-    where a block is first touched, misses because of where it put blocks. Of a call longer than
-    50 µs only so much counts. Calls before the library's constructor, and in children that keep no
-    environment, are not seen. Counting is in the CPU time, some 2 ns per
-    call, so that a program which does nothing else shows a share of 0.8.
+    Page faults inside a call count, at most 50 µs of one call; nothing outside does.
     """
 
     calls_per_s: float
