@@ -4,6 +4,7 @@ told."""
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import pytest
 
 import workloads
 from mtbench.errors import Exit, MtbenchError
+from plots.data import PROGRAM_MEASURES, Program, Tally
+from tools import specimen
 from tools.documents import __main__ as maker
+from tools.documents import programs
 from tools.documents.marks import MARKS, filled
 from tools.faults import FOUND_BY, HANGS, HOARDS
 from tools.keep import load, packages, placeless
@@ -103,6 +107,23 @@ def test_a_kept_record_loses_the_folders_of_absolute_paths_only(
     text: str, kept: str | None
 ) -> None:
     assert placeless(text) == (text if kept is None else kept)
+
+
+def test_the_page_of_programs_says_how_much_of_each_is_its_mallocs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = (Tally(4012345.0, 0.1234, 64.0), None)
+    shown = [
+        Program(name, name, 1, name, PROGRAM_MEASURES[0], tally=tally)
+        for name, tally in zip(("busy", "uncounted"), found, strict=True)
+    ]
+    run = replace(specimen.several_programs(), programs=tuple(shown))
+    monkeypatch.setattr(programs, "_run", lambda: run)
+    header, _, busy, uncounted = programs.times().splitlines()
+    assert header.startswith(f"| program | calls per second | in malloc | {run.baseline} |")
+    assert busy.startswith("| busy | 4.01 M | 12 % |")
+    assert uncounted.startswith("| uncounted | – | – |")
+    assert programs.memory().startswith(f"| program | {run.baseline} |")
 
 
 @pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="no dpkg-query here")

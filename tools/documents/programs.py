@@ -4,7 +4,7 @@ from the run that `make programs` kept."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from mtbench.analysis import suite
@@ -16,7 +16,7 @@ from mtbench.runs.directory import RunDirectory
 from mtbench.runs.manifest import Manifest
 from plots.data import Failure, Finding, Program, ProgramCell, Run, SuiteRow
 from plots.drawings import catalogue as drawings
-from plots.numbers import digits
+from plots.numbers import ABSENT, compact, digits, part
 from plots.pages.export import save
 from plots.pages.markdown import escaped
 from plots.pages.table import markdown_table
@@ -144,8 +144,8 @@ def _mean(run: Run, row: SuiteRow, key: str) -> str:
 
 
 def times() -> str:
-    """Program by malloc: what the program is compared by, as a time."""
-    return _cells("its own")
+    """Program by malloc: what it asks of its malloc, and what it is compared by, as a time."""
+    return _cells("its own", _asked)
 
 
 def memory() -> str:
@@ -153,7 +153,18 @@ def memory() -> str:
     return _cells("rss_peak")
 
 
-def _cells(key: str) -> str:
+def _asked(program: Program) -> dict[str, str]:
+    """Of a run that was kept before programs were counted, and of further numbers of threads,
+    nothing is known."""
+    tally = program.tally
+    return {
+        "calls per second": compact(tally.calls_per_s) if tally else ABSENT,
+        "in malloc": part(tally.share) if tally else ABSENT,
+    }
+
+
+def _cells(key: str, more: Callable[[Program], dict[str, str]] = lambda _: {}) -> str:
+    """more: columns between the program's name and the mallocs', the same of every program."""
     run = _run()
     others = [entry.label for entry in run.allocators if entry.label != run.baseline]
     rows = []
@@ -162,11 +173,14 @@ def _cells(key: str) -> str:
         rows.append(
             [
                 program.name,
-                _absolute(program, base, key) if base else "–",
+                *more(program).values(),
+                _absolute(program, base, key) if base else ABSENT,
                 *(_over(program, program.cell(label), key) for label in others),
             ]
         )
-    return markdown_table(["program", run.baseline, *(f"{label} /" for label in others)], rows)
+    columns = more(run.programs[0]) if run.programs else {}
+    header = ["program", *columns, run.baseline, *(f"{label} /" for label in others)]
+    return markdown_table(header, rows)
 
 
 def _absolute(program: Program, cell: ProgramCell, key: str) -> str:
@@ -183,7 +197,7 @@ def _absolute(program: Program, cell: ProgramCell, key: str) -> str:
 def _over(program: Program, cell: ProgramCell | None, key: str) -> str:
     """A ratio below 1 where less was used; bold where the verdict is sure."""
     if cell is None:
-        return "–"
+        return ABSENT
     if not cell.trials:
         return "failed"
     leading = program.leading
@@ -192,8 +206,8 @@ def _over(program: Program, cell: ProgramCell | None, key: str) -> str:
         if leading.better == "higher":
             found = found.inverted()
         text = ratio(found)
-        return f"**{text}**" if cell.verdict in ("better", "worse") else text.replace("-", "–")
-    return f"{found.value:.2f}" if found.present else "–"
+        return f"**{text}**" if cell.verdict in ("better", "worse") else text.replace("-", ABSENT)
+    return f"{found.value:.2f}" if found.present else ABSENT
 
 
 def left_out() -> str:
