@@ -69,8 +69,8 @@ def _records(
     trial_of = ProgramTrial(tasks, chosen)
     with proctree.adopting(), trial_of.at_work(), _surrounded(tasks):
         for name in tasks:
-            if name not in run.manifest.tallies:
-                found = trial_of.tally(name, plan.counts(name)[0])
+            if name not in run.manifest.tallies and (counts := plan.counts(name)):
+                found = trial_of.tally(name, counts[0])
                 run.update(tallies=run.manifest.tallies | {name: found})
         yield from session.measured(trial_of, session.left(plan, done))
         if unserved := list(_none_lived(run, chosen)):
