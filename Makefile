@@ -153,10 +153,11 @@ gallery: .venv/installed
 	$(BIN)/python -m tools.gallery build/gallery
 
 PROGRAM_OPTIONS ?= -n 5 -a system,hakmem,jemalloc,tcmalloc,mimalloc,mimalloc-pypi,tbbmalloc
-## Measures the catalogue's programs that are installed, 25 minutes; into runs/programs.
+## Measures the distribution's programs that are installed, 25 minutes; into runs/programs.
 ## Renews docs/programs.md. PROGRAM_OPTIONS='-n 9 -a all': more runs, every malloc.
 programs: .venv/tested
-	$(BIN)/mtbench exec -p all -t 1,2,8 $(PROGRAM_OPTIONS) -o runs/programs || test $$? = 4
+	PATH=/usr/bin:/bin:$$PATH \
+		$(BIN)/mtbench exec -p all -t 1,2,8 $(PROGRAM_OPTIONS) -o runs/programs || test $$? = 4
 	$(BIN)/python -m tools.keep run runs/programs programs
 	$(BIN)/python -m tools.documents docs/programs.md docs/guide/program.md
 

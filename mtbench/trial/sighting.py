@@ -10,6 +10,7 @@ another program, before either could be told, or it may not be looked at.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Container
@@ -73,7 +74,7 @@ class Sighting:
         self.state, self.why, self.fork, self.looks = "unseen", "", self.image in served, 0
         try:
             # Maps last: if they are whole, the environment read before them was not of a corpse.
-            variables = (root / "environ").read_bytes().split(b"\0")
+            asked = _preloads(root)
             maps = (root / "maps").read_text(errors="surrogateescape")
             static = not _LIBC.search(maps) and is_static(root / "exe")
         except PermissionError:
@@ -85,13 +86,15 @@ class Sighting:
         if "[stack]" not in maps:
             return
         mapped = f" {expect}\n" in maps
-        asked = [entry for entry in variables if entry.startswith(b"LD_PRELOAD=")]
         if static:
             self._refuse("it is statically linked")
         elif not _LIBC.search(maps):
             self.why = "no C library was mapped in it yet"
         elif not asked and not (mapped and (self.fork or ours)):
-            self._refuse("LD_PRELOAD is gone from its environment")
+            # While a program is being executed its environment reads as empty.
+            with contextlib.suppress(OSError):
+                if not _preloads(root):
+                    self._refuse("LD_PRELOAD is gone from its environment")
         elif not mapped:
             self._refuse("its loader did not take the library that LD_PRELOAD names")
         elif asked and not self.fork and not _first(asked[0], expect):
@@ -101,6 +104,12 @@ class Sighting:
 
     def _refuse(self, why: str) -> None:
         self.state, self.why = "unserved", why
+
+
+def _preloads(root: Path) -> list[bytes]:
+    """LD_PRELOAD=..., if it is in the environment of a process. Raises OSError."""
+    variables = (root / "environ").read_bytes().split(b"\0")
+    return [entry for entry in variables if entry.startswith(b"LD_PRELOAD=")]
 
 
 def _first(entry: bytes, expect: str) -> bool:

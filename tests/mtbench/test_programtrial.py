@@ -22,6 +22,7 @@ from mtbench.plan.plan import Cell, Trial
 from mtbench.programs.number import Number
 from mtbench.programs.program import Program
 from mtbench.runs.record import Record
+from mtbench.trial import sighting
 from mtbench.trial.proctree import Tree, adopting, end_orphans
 from mtbench.trial.program import ProgramTrial
 from mtbench.trial.sighting import Sighting
@@ -106,6 +107,17 @@ def test_a_child_without_it_is_named_where_libc_itself_is_preloaded() -> None:
     found = ProgramTrial({"it": task}, system).record(Trial(0, 0, Cell("system", "it", 1)))
     assert "process 'sleep' runs without" in why(found)
     assert "LD_PRELOAD is gone from its environment" in why(found)
+
+
+@pytest.mark.parametrize(("later", "state"), [([b"LD_PRELOAD=/x"], "unseen"), ([], "unserved")])
+def test_an_environment_that_was_empty_for_a_moment_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, later: list[bytes], state: str
+) -> None:
+    reads = iter([[], later])
+    monkeypatch.setattr(sighting, "_preloads", lambda _: next(reads))
+    seen = Sighting()
+    seen.judge(os.getpid(), "/x", ())
+    assert seen.state == state
 
 
 def test_a_child_that_puts_itself_into_the_background_is_judged_too() -> None:
