@@ -7,8 +7,8 @@
  *
  * A huge page may also be dear: where memory has to be moved to make room for one, or where this
  * machine is a virtual one whose host has to find the memory first. So whoever is the first to be
- * handed out part of one touches it by the clock. The better they come the more are asked for; where
- * one took milliseconds none is for a while.
+ * handed out part of one touches it by the clock. The better they come the more are asked for;
+ * where one took milliseconds none is for a while.
  *
  * Where part of a huge page is given back the rest asks for small ones from then on: else the
  * system fills it up again, some time later, with memory that nobody wants.
