@@ -153,7 +153,7 @@ gallery: .venv/installed
 	$(BIN)/python -m tools.gallery build/gallery
 
 PROGRAM_OPTIONS ?= -n 5 -a system,hakmem,jemalloc,tcmalloc,mimalloc,mimalloc-pypi,tbbmalloc
-## Measures the distribution's programs that are installed, 25 minutes; into runs/programs.
+## Measures the programs that the distribution has here, 25 minutes; into runs/programs.
 ## Renews docs/programs.md. PROGRAM_OPTIONS='-n 9 -a all': more runs, every malloc.
 programs: .venv/tested
 	PATH=/usr/bin:/bin:$$PATH \

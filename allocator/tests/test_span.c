@@ -209,7 +209,7 @@ PROMISE(pages_needed_are_about_those_that_blocks_at_random_reach_into) {
                 for (unsigned page = 0; page < span_pages(span); page++) {
                     reached += used[page];
                 }
-                needed += span_pages_needed(span, span->free);
+                needed += span_pages_needed(span);
                 all += span_pages(span);
                 pages_give(span);
             }

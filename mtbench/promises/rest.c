@@ -37,18 +37,26 @@ static void comes_to_rest(size_t before, void (*meanwhile)(void)) {
             (now - before) / MIB, PATIENCE_MS / 1000);
 }
 
-/* Takes so much in blocks of a size, then frees it; the table counts as resident before. */
-static void use(size_t total, size_t bytes) {
-    size_t count = total / bytes;
+/* Takes so many blocks of a size; the table counts as resident before. */
+static void **take(size_t count, size_t bytes) {
     void **held = memory_pages(count * sizeof *held);
     for (size_t i = 0; i < count; i++) {
         held[i] = heap.malloc(bytes);
         REQUIRE(held[i] != NULL, "malloc(%zu) = NULL after %zu blocks", bytes, i);
         memset(held[i], 1, bytes);
     }
+    return held;
+}
+
+static void release(void **held, size_t count) {
     for (size_t i = 0; i < count; i++) {
         heap.free(held[i]);
     }
+}
+
+/* Takes so much in blocks of a size, then frees it. */
+static void use(size_t total, size_t bytes) {
+    release(take(total / bytes, bytes), total / bytes);
 }
 
 static void need_memory(void) {
@@ -74,12 +82,18 @@ static void busy_in_cache(void) {
 
 enum { THREADS = 8 };
 
-static atomic_size_t done;
+static atomic_size_t taken, done;
 static atomic_int over;
 
 static void *use_and_wait(void *argument) {
     (void)argument;
-    use(FREED / THREADS, probe_current()->size);
+    size_t bytes = probe_current()->size, count = FREED / THREADS / bytes;
+    void **held = take(count, bytes);
+    atomic_fetch_add(&taken, 1);
+    while (atomic_load(&taken) < THREADS) {
+        sleep_milliseconds(STEP_MS);
+    }
+    release(held, count);
     atomic_fetch_add(&done, 1);
     while (!atomic_load(&over)) {
         sleep_milliseconds(STEP_MS);
@@ -87,7 +101,7 @@ static void *use_and_wait(void *argument) {
     return NULL;
 }
 
-/* All of the threads that freed sleep, and so does the one that looks. */
+/* All of the threads that freed, once all had taken, sleep, and so does the one that looks. */
 static void pool_asleep(void) {
     pthread_t threads[THREADS];
     size_t before = memory_resident();

@@ -31,10 +31,9 @@ struct __attribute__((aligned(CACHE_LINE))) span {
                 uint64_t *words; /* of more */
             };
             uint16_t free;
-            uint16_t hint;   /* no word below this one has a bit set */
-            bool purged;     /* its free pages, since when no block came back */
-            bool thinned;    /* its free pages, ever */
-            uint16_t placed; /* `free` when its class last looked where it belongs */
+            uint16_t hint; /* no word below this one has a bit set */
+            bool purged;   /* its free pages, since when no block came back */
+            bool thinned;  /* its free pages, ever */
         };
         struct { /* dirty: in order of age */
             struct span *older, *newer;

@@ -81,10 +81,10 @@ unsigned span_put(struct span *span, void *const *blocks, unsigned n) {
 /* Of blocks of which the part q is free, chosen at random, all that reach into a page are with a
  * chance of q^k, where they are k; for a part of a block more, of 1 - part (1 - q) times that. In
  * 65536ths. */
-uint32_t span_pages_needed(const struct span *span, unsigned free) {
+uint32_t span_pages_needed(const struct span *span) {
     const struct sizeclass *class = &sizeclass[span->cls];
     const uint32_t one = 65536, size = class->size;
-    uint32_t q = free * one / class->blocks, k = 1, part = 0;
+    uint32_t q = span->free * one / class->blocks, k = 1, part = 0;
     if (size % PAGE != 0) {
         k = (uint32_t)(PAGE * (uint64_t)class->inverse >> 32); /* PAGE / size */
         uint32_t over = (uint32_t)PAGE - k * size;

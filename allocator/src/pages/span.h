@@ -12,9 +12,8 @@
 /* Cuts a used span into blocks of its class, all of them free. Touches its bitmap, not the span. */
 void span_cut(struct span *span, unsigned cls);
 
-/* Into about how many of its pages the blocks that are out reach, where `free` are not and those
- * are any of its own. */
-uint32_t span_pages_needed(const struct span *span, unsigned free);
+/* Into about how many of its pages the blocks that are out reach, if those are any of its own. */
+uint32_t span_pages_needed(const struct span *span);
 
 /* Takes up to n free blocks, lowest addresses first; returns how many. */
 unsigned span_take(struct span *span, void **out, unsigned n);

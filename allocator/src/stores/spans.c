@@ -44,13 +44,13 @@ void spans_init(void) {
 }
 
 static uint32_t idle_pages(const struct span *span) {
-    uint32_t needed = span_pages_needed(span, span->placed);
+    uint32_t needed = span_pages_needed(span);
     return span->held > needed ? span->held - needed : 0;
 }
 
 static unsigned list_for(const struct span *span) {
     unsigned blocks = sizeclass[span->cls].blocks, pages = span_pages(span);
-    unsigned eighth = span->placed * 8u / (blocks + 1u);
+    unsigned eighth = span->free * 8u / (blocks + 1u);
     if (eighth == 0) {
         return eighth;
     }
@@ -64,7 +64,7 @@ static unsigned list_for(const struct span *span) {
 static void count(struct spans *spans, const struct span *span, uint64_t sign) {
     unsigned list = span->listed - 1u;
     if (list == BARE || list == RESTED) {
-        spans->hollow += sign * (span_pages(span) - span_pages_needed(span, span->placed)) * PAGE;
+        spans->hollow += sign * (span_pages(span) - span_pages_needed(span)) * PAGE;
         if (list == BARE) {
             lock_bump(&spans->bare, sign * idle_pages(span) * PAGE);
         }
@@ -89,7 +89,6 @@ static void list_remove(struct spans *spans, struct span *span) {
 
 /* A span's blocks came or went: where it belongs now. `count` had been told before. */
 static void place(struct spans *spans, struct span *span) {
-    span->placed = span->free;
     if (span->listed - 1u != list_for(span)) {
         if (span->listed) {
             list_remove(spans, span);
@@ -97,11 +96,6 @@ static void place(struct spans *spans, struct span *span) {
         list_insert(spans, span);
     }
     count(spans, span, 1);
-}
-
-/* Whether so much came back that a span may belong elsewhere. */
-static bool moved(const struct span *span) {
-    return (span->free - span->placed) * 16u >= sizeclass[span->cls].blocks;
 }
 
 /* Releases SPANS, having told the sums what changed. */
@@ -205,19 +199,21 @@ void spans_give(unsigned cls, void *const *blocks, unsigned n) {
             continue;
         }
         struct span *span = pagemap_span(blocks[i]);
-        unsigned put = span->cls == cls ? span_put(span, blocks + i, n - i) : 0;
+        bool ours = span->cls == cls;
+        if (ours) {
+            count(spans, span, (uint64_t)-1);
+        }
+        unsigned put = ours ? span_put(span, blocks + i, n - i) : 0;
         if (put == 0) {
             bad = blocks[i];
             break;
         }
         i += put;
         span->freed_at_ms = now;
-        bool all = span->free == sizeclass[cls].blocks;
-        if (span->listed == AWAY || (span->listed != 0 && !all && !moved(span))) {
+        if (span->listed == AWAY) {
             continue; /* whoever purges it looks at what came back */
         }
-        count(spans, span, (uint64_t)-1);
-        if (all) {
+        if (span->free == sizeclass[cls].blocks) {
             disown(spans, span);
             span->next = empty;
             empty = span;
@@ -264,8 +260,7 @@ static size_t purge_span(unsigned cls, struct spans *spans, struct span *span) {
     lock_bump(&spans->purges, calls);
     /* Never bare at once again, though the system refused, or needed pages are more than a guess.
      */
-    uint32_t left = span_pages(span) - (uint32_t)(idle / PAGE),
-             needed = span_pages_needed(span, span->free);
+    uint32_t left = span_pages(span) - (uint32_t)(idle / PAGE), needed = span_pages_needed(span);
     span->held = left < needed ? left : needed;
     span->listed = 0;
     bool empty = span->free == sizeclass[cls].blocks;
