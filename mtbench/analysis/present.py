@@ -57,8 +57,9 @@ def presented(run: RunDirectory, plan: Plan, results: Results, title: str = "") 
     manifest = run.manifest.shown()
     base = baseline(plan)
     rungs = ladder(plan)
-    ran = programs.presented(run, plan, base)
-    rows = suite.rows(programs.gather(run.records(), plan), plan, ran, base) if ran else ()
+    measured = programs.gather(run.records(), plan) if manifest.programs else {}
+    ran = programs.presented(run, plan, base, measured)
+    rows = suite.rows(measured, plan, ran, base) if ran else ()
     told = (
         [
             *suite.findings(rows, ran, base),

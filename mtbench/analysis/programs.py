@@ -60,17 +60,15 @@ def gather(records: Iterable[Record], plan: Plan) -> Measured:
     return found
 
 
-def presented(run: RunDirectory, plan: Plan, base: str) -> tuple[Program, ...]:
+def presented(run: RunDirectory, plan: Plan, base: str, measured: Measured) -> tuple[Program, ...]:
     """The programs of a run at each number of threads, with what they used under each allocator;
-    none of a sweep."""
+    none of a sweep. measured: as `gather` has it."""
     manifest = run.manifest.shown()
     if not manifest.programs:
         return ()
-    records = list(run.records())
-    measured = gather(records, plan)
     failed = dict.fromkeys(plan.cells, 0)
     left: dict[Cell, set[str]] = {cell: set() for cell in plan.cells}
-    for record in records:
+    for record in run.records():
         if record.cell in failed:
             failed[record.cell] += not record.good
             left[record.cell].update(record.identity.left if record.identity else ())

@@ -42,11 +42,10 @@ struct __attribute__((aligned(CACHE_LINE))) span {
     uint64_t freed_at_ms; /* when it became free; cut into blocks, when it last got some back */
     /* Free: its granules that hold memory. Cut into blocks: its pages that may, at most. */
     uint32_t held;
-    /* These two under PAGES, by whoever has a neighbour; the others by the span's owner. Side by
-     * side, as a compiler may read both at once and all that lies between them. */
-    uint8_t state; /* enum span_state */
-    _Atomic uint8_t
-        huge;       /* of the granule that a huge page begins with: whether it was asked for */
+    /* Under PAGES, by whoever has a neighbour; enum span_state. The others by the span's owner, but
+     * `huge`, which is not the span's: see hugepages.c. */
+    uint8_t state;
+    _Atomic uint8_t huge;
     uint8_t cls;    /* while used: its class, or CLASS_RUN */
     uint8_t listed; /* which of its class's lists of spans it is in, or 0 */
 };

@@ -178,9 +178,7 @@ void hugepages_added(const struct span *piece) {
     }
 }
 
-/* The granule where the huge page begins in which granule `at` lies, which may be the first behind
- * the run; `at` if it began before the run, or was not asked for. */
-static size_t beginning(const struct span *run, size_t at) {
+size_t hugepages_whole(const struct span *run, size_t at) {
     uintptr_t huge_page = (run->start + at * GRANULE) & ~(HUGE_PAGE - 1);
     struct range *range = pagemap_range((void *)run->start);
     bool inside = huge_page >= run->start && huge_page != run->start + at * GRANULE;
@@ -189,12 +187,8 @@ static size_t beginning(const struct span *run, size_t at) {
                : at;
 }
 
-size_t hugepages_whole(const struct span *run, size_t at) {
-    return beginning(run, at);
-}
-
 size_t hugepages_shared(const struct span *run) {
-    size_t begins = beginning(run, run->granules);
+    size_t begins = hugepages_whole(run, run->granules);
     return begins != 0 ? run->granules - begins : 0;
 }
 

@@ -27,8 +27,9 @@ void hugepages_handed_out(const struct span *run);
  * handed out lately was touched, and for no more than come cheap. Requires GROWTH. */
 void hugepages_added(const struct span *piece);
 
-/* Where a purge of a run down to granule `at` had better end: at the start of the huge page that it
- * would cut in two, if that is the run's too. */
+/* Where a purge of a run down to granule `at`, which may be the first behind it, had better end: at
+ * the start of the huge page that it would cut in two, if that is the run's too and was asked for.
+ */
 size_t hugepages_whole(const struct span *run, size_t at);
 
 /* Granules at the run's end that lie in a huge page which it shares with what follows; 0 if none
